@@ -1,0 +1,1 @@
+"""Fixtures that every test below this directory may use."""
