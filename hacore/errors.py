@@ -1,0 +1,37 @@
+"""The few exceptions: each means "could not do it" or "could not find out"; an expected answer is a value instead."""
+
+
+class HacoreError(Exception):
+    """Base of every exception that hacore raises on purpose."""
+
+
+class ConfigError(HacoreError):
+    """The configuration is wrong. At start: exit code 2. At a reload: the old settings stay."""
+
+
+class PluginError(HacoreError):
+    """A plugin is missing, double, broken or misdeclared. At start: exit code 2. At a reload: the old settings stay."""
+
+
+class PluginUnavailableError(HacoreError):
+    """A plugin could not reach what it drives. The core tries again later."""
+
+
+class DcsUnavailableError(HacoreError):
+    """The store did not answer in time: the outcome is *unknown*, assume neither that it happened nor that it did not."""
+
+
+class PostgresUnreachableError(HacoreError):
+    """PostgreSQL did not answer in time: its role is unknown, which is not the same as being a standby."""
+
+
+class DataDirectoryError(HacoreError):
+    """The data directory is in a state that a person must look at."""
+
+
+class GuardUnavailableError(HacoreError):
+    """The guard did not answer: nothing that enables writes may be done until it does."""
+
+
+class JobCancelledError(HacoreError):
+    """Long work was cancelled before its end, by the loop or by a person."""

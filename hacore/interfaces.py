@@ -1,0 +1,167 @@
+"""The objects that plugins hand to the core, and the values that pass between them.
+
+With ``hacore.model``, ``hacore.errors``, ``hacore.hookspecs`` and ``hacore.testing`` this is the whole world of a plugin author.
+A refusal is a value; an exception means "could not find out" (:class:`hacore.errors.DcsUnavailableError`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hacore.model.clock import Instant
+from hacore.model.lease import Lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One named text in the store."""
+
+    value: str
+    version: int  # grows with each write of this record; never 0, which stands for "absent"
+    received_at: Instant  # when this session first received this version (boot-time seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All records of one cluster. Names are relative to the cluster: ``config``, ``hacore``, ...; members stand apart."""
+
+    sent_at: Instant  # before the request was sent
+    revision: int | None  # of the store as a whole; ``None`` where it has none
+    lock: Lock | None  # present and not expired by the store's own rule (safety.md 3.9)
+    records: Mapping[str, Record] = field(default_factory=dict)
+    members: Mapping[str, Record] = field(default_factory=dict)  # by member name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """One write inside a request."""
+
+    name: str
+    value: str | None  # ``None``: delete
+    expected: int | None = None  # version that must stand; 0: absent; ``None``: no comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquireRequest:
+    """Take the lock if there is none (or ``replaces`` still stands), all ``puts`` compare equal; all in one transaction.
+
+    Where a store has no transaction over the lock and records, it writes the records first (safety.md 5).
+    """
+
+    ttl_s: float
+    puts: tuple[Put, ...] = ()
+    replaces: Lock | None = None  # a held lock that may be replaced because its holder's record has not moved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewRequest:
+    """Prolong the lock and write ``puts``, in one transaction, if exactly ``lock`` is still held."""
+
+    lock: Lock
+    ttl_s: float
+    puts: tuple[Put, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    """Write ``puts`` and remove the lock, in one transaction, if exactly ``lock`` is still held."""
+
+    lock: Lock
+    puts: tuple[Put, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRequest:
+    """Write ``puts`` in one transaction if all compare equal and, where given, exactly ``lock`` is held."""
+
+    puts: tuple[Put, ...]
+    lock: Lock | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquired:
+    """The lock is this session's. Its time counts from ``sent_at``."""
+
+    lock: Lock
+    sent_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """The lock was prolonged. ``sent_at``: before the request; the older of the two where two calls are needed.
+
+    ``snapshot`` shows the store with this renewal in it: a holder reads and renews with one request.
+    """
+
+    sent_at: Instant
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A definite no: a comparison failed, or the lock is somebody else's. ``holder`` where the store says who."""
+
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The write took effect; versions of the records written, in the order of the request (0: deleted)."""
+
+    versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DcsCapabilities:
+    """What a store can do; shown by ``hacore plugins show``."""
+
+    atomic_acquire: bool = True  # lock and records change in one transaction
+    snapshot_revision: bool = True  # one revision for all records
+    minimum_ttl_s: float = 1.0
+    ttl_is_minimum: bool = False  # the store may keep an expired lock for longer (etcd after a change of its leader)
+
+
+class Dcs(Protocol):
+    """A session with a store: the node's lease, its member record and the records of its cluster.
+
+    Called from one thread only. Every call ends within ``timeout_s``; an answer that comes later counts as not arrived.
+
+    :raises DcsUnavailableError: from every call: no definite answer in time, the outcome of a write is unknown.
+    """
+
+    @property
+    def capabilities(self) -> DcsCapabilities:
+        """Return what this store can do."""
+
+    def snapshot(self, *, timeout_s: float) -> Snapshot:
+        """Read all records of the cluster. Linearizable: it shows every write that was answered before."""
+
+    def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
+        """Take the lock for this member."""
+
+    def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed | Refused:
+        """Prolong the lock that is held; ``Refused`` is a definite loss."""
+
+    def release(self, request: ReleaseRequest, *, timeout_s: float) -> Written | Refused:
+        """Give the lock back."""
+
+    def write(self, request: WriteRequest, *, timeout_s: float) -> Written | Refused:
+        """Write records by comparison."""
+
+    def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
+        """Write this member's record, which ends with its owner: at the latest ``ttl_s`` after the last ``publish``, ``renew`` or ``keep``.
+
+        Written only when it has changed; otherwise the call only keeps it alive.
+        """
+
+    def withdraw(self, *, timeout_s: float) -> None:
+        """Remove this member's record at an orderly end."""
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` soon after the lock, ``config``, ``failover`` or ``status`` has changed, from a thread of the session.
+
+        A watch that has gone silent is noticed by the session within its own bound and opened again, with one ``wake``.
+        """
+
+    def close(self) -> None:
+        """End the session's threads and connections. A lock that is held stays until it expires."""

@@ -1,0 +1,223 @@
+"""What a decision asks to be done. Each step is a frozen value, can be repeated safely and has a deadline when it is carried out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hacore.model.cluster import HistoryLine, OwnRecord
+from hacore.model.jobs import JobKind
+from hacore.model.lease import Lock
+from hacore.model.lsn import Lsn
+from hacore.model.node import Role, Upstream
+
+
+class StopMode(StrEnum):
+    """PostgreSQL documentation 18.5: ``fast`` is SIGINT, ``immediate`` is SIGQUIT."""
+
+    FAST = "fast"
+    IMMEDIATE = "immediate"
+
+
+# --- steps on the store: done within the turn -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquireLease:
+    """Take the lock under the comparisons of safety.md 5, write ``own`` in the same transaction, arm the guard."""
+
+    own: OwnRecord
+    own_version: int  # revision of the own record that must still stand; 0: must be absent
+    replaces: Lock | None = None  # a held lock that this acquisition replaces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseLease:
+    """Give the lock back. Only with ``clean`` may the next one follow at once: writes here have provably ended."""
+
+    clean: bool
+    optime: Lsn | None = None  # position of the shutdown checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOwn:
+    """Write the own record under the lock that is held (timeline claim, unfenced mark)."""
+
+    own: OwnRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutRecord:
+    """Write one of the field's records by comparison; ``under_lock`` only while this node's lock instance is held."""
+
+    name: str  # ``initialize``, ``config``, ``failover``, ``history``
+    value: str | None  # ``None``: delete
+    expected: int | None = None  # revision to compare; 0: absent; ``None``: no comparison
+    under_lock: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteHistory:
+    """Bring ``/history`` up to this server's timeline history."""
+
+    lines: tuple[HistoryLine, ...]
+
+
+# --- steps on PostgreSQL that take long: one job at a time ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """Create the cluster: initdb or the configured method, first start as primary, roles, post_bootstrap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateReplica:
+    """Fill the empty data directory by the configured chain of methods; wipes what is there first."""
+
+    leader: str | None  # holder of the lease; ``None``: only methods that need no leader
+    source: str | None  # member to copy from
+    system_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewind:
+    """Take back local WAL that the leader does not have."""
+
+    leader: str
+    wipe_on_failure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverFromCrash:
+    """Bring a crashed former primary to a clean end of WAL without letting anybody in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartServer:
+    """Start PostgreSQL. As primary only under a lease."""
+
+    role: Role
+    upstream: Upstream | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopServer:
+    """Stop PostgreSQL; a fast stop that does not end in its budget becomes immediate, then SIGKILL (safety.md 4)."""
+
+    mode: StopMode
+    reason: str
+    checkpoint_first: bool = False
+    timeout_s: float | None = None  # budget of the fast part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartServer:
+    """Stop fast and start again in the same role."""
+
+    role: Role
+    upstream: Upstream | None = None
+    timeout_s: float | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Leave recovery under the lease that is held. ``claimed`` timelines must not be chosen."""
+
+    timeline: int
+    claimed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeCheckpoint:
+    """Run CHECKPOINT: before a planned stop, and first on a new timeline, so that others may rewind from here."""
+
+
+# --- steps on this node that are quick --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """Point a running standby at ``upstream`` (reload, or restart where the version needs one)."""
+
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadServer:
+    """Write the settings in force and reload PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSlots:
+    """Make physical slots match ``wanted``; drop only such of ``droppable`` that are not wanted."""
+
+    wanted: tuple[str, ...]
+    droppable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndServer:
+    """End every server process of the data directory now (SIGQUIT, then SIGKILL through the guard)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disarm:
+    """Take the guard's deadline away: only where writes are impossible or pause is recorded."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmAdopted:
+    """A foreign primary runs here without a lease: give it F once (safety.md 4, pause)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelJob:
+    """Cancel the work in flight."""
+
+    kind: JobKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerCommand:
+    """Tell the person who asked; the command leaves the world."""
+
+    id: str
+    done: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """Read the local configuration again (SIGHUP or ``POST /reload``)."""
+
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberDemotion:
+    """Note that a planned hand-over has begun (``candidate`` ``""``: anybody), or with ``None`` that it has ended."""
+
+    candidate: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """End the agent with this exit code (``hacore.daemon.exit_codes``)."""
+
+    code: int
+    reason: str
+    leave_server: bool = False  # PostgreSQL runs on under the guard
+
+
+JobStep = Bootstrap | CreateReplica | Rewind | RecoverFromCrash | StartServer | StopServer | RestartServer | Promote | TakeCheckpoint
+StoreStep = AcquireLease | ReleaseLease | WriteOwn | PutRecord | WriteHistory
+NodeStep = (
+    Follow | ReloadServer | ReconcileSlots | EndServer | Disarm | ArmAdopted | CancelJob | AnswerCommand | Reload | RememberDemotion | Exit
+)
+Step = StoreStep | JobStep | NodeStep

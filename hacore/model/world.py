@@ -1,0 +1,84 @@
+"""The frozen picture that one turn decides on, and the decision."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView, Member
+from hacore.model.commands import Command
+from hacore.model.jobs import JobKind, JobState, Outcome
+from hacore.model.lease import Lease
+from hacore.model.memory import Memory, Sightings
+from hacore.model.node import NodeState, PeerState
+from hacore.model.policy import Policy, Tags, Times
+from hacore.model.steps import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """What does not change from turn to turn: who this node is."""
+
+    name: str
+    scope: str
+    conn_url: str
+    api_url: str
+    proxy_url: str | None = None
+    tags: Tags = field(default_factory=Tags)
+    may_bootstrap: bool = True  # the configuration has a ``bootstrap`` section
+    bootstrap_config: str | None = None  # JSON of ``bootstrap.dcs``
+    leaderless_methods: bool = False  # some replica method needs no leader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything that a decision may rest on."""
+
+    now: Instant
+    wall: datetime
+    me: Me
+    policy: Policy
+    times: Times  # in force this turn
+    cluster: ClusterView | None  # ``None``: the store could not be read
+    cluster_error: str | None = None
+    node: NodeState
+    peers: tuple[PeerState, ...] = ()
+    peers_asked: bool = False
+    job: JobState | None = None
+    outcomes: tuple[Outcome, ...] = ()  # newest of each kind
+    commands: tuple[Command, ...] = ()
+    lease: Lease | None = None  # held, as far as this node knows
+    memory: Memory
+    sightings: Sightings
+
+    def outcome(self, kind: JobKind) -> Outcome | None:
+        """Return how work of ``kind`` ended last, if it ever ran."""
+        return next((outcome for outcome in self.outcomes if outcome.kind is kind), None)
+
+    def peer(self, name: str | None) -> PeerState | None:
+        """Return what the member called ``name`` answered this turn."""
+        return next((peer for peer in self.peers if peer.name == name), None)
+
+    @property
+    def others(self) -> tuple[Member, ...]:
+        """Return the other members' records."""
+        return tuple(member for member in self.cluster.members if member.name != self.me.name) if self.cluster else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one rule says. ``wake_after_s`` shortens the wait for the next turn; 0 means at once."""
+
+    reason: str
+    steps: tuple[Step, ...] = ()
+    wake_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer of the first rule that had one, with its name and its table."""
+
+    table: str
+    rule: str
+    reason: str
+    steps: tuple[Step, ...] = ()
+    wake_after_s: float | None = None
