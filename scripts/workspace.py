@@ -262,7 +262,7 @@ def run_in_workspace(command: list[str]) -> None:
     install_packages()
     install_servers()
     directory = install_workspace()
-    os.environ["PATH"] = f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = f"{directory / 'bin'}{os.pathsep}{uv().parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["VIRTUAL_ENV"] = str(directory)
     os.environ["HACORE_CACHE"] = str(cache_directory())
     os.chdir(CHECKOUT)
