@@ -1,1 +1,0 @@
-"""Fixtures that every test below this directory may use."""
