@@ -1,0 +1,71 @@
+"""hacore's own record beside the field's keys (safety.md 5 is its meaning)."""
+
+from typing import Final
+
+from hacore.model.cluster import OwnRecord
+from hacore.records.json_text import BrokenRecordError, as_list, as_text, as_timeline, as_whole, merge, parse_fields
+from hacore.records.member import read_times
+
+_KNOWN: Final = frozenset(
+    {"store_id", "token", "instance", "holder", "heartbeat", "ttl", "clean", "unfenced", "claims", "timeline", "bootstrapping", "times"}
+    | {"known_members"}
+)
+
+
+def read_own(text: str) -> OwnRecord:
+    """Read the own record.
+
+    :raises BrokenRecordError: it cannot be understood; nobody may take the lock by what it says then.
+    """
+    found = parse_fields(text)
+    return OwnRecord(
+        store_id=as_text(found.required("store_id")),
+        token=as_whole(found.required("token")),
+        instance=found.text("instance"),
+        holder=as_text(found.required("holder")),
+        heartbeat=as_whole(found.required("heartbeat")),
+        ttl_s=_positive(found.number("ttl")),
+        clean=found.text("clean"),
+        unfenced=found.text("unfenced"),
+        claims=tuple(sorted(_read_claim(one) for one in found.items("claims"))),
+        timeline=found.timeline("timeline"),
+        bootstrapping=found.flag("bootstrapping") or False,
+        times=read_times(found.raw("times")),
+        known_members=found.texts("known_members"),
+    )
+
+
+def own_json(own: OwnRecord, previous: str | None = None) -> str:
+    """Write the own record, with the unknown fields of the ``previous`` one."""
+    optional: dict[str, object] = {
+        "clean": own.clean,
+        "unfenced": own.unfenced,
+        "claims": [list(claim) for claim in own.claims] or None,
+        "timeline": own.timeline,
+        "bootstrapping": own.bootstrapping or None,
+        "times": None if own.times is None else list(own.times),
+        "known_members": list(own.known_members) or None,
+    }
+    fields: dict[str, object] = {
+        "store_id": own.store_id,
+        "token": own.token,
+        "instance": own.instance,
+        "holder": own.holder,
+        "heartbeat": own.heartbeat,
+        "ttl": own.ttl_s,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+    return merge(fields, previous, _KNOWN)
+
+
+def _positive(ttl_s: float | None) -> float:
+    if ttl_s is None or ttl_s <= 0:
+        raise BrokenRecordError("ttl: want seconds, more than 0")
+    return ttl_s
+
+
+def _read_claim(found: object) -> tuple[int, int]:
+    row = as_list(found)
+    if len(row) != 2:  # noqa: PLR2004 - a pair
+        raise BrokenRecordError("a claim is a timeline and a token")
+    return as_timeline(row[0]), as_whole(row[1])
