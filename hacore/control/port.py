@@ -1,0 +1,40 @@
+"""What a command needs of the loop. The loop implements it; tests bring a scripted one. All methods may be called from any thread."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from hacore.interfaces import Dcs
+from hacore.model.commands import Command
+from hacore.model.world import Decision, World
+
+T = TypeVar("T")
+
+
+class Loop(Protocol):
+    """The agent's loop, seen from the threads that answer commands."""
+
+    def call(self, fn: Callable[[Dcs, World], T], timeout_s: float) -> T:
+        """Run ``fn`` in the loop's thread between two turns, with the store's session and the newest world.
+
+        ``fn`` keeps every call to the store within ``timeout_s``.
+
+        :raises DcsUnavailableError: ``fn`` raised it, no turn has been made yet, or ``fn`` was not begun in time (it never will be).
+        """
+
+    def latest(self) -> tuple[World, Decision] | None:
+        """Return the newest turn, ``None`` before the first."""
+
+    def wait_for(self, predicate: Callable[[World, Decision], T | None], timeout_s: float) -> T | None:
+        """Wait until ``predicate`` answers, asking it now and after each turn; ``None`` when the time is over."""
+
+    def submit(self, command: Command) -> None:
+        """Put ``command`` into the world of the next turn, which begins at once. It stays there until a rule has answered it."""
+
+    def result(self, command_id: str, timeout_s: float) -> tuple[bool, str] | None:
+        """Wait for the answer to a command: whether it was done, and the text for the person; ``None`` when the time is over."""
+
+    def cancel(self, command_id: str) -> bool:
+        """Take a command out of the world; ``False`` where it is not there any more."""
+
+    def wake(self) -> None:
+        """Begin the next turn at once."""

@@ -1,0 +1,220 @@
+"""What this node shows of itself to everybody who asks over HTTP: built from the world of one turn, carried as JSON.
+
+A pure function of world and decision. It knows neither the shared memory nor the answers that are made of it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from hacore import __version__
+from hacore.model.clock import Instant
+from hacore.model.commands import RestartCommand
+from hacore.model.node import Role, ServerState, WalSender
+from hacore.model.world import Decision, World
+from hacore.publish.words import role_word, state_word
+
+INTERFACE_VERSION: Final = "4.1.5"  # level of the interface that we speak; tools split it on dots into whole numbers
+_SENDERS_MAX: Final = 500
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """One server that streams from this one."""
+
+    usename: str
+    application_name: str
+    client_addr: str | None
+    state: str
+    sync_state: str
+    sync_priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the loop has counted since the agent was started; for ``/metrics``."""
+
+    turns: int = 0
+    turn_s: float | None = None  # how long the last turn took
+    dcs_latency_s: float | None = None  # of the last call that was answered
+    dcs_errors: int = 0
+    fences: int = 0  # times that the guard has ended the server
+    rules: tuple[tuple[str, str, int], ...] = ()  # table, rule, how often it has answered
+    plugin_calls: tuple[tuple[str, str, str, int], ...] = ()  # plugin, hook, outcome (``ok``, ``failed``, ``late``), how often
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Everything that a health check and the parts of the status document that need no fresh query rest on."""
+
+    name: str
+    scope: str
+    version: str = INTERFACE_VERSION
+    hacore_version: str = __version__
+    state: str  # interface reference 5.9
+    role: str  # measured where the server answered, else what it was last
+    running: bool  # the server answered a query in the turn
+    has_view: bool  # the store could be read
+    pause: bool = False
+    cluster_unlocked: bool = False
+    standby_cluster: bool = False
+    failsafe_active: bool = False
+    sync_standby: bool = False
+    quorum_standby: bool = False
+    ttl_s: float
+    loop_wait_s: float
+    next_run: Instant
+    dcs_last_seen: int = 0  # seconds since 1970; 0: never
+    tags: tuple[tuple[str, Scalar], ...] = ()
+    maximum_lag_on_failover: int = 1048576
+    optime: int | None = None  # position of the leader as the store has it
+    timeline: int | None = None
+    server_version: int | None = None
+    postmaster_start_time: str | None = None
+    system_id: str | None = None
+    location: int | None = None  # primary
+    received: int | None = None  # standby
+    replayed: int | None = None
+    replayed_at: str | None = None
+    replay_paused: bool = False
+    replication_state: str | None = None
+    senders: tuple[Sender, ...] = ()
+    pending_restart: tuple[tuple[str, str, str], ...] = ()  # setting, old value, new value
+    scheduled_restart: str | None = None  # JSON text
+    unsupported: tuple[str, ...] = ()  # dynamic settings that this node ignores
+    refuses_election: str | None = None
+    table: str = ""
+    rule: str = ""
+    reason: str = ""
+    fence: str = "none"  # coverage: full, partial or none
+    fence_armed: bool = False
+    token: int | None = None  # fencing token of the lease that is held
+    member_hosts: tuple[str, ...] = ()  # of all members' ``api_url``
+    figures: Figures = field(default_factory=Figures)
+
+
+def picture(world: World, decision: Decision, *, figures: Figures | None = None) -> Picture:
+    """Build the picture of one turn."""
+    node, policy = world.node, world.policy
+    wait_s = world.times.loop_wait_s if decision.wake_after_s is None else min(decision.wake_after_s, world.times.loop_wait_s)
+    view = world.cluster
+    return Picture(
+        name=world.me.name,
+        scope=world.me.scope,
+        state=state_word(world),
+        role=role_word(world),
+        running=node.server is ServerState.RUNNING and node.role is not None,
+        has_view=view is not None,
+        pause=policy.pause,
+        cluster_unlocked=view is None or view.lock is None,
+        ttl_s=world.times.ttl_s,
+        loop_wait_s=world.times.loop_wait_s,
+        next_run=world.now + wait_s,
+        dcs_last_seen=_dcs_last_seen(world),
+        tags=world.me.tags.published,
+        maximum_lag_on_failover=policy.maximum_lag_on_failover,
+        optime=view.status.optime if view else None,
+        timeline=node.timeline,
+        server_version=node.server_version,
+        postmaster_start_time=node.postmaster_start_time,
+        system_id=node.system_id,
+        location=node.flushed_lsn if node.role is Role.PRIMARY else None,
+        received=node.received_lsn,
+        replayed=node.replayed_lsn,
+        replayed_at=node.replayed_at,
+        replay_paused=node.replay_paused,
+        replication_state=node.replication_state,
+        senders=tuple(_sender(row) for row in node.senders[:_SENDERS_MAX]),
+        pending_restart=node.pending_restart,
+        scheduled_restart=_scheduled_restart(world),
+        unsupported=policy.unsupported,
+        refuses_election=policy.refuses_election,
+        table=decision.table,
+        rule=decision.rule,
+        reason=decision.reason,
+        fence=node.fence.coverage,
+        fence_armed=node.fence.armed,
+        token=world.lease.token if world.lease else None,
+        member_hosts=_member_hosts(world),
+        figures=figures or Figures(),
+    )
+
+
+def encode(shown: Picture) -> bytes:
+    """Write a picture as JSON."""
+    return json.dumps(asdict(shown), separators=(",", ":")).encode()
+
+
+def decode(document: bytes) -> Picture:
+    """Read what :func:`encode` has written, also by an agent of a neighbouring version: what it does not say has its default."""
+    found: dict[str, Any] = json.loads(document)
+    known = {one.name for one in fields(Picture)}
+    plain = {name: _frozen(value) for name, value in found.items() if name in known}
+    plain["senders"] = tuple(Sender(**one) for one in found.get("senders", ()))
+    numbers: Mapping[str, Any] = found.get("figures", {})
+    plain["figures"] = Figures(**{name: _frozen(numbers[name]) for name in numbers if name in {one.name for one in fields(Figures)}})
+    return Picture(**plain)
+
+
+def _frozen(value: object) -> Any:  # noqa: ANN401 - JSON holds any plain value
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
+
+
+def _sender(row: WalSender) -> Sender:
+    return Sender(
+        usename=row.usename,
+        application_name=row.application_name,
+        client_addr=row.client_addr,
+        state=row.state,
+        sync_state=row.sync_state,
+        sync_priority=row.sync_priority,
+    )
+
+
+def _dcs_last_seen(world: World) -> int:
+    if world.cluster is not None:
+        return int(world.wall.timestamp())
+    lost_since = world.sightings.store_lost_since
+    return 0 if lost_since is None else int(world.wall.timestamp() - (world.now - lost_since))
+
+
+def scheduled_restart_document(command: RestartCommand) -> dict[str, object]:
+    """Return a scheduled restart as the member record and the status document show it."""
+    wanted: dict[str, object] = {"schedule": command.schedule.isoformat() if command.schedule else None}
+    wanted["postmaster_start_time"] = command.postmaster_start_time
+    wanted["role"] = command.role
+    wanted["postgres_version"] = _version_text(command.postgres_version)
+    wanted["timeout"] = command.timeout_s
+    wanted["restart_pending"] = command.restart_pending or None
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _version_text(number: int | None) -> str | None:
+    if number is None:
+        return None
+    if number >= 100_000:  # noqa: PLR2004 - from PostgreSQL 10 on: major * 10000 + minor
+        return f"{number // 10_000}.{number % 10_000}"
+    return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
+
+
+def _scheduled_restart(world: World) -> str | None:
+    waiting = (one for one in world.commands if isinstance(one, RestartCommand) and one.schedule is not None)
+    command = next(waiting, None)
+    return json.dumps(scheduled_restart_document(command)) if command else None
+
+
+def _member_hosts(world: World) -> tuple[str, ...]:
+    urls = (member.api_url for member in world.cluster.members) if world.cluster else ()
+    hosts = {_host(url) for url in urls if url}
+    return tuple(sorted(host for host in hosts if host))
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # somebody else's record: not an address is as good as none
+        return None
