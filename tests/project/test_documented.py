@@ -70,9 +70,6 @@ def test_each_setting_is_tested(tests_text: str) -> None:
 
 def test_every_link_between_pages_leads_somewhere(checkout: Path) -> None:
     pages = [*checkout.glob("*.md"), *(checkout / "docs").rglob("*.md"), *(checkout / "plugins").glob("*/*.md")]
-    broken = []
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(checkout)}: {target}")
-    assert broken == []
+    links = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())]
+    inside = [(page, target) for page, target in links if "://" not in target]
+    assert [f"{page.relative_to(checkout)}: {target}" for page, target in inside if not (page.parent / target).exists()] == []

@@ -13,6 +13,7 @@ import hacore.config
 import hacore.decide
 import hacore.hookspecs
 from hacore.config.keys import Key
+from hacore.decide.table import Table
 
 HOOK_PREFIX = "hacore_"
 
@@ -25,13 +26,9 @@ def modules_of(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def rule_tables() -> dict[str, tuple[Callable[..., object], ...]]:
-    """The tables of hacore.decide: module-level tuples of functions, by name."""
-    tables = {}
-    for module in modules_of(hacore.decide):
-        for name, value in vars(module).items():
-            if name.isupper() and isinstance(value, tuple) and value and all(inspect.isfunction(part) for part in value):
-                tables[name] = value
-    return tables
+    """The tables of hacore.decide, by name."""
+    found = [value for module in modules_of(hacore.decide) for value in vars(module).values() if isinstance(value, Table)]
+    return {table.name: table.rules for table in found}
 
 
 def rules() -> dict[str, Callable[..., object]]:
@@ -54,7 +51,7 @@ def settings() -> set[str]:
                 continue
             names |= {key.name for key in vars(part).values() if isinstance(key, Key)}
             if issubclass(part, Schema):
-                declared = part._declared_fields  # noqa: SLF001 - what marshmallow itself calls the declared fields of a class
+                declared = part._declared_fields
                 names |= {field.data_key or name for name, field in declared.items()}
     return names
 
