@@ -1,0 +1,51 @@
+"""A directory for real servers: short path (sockets), owned by the unprivileged user, removed at the end unless it is to be kept."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SERVER_USER: Final = "postgres"
+
+
+@dataclass(slots=True)
+class WorkDirectory:
+    """A place that is removed at the end of its block."""
+
+    path: Path
+    keep: bool = False
+
+
+def server_user() -> str | None:
+    """The user as whom servers are started: PostgreSQL refuses to run as root. ``None``: as ourselves."""
+    return SERVER_USER if os.geteuid() == 0 else None
+
+
+def give_away(path: Path) -> None:
+    """Make the unprivileged user the owner of a file or directory, where we are not that user anyway."""
+    user = server_user()
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+@contextlib.contextmanager
+def work_directory(prefix: str = "hacore-") -> Iterator[WorkDirectory]:
+    """Make a directory, remove it at the end; one with ``keep`` stays, for its logs."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    path.chmod(0o755)
+    give_away(path)
+    directory = WorkDirectory(path)
+    try:
+        yield directory
+    except BaseException:
+        directory.keep = True
+        raise
+    finally:
+        if not directory.keep:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,16 @@
+"""What tests of whole clusters need: a directory that the unprivileged user owns and that stays when the test has failed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hacore.testing.workdir import work_directory
+
+
+@pytest.fixture
+def cluster_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    failures = request.session.testsfailed
+    with work_directory() as directory:
+        yield directory.path
+        directory.keep = request.session.testsfailed > failures
