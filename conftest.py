@@ -1,14 +1,13 @@
 """Fixtures for every test of the workspace, those of the plugins included: a scratch directory that is kept when the test fails."""
 
-import os
-import pwd
 import re
 import shutil
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+from hacore.testing.workdir import work_directory
 
 FAILED = pytest.StashKey[bool]()
 KEPT = pytest.StashKey[Path]()
@@ -16,30 +15,17 @@ BULK = ("base", "pg_wal")  # of a data directory: what no reader of a failure lo
 LONGEST_NAME = 40  # paths of Unix sockets must stay below 108 bytes
 
 
-@pytest.fixture(scope="session")
-def server_user() -> str | None:
-    """Who runs PostgreSQL: nobody special where we are nobody special ourselves."""
-    return "postgres" if os.geteuid() == 0 else None
-
-
 @pytest.fixture
-def scratch(request: pytest.FixtureRequest, server_user: str | None) -> Iterator[Path]:
+def scratch(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory with a short path that belongs to the user who runs PostgreSQL; kept, without bulk, when the test fails."""
-    named = os.environ.get("HACORE_TEST_LOGS")
     slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:LONGEST_NAME].strip("-")
-    directory = Path(tempfile.mkdtemp(prefix=f"{slug}-", dir=named))
-    directory.chmod(0o755)
-    if server_user is not None:
-        entry = pwd.getpwnam(server_user)
-        os.chown(directory, entry.pw_uid, entry.pw_gid)
-    request.node.stash[KEPT] = directory
-    yield directory
-    if not request.node.stash.get(FAILED, False):
-        shutil.rmtree(directory, ignore_errors=True)
-        return
-    for name in BULK:
-        for bulk in directory.rglob(name):
-            shutil.rmtree(bulk, ignore_errors=True)
+    with work_directory(f"{slug}-") as directory:
+        request.node.stash[KEPT] = directory.path
+        yield directory.path
+        directory.keep = request.node.stash.get(FAILED, False)
+        if directory.keep:
+            for bulk in [path for name in BULK for path in directory.path.rglob(name)]:
+                shutil.rmtree(bulk, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

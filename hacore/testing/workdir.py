@@ -37,7 +37,7 @@ def give_away(path: Path) -> None:
 @contextlib.contextmanager
 def work_directory(prefix: str = "hacore-") -> Iterator[WorkDirectory]:
     """Make a directory, remove it at the end; one with ``keep`` stays, for its logs."""
-    path = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("HACORE_TEST_LOGS", "/tmp")))
     path.chmod(0o755)
     give_away(path)
     directory = WorkDirectory(path)
