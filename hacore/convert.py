@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 T = TypeVar("T")
-K = TypeVar("K")
 Converter = Callable[[object], T]
+Parts = dict[tuple[str | int, ...], str]  # what is wanted, by the path of the part that is wrong
 
 _TRUE: Final = frozenset({"on", "true", "yes", "1"})
 _FALSE: Final = frozenset({"off", "false", "no", "0"})
@@ -29,7 +29,7 @@ class WrongValueError(ValueError):
     """
 
     def __init__(self, wanted: str | Mapping[tuple[str | int, ...], str]) -> None:
-        self.parts: dict[tuple[str | int, ...], str] = {(): wanted} if isinstance(wanted, str) else dict(wanted)
+        self.parts: Parts = {(): wanted} if isinstance(wanted, str) else dict(wanted)
         super().__init__("; ".join(self.parts.values()))
 
 
@@ -138,7 +138,8 @@ def listed(item: Converter[T], wanted: str = "a list") -> Converter[tuple[T, ...
     def convert(value: object) -> tuple[T, ...]:
         if not isinstance(value, list | tuple):
             raise WrongValueError(wanted)
-        found, wrong = [], {}
+        found: list[T] = []
+        wrong: Parts = {}
         for index, one in enumerate(value):
             try:
                 found.append(item(one))
@@ -157,7 +158,8 @@ def mapped(item: Converter[T], wanted: str = "a mapping") -> Converter[dict[str,
     def convert(value: object) -> dict[str, T]:
         if not isinstance(value, Mapping):
             raise WrongValueError(wanted)
-        found, wrong = {}, {}
+        found: dict[str, T] = {}
+        wrong: Parts = {}
         for key, one in value.items():
             try:
                 found[text(key)] = item(one)
@@ -187,6 +189,11 @@ def setting(value: object) -> str:
         return text(value)
     except WrongValueError as error:
         raise WrongValueError("text, a number, or on or off") from error
+
+
+def argument(value: object) -> str:
+    """A value that a script gets behind ``--name=``; booleans are spelt as scripts of the field expect them."""
+    return str(value) if isinstance(value, bool) else setting(value)
 
 
 def _limits(minimum: float | None, maximum: float | None) -> str:

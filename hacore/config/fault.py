@@ -23,7 +23,7 @@ class Fault:
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         where = ": ".join(part for part in (place, self.path) if part)
-        found = f"found {self.found}, " if self.found else ""
+        found = f"found {self.found}, wanted " if self.found else ""
         hint = f"; did you mean {self.suggestion}?" if self.suggestion else ""
         return f"{where}: {found}{self.wanted}{hint}" if where else f"{found}{self.wanted}{hint}"
 

@@ -165,9 +165,6 @@ class LocalPostgresql:
     proxy_address: HostPort | None
     data_dir: str
     config_dir: str
-    config_base_name: str
-    bin_dir: str | None
-    database: str
     pgpass: str
     authentication: AuthenticationSettings
     values: Mapping[str, object] = field(repr=False)  # the checked section as it was written, for ``effective``
@@ -205,7 +202,7 @@ class LocalSettings:
     tags: Tags
     watchdog: WatchdogSettings
     postgresql: LocalPostgresql
-    bootstrap: BootstrapSettings
+    bootstrap: BootstrapSettings | None  # None: this node never makes a new cluster
     guard: GuardSettings
     plugins: PluginSections
     dcs: DcsSection

@@ -1,0 +1,85 @@
+"""Section ``bootstrap``: how the first member makes a new cluster."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marshmallow import ValidationError, fields, post_load, validates_schema
+
+from hacore import convert
+from hacore.config.keys import Key, Reading
+from hacore.config.postgresql_keys import Shared
+from hacore.config.schemas.dynamic import DynamicSchema
+from hacore.config.settings import BootstrapMethod, BootstrapSettings
+from hacore.config.tool_options import initdb_options
+from hacore.convert import WrongValueError
+from hacore.schema import Converted, SectionSchema, nested_messages
+
+_INITDB: Final = "initdb"
+_OWN_METHOD_KEYS: Final = frozenset({"command", "no_params", "keep_existing_recovery_conf", "recovery_conf", "scope", "datadir"})
+_COMMAND: Final = Key[str | None]("command", convert.command, None)
+_NO_PARAMS: Final = Key("no_params", convert.flag, default=False)
+_KEEP: Final = Key("keep_existing_recovery_conf", convert.flag, default=False)
+_RECOVERY: Final = Key[dict[str, str]]("recovery_conf", Shared.RECOVERY_CONF.convert, {})
+
+
+def bootstrap_method(name: str, section: object) -> BootstrapMethod:
+    """Read the section of a method of one's own.
+
+    :raises WrongValueError: with the wrong parts.
+    """
+    if not isinstance(section, Mapping):
+        raise WrongValueError("a mapping with the method's command")
+    reading = Reading(section)
+    command = reading.take(_COMMAND)
+    if command is None and not reading.wrong:
+        reading.wrong["command",] = "a value: the key is required"
+    method = BootstrapMethod(
+        name=name,
+        command=command or "",
+        no_params=reading.take(_NO_PARAMS),
+        keep_existing_recovery_conf=reading.take(_KEEP),
+        recovery_conf=reading.take(_RECOVERY),
+        options=reading.take_rest(convert.argument, without=_OWN_METHOD_KEYS),
+    )
+    if reading.wrong:
+        raise WrongValueError(reading.wrong)
+    return method
+
+
+class BootstrapSchema(SectionSchema):
+    """Section ``bootstrap``."""
+
+    dcs = fields.Nested(DynamicSchema)
+    method = Converted(convert.word, load_default=_INITDB)
+    initdb = Converted(initdb_options, load_default=())
+    pg_hba = Converted(Shared.PG_HBA.convert, load_default=())
+    post_bootstrap = Converted(convert.command)
+    post_init = Converted(convert.command)
+    users = Converted(lambda value: value)
+
+    def welcomes(self, key: str, section: Mapping[str, Any]) -> bool:
+        """The section of the method that is named is welcome."""
+        return key == section.get("method")
+
+    @validates_schema(pass_original=True)
+    def check_method(self, data: Mapping[str, Any], original: Mapping[str, Any], **_: object) -> None:
+        """Check the section of the method."""
+        name = data["method"]
+        if name != _INITDB and original.get(name) is not None:
+            try:
+                bootstrap_method(name, original[name])
+            except WrongValueError as error:
+                raise ValidationError({name: nested_messages(error)}) from error
+
+    @post_load(pass_original=True)
+    def freeze(self, data: dict[str, Any], original: Mapping[str, Any], **_: object) -> BootstrapSettings:
+        """Return the section as a frozen value. A method without a section is initdb, as in the field."""
+        name = data["method"]
+        custom = name != _INITDB and original.get(name) is not None
+        return BootstrapSettings(
+            dcs=original.get("dcs") or {},
+            method=bootstrap_method(name, original[name]) if custom else None,
+            initdb=data["initdb"],
+            pg_hba=data["pg_hba"],
+            post_bootstrap=data.get("post_bootstrap") or data.get("post_init"),
+        )
