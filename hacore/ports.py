@@ -1,4 +1,7 @@
-"""What the loop needs of the world outside of the store. Real: ``postgres``, ``guard``, ``observe.peers``; simulated: ``testing.simulation``."""
+"""What the loop needs of the world outside of the store.
+
+Real: ``postgres``, ``guard``, ``observe.peers``; simulated: ``testing.simulation``.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol

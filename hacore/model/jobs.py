@@ -28,6 +28,7 @@ class JobState:
     started_at: Instant
     progress: str | None = None  # for people: ``12 of 40 MiB``
     cancelled: bool = False
+    enables_writes: bool = False  # it promotes, or starts a primary: it must not outlive the lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

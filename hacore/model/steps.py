@@ -21,12 +21,23 @@ class StopMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PutRecord:
+    """Write one of the field's records by comparison; ``under_lock`` only while this node's lock instance is held."""
+
+    name: str  # ``initialize``, ``config``, ``failover``, ``history``
+    value: str | None  # ``None``: delete
+    expected: int | None = None  # revision to compare; 0: absent; ``None``: no comparison
+    under_lock: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcquireLease:
     """Take the lock under the comparisons of safety.md 5, write ``own`` in the same transaction, arm the guard."""
 
     own: OwnRecord
     own_version: int  # revision of the own record that must still stand; 0: must be absent
     replaces: Lock | None = None  # a held lock that this acquisition replaces
+    puts: tuple[PutRecord, ...] = ()  # further records of the same transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,15 @@ class ReleaseLease:
 
     clean: bool
     optime: Lsn | None = None  # position of the shutdown checkpoint
+    lock: Lock | None = None  # where the lock is in this node's name although it holds no lease (it was fenced)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeLease:
+    """Renew a lock instance that this node held before its agent was started again."""
+
+    lock: Lock
+    token: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +62,6 @@ class WriteOwn:
     """Write the own record under the lock that is held (timeline claim, unfenced mark)."""
 
     own: OwnRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutRecord:
-    """Write one of the field's records by comparison; ``under_lock`` only while this node's lock instance is held."""
-
-    name: str  # ``initialize``, ``config``, ``failover``, ``history``
-    value: str | None  # ``None``: delete
-    expected: int | None = None  # revision to compare; 0: absent; ``None``: no comparison
-    under_lock: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +174,11 @@ class EndServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """Arm the guard again under the lease that is held (end of pause, a new guard)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disarm:
     """Take the guard's deadline away: only where writes are impossible or pause is recorded."""
 
@@ -216,8 +231,21 @@ class Exit:
 
 
 JobStep = Bootstrap | CreateReplica | Rewind | RecoverFromCrash | StartServer | StopServer | RestartServer | Promote | TakeCheckpoint
-StoreStep = AcquireLease | ReleaseLease | WriteOwn | PutRecord | WriteHistory
-NodeStep = (
-    Follow | ReloadServer | ReconcileSlots | EndServer | Disarm | ArmAdopted | CancelJob | AnswerCommand | Reload | RememberDemotion | Exit
+StoreStep = AcquireLease | ResumeLease | ReleaseLease | WriteOwn | PutRecord | WriteHistory
+
+    Follow
+    | ReloadServer
+    | ReconcileSlots
+    | EndServer
+    | Arm
+    | Disarm
+    | ArmAdopted
+    | CancelJob
+    | AnswerCommand
+    | Reload
+    | RememberDemotion
+    | Exit
 )
-Step = StoreStep | JobStep | NodeStep
+ServerStep = Follow | ReloadServer | ReconcileSlots | EndServer | Arm | Disarm | ArmAdopted
+AgentStep = CancelJob | AnswerCommand | Reload | RememberDemotion | Exit
+Step = StoreStep | JobStep | ServerStep | AgentStep

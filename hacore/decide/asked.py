@@ -1,0 +1,154 @@
+"""Rules on what a person asked of this node: reload, restart, reinitialize."""
+
+from datetime import timedelta
+from typing import Final
+
+from hacore.decide.table import Table
+from hacore.decide.upstreams import clone_source, wanted_upstream
+from hacore.decide.views import Known, known
+from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCommand
+from hacore.model.jobs import JobKind
+from hacore.model.node import Role, ServerState
+from hacore.model.steps import AnswerCommand, CancelJob, CreateReplica, Reload, RestartServer, StopMode, StopServer
+from hacore.model.world import Answer, World
+
+
+def reload_requested(seen: Known) -> Answer | None:
+    """Read the local configuration again."""
+    command = next((command for command in seen.world.commands if isinstance(command, ReloadCommand)), None)
+    if command is None:
+        return None
+    return Answer(reason="asked to reload", steps=(Reload(command=command.id),), wake_after_s=0)
+
+
+def restart_ended(seen: Known) -> Answer | None:
+    """Tell the person how the restart went."""
+    outcome = seen.world.outcome(JobKind.RESTART)
+    command = _restart(seen.world)
+    if command is None or outcome is None or outcome.command != command.id or seen.world.job is not None:
+        return None
+    text = "restarted successfully" if outcome.is_done else "restart failed"
+    return Answer(reason=text, steps=(AnswerCommand(id=command.id, done=outcome.is_done, text=text),), wake_after_s=0)
+
+
+def restart_dropped(seen: Known) -> Answer | None:
+    """A scheduled restart is dropped when its window has passed, the server was restarted meanwhile, or the cluster is paused."""
+    command = _restart(seen.world)
+    if command is None or command.schedule is None or seen.world.job is not None:
+        return None
+    late = seen.world.wall - command.schedule > timedelta(seconds=seen.world.times.loop_wait_s)
+    started = seen.node.postmaster_start_time
+    other = command.postmaster_start_time is not None and started is not None and started != command.postmaster_start_time
+    if not late and not other:
+        return None
+    text = "the server was restarted meanwhile" if other else "its time has passed"
+    return Answer(reason=f"scheduled restart dropped: {text}", steps=(AnswerCommand(id=command.id, done=False, text=text),), wake_after_s=0)
+
+
+def restart_refused(seen: Known) -> Answer | None:
+    """Conditions are looked at when the restart is due."""
+    command = _due_restart(seen.world)
+    if command is None:
+        return None
+    text = None
+    if seen.world.job is not None:
+        text = f"{seen.world.job.kind} already in progress"
+    elif seen.node.server is ServerState.STARTING:
+        text = "postgres is still starting"
+    elif seen.node.server is not ServerState.RUNNING or not _conditions_hold(seen.world, command):
+        text = "restart conditions are not satisfied"
+    if text is None:
+        return None
+    return Answer(reason=text, steps=(AnswerCommand(id=command.id, done=False, text=text),), wake_after_s=0)
+
+
+def restart_requested(seen: Known) -> Answer | None:
+    """Restart in the same role; the primary keeps its lease meanwhile."""
+    command = _due_restart(seen.world)
+    if command is None or (seen.node.is_primary and seen.world.lease is None and not seen.world.policy.pause):
+        return None
+    is_primary = seen.node.is_primary
+    timeout_s = command.timeout_s or seen.world.policy.primary_start_timeout_s or None
+    step = RestartServer(
+        role=Role.PRIMARY if is_primary else Role.STANDBY,
+        upstream=None if is_primary else wanted_upstream(seen.world, seen.cluster),
+        timeout_s=timeout_s,
+        command=command.id,
+    )
+    return Answer(reason="asked to restart", steps=(step,))
+
+
+def reinitialize_refused(seen: Known) -> Answer | None:
+    """Only a replica of a cluster with a leader is created again; work in flight only by force."""
+    command, world = _reinitialize(seen.world), seen.world
+    if command is None:
+        return None
+    text = None
+    if seen.cluster.lock is None:
+        text = "Cluster has no leader, can not reinitialize"
+    elif seen.cluster.lock.holder == seen.name:
+        text = "I am the leader, can not reinitialize"
+    elif world.job is not None and not command.force and world.job.kind is not JobKind.STOP:
+        text = f"{world.job.kind} already in progress"
+    if text is None:
+        return None
+    return Answer(reason=text, steps=(AnswerCommand(id=command.id, done=False, text=text),), wake_after_s=0)
+
+
+def reinitialize_requested(seen: Known) -> Answer | None:
+    """Stop the server, then throw the data directory away and create it again."""
+    command, world = _reinitialize(seen.world), seen.world
+    if command is None or seen.cluster.lock is None:
+        return None
+    if world.job is not None:
+        if world.job.kind is JobKind.STOP or world.job.cancelled:
+            return Answer(reason=f"waits for the {world.job.kind} job", wake_after_s=1)
+        return Answer(reason="asked to reinitialize", steps=(CancelJob(kind=world.job.kind, reason="reinitialize"),), wake_after_s=0.2)
+    if seen.node.server is not ServerState.STOPPED:
+        return Answer(reason="asked to reinitialize", steps=(StopServer(mode=StopMode.IMMEDIATE, reason="reinitialize"),))
+    leader = seen.cluster.lock.holder
+    source = leader if command.from_leader else clone_source(world, seen.cluster)
+    create = CreateReplica(leader=leader, source=source, system_id=seen.cluster.initialize or None)
+    return Answer(reason="asked to reinitialize", steps=(create, AnswerCommand(id=command.id, done=True, text="reinitialize started")))
+
+
+def _restart(world: World) -> RestartCommand | None:
+    return next((command for command in world.commands if isinstance(command, RestartCommand)), None)
+
+
+def _due_restart(world: World) -> RestartCommand | None:
+    command, outcome = _restart(world), world.outcome(JobKind.RESTART)
+    if command is None or (command.schedule is not None and command.schedule > world.wall):
+        return None
+    if world.job is not None and world.job.kind is JobKind.RESTART:
+        return None
+    return None if outcome is not None and outcome.command == command.id else command
+
+
+def _conditions_hold(world: World, command: RestartCommand) -> bool:
+    node = world.node
+    role = "primary" if node.is_primary else "replica"
+    if command.role is not None and command.role != role:
+        return False
+    if command.postgres_version is not None and (node.server_version or 0) >= command.postgres_version:
+        return False
+    return bool(node.pending_restart) or not command.restart_pending
+
+
+def _reinitialize(world: World) -> ReinitializeCommand | None:
+    return next((command for command in world.commands if isinstance(command, ReinitializeCommand)), None)
+
+
+ASKED: Final = Table(
+    name="asked",
+    narrow=known,
+    rules=(
+        reload_requested,
+        restart_ended,
+        restart_dropped,
+        restart_refused,
+        restart_requested,
+        reinitialize_refused,
+        reinitialize_requested,
+    ),
+)

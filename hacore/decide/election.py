@@ -1,0 +1,165 @@
+"""Who may take the lock, and when (safety.md 5). Questions only: the rules that ask them stand in the tables."""
+
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView, Member, OwnRecord
+from hacore.model.lsn import Lsn
+from hacore.model.node import DirectoryState, NodeState, PeerState, Role, ServerState
+from hacore.model.world import World
+
+_ENDED_STATES = frozenset({"stopped", "crashed", "start failed", "stop failed"})
+
+
+def challenge_at(world: World, cluster: ClusterView) -> Instant:
+    """Return from when on this node may challenge: at once under a clean mark, else T after what it saw last.
+
+    The count starts when this node first *received* the revision of the own record that the acquiring transaction compares,
+    so a challenger that was blind meanwhile is refused by the store.
+    """
+    seen, own = world.sightings, cluster.own
+    if own is None:
+        return _since(seen.lock_seen_at, seen.started_at) + world.times.ttl_s if seen.lock_seen_at is not None else seen.started_at
+    if is_clean(own) and not _other_product_held(world, own):
+        return world.now
+    period_s = max(world.times.ttl_s, own.ttl_s)
+    if _other_product_held(world, own):
+        if _holder_has_ended(world, cluster):
+            return world.now
+        return _since(seen.lock_seen_at, seen.started_at) + period_s
+    return _since(seen.own_version_since, seen.started_at) + period_s
+
+
+def is_clean(own: OwnRecord) -> bool:
+    """Tell whether the last holder gave the lock back with writes provably ended: the mark counts only for its own lock instance."""
+    return own.clean is not None and own.clean == own.instance
+
+
+def _since(instant: Instant | None, otherwise: Instant) -> Instant:
+    return otherwise if instant is None else instant
+
+
+def _other_product_held(world: World, own: OwnRecord) -> bool:
+    """Tell whether the newest lock seen is one that the own record does not name (held by another product)."""
+    instance = world.sightings.lock_instance
+    return instance is not None and own.instance is not None and instance != own.instance and world.sightings.lock_holder != own.holder
+
+
+def _holder_has_ended(world: World, cluster: ClusterView) -> bool:
+    """Tell whether the last holder's record says stopped or demoted and its REST confirms that it is not primary."""
+    holder = cluster.member(world.sightings.lock_holder)
+    peer = world.peer(world.sightings.lock_holder)
+    if holder is None or peer is None or not peer.reachable or peer.role is Role.PRIMARY:
+        return False
+    return holder.state in _ENDED_STATES or holder.role == "demoted"
+
+
+def store_went_back(world: World, cluster: ClusterView) -> bool:
+    """Tell whether the store is not the one that this node knew, or an older state of it: its records only restrict then."""
+    memory, own = world.memory, cluster.own
+    if own is None or memory.store_id is None:
+        return False
+    return own.store_id != memory.store_id or own.token < memory.token
+
+
+def is_former_holder(world: World, cluster: ClusterView) -> bool:
+    """Tell whether this node held the newest lease that anybody knows of: nobody can have written since."""
+    memory = world.memory
+    if memory.held_token is None or memory.held_token != memory.token:
+        return False
+    own = cluster.own
+    if own is None:
+        return True
+    return own.token <= memory.held_token if store_went_back(world, cluster) else own.token == memory.held_token
+
+
+def wal_end(node: NodeState) -> Lsn | None:
+    """Return the end of this node's WAL, also where the server is stopped."""
+    if node.server is ServerState.RUNNING:
+        return node.lsn
+    directory = node.directory
+    if directory.wal_end is not None or directory.control is None:
+        return directory.wal_end
+    return max(lsn for lsn in (directory.control.checkpoint_lsn, directory.control.min_recovery_lsn or Lsn(0)))
+
+
+def why_not_eligible(world: World) -> str | None:
+    """Return why this node may not lead whatever the others say; ``None`` where nothing stands against it."""
+    me, policy, node = world.me, world.policy, world.node
+    if not me.tags.may_lead:
+        return "its tags exclude it"
+    if policy.refuses_election is not None:
+        return policy.refuses_election
+    if not node.fence.reachable:
+        return "its guard does not answer"
+    if node.directory.state is not DirectoryState.INITIALIZED:
+        return "its data directory is not whole"
+    own = world.cluster.own if world.cluster else None
+    if own and own.unfenced not in (None, me.name):
+        return f"{own.unfenced} was left unfenced in pause and is not proven stopped"
+    return None
+
+
+def why_behind(world: World, cluster: ClusterView) -> str | None:
+    """Return why this node is behind the durable records by more than I3 allows, even if it is alone."""
+    node = world.node
+    lsn, timeline = wal_end(node), node.timeline or (node.directory.control.timeline if node.directory.control else None)
+    if lsn is None or timeline is None:
+        return "its position is not known"
+    recorded = cluster.timeline
+    if recorded is not None and timeline < recorded:
+        return f"it is on timeline {timeline}, the cluster on {recorded}"
+    optime = max(cluster.status.optime or Lsn(0), world.memory.lsn or Lsn(0))
+    lag = optime - lsn
+    if lag > world.policy.maximum_lag_on_failover:
+        return f"it is {lag} bytes behind the recorded position, {world.policy.maximum_lag_on_failover} are allowed"
+    return None
+
+
+def electable(peers: tuple[PeerState, ...]) -> tuple[PeerState, ...]:
+    """Return the peers that answered and could be promoted."""
+    return tuple(
+        peer
+        for peer in peers
+        if peer.reachable and not peer.nofailover and not peer.refuses_election and peer.role is Role.STANDBY and peer.state == "running"
+    )
+
+
+def living_primary(world: World) -> PeerState | None:
+    """Return a peer that says that it is out of recovery."""
+    return next((peer for peer in world.peers if peer.reachable and peer.role is Role.PRIMARY), None)
+
+
+def better_peer(world: World, cluster: ClusterView) -> PeerState | None:
+    """Return a peer that has more WAL, or as much and a higher failover priority (the former leader is not preferred by priority)."""
+    mine = wal_end(world.node)
+    timeline = world.node.timeline or 0
+    former = cluster.own.holder if cluster.own else None
+    for peer in electable(world.peers):
+        if peer.lsn is None or mine is None:
+            continue
+        position, own_position = (peer.timeline or timeline, peer.lsn), (timeline, mine)
+        if position > own_position:
+            return peer
+        if position == own_position and peer.failover_priority > world.me.tags.failover_priority and peer.name != former:
+            return peer
+    return None
+
+
+def successors(world: World) -> tuple[PeerState, ...]:
+    """Return peers that could take over from this leader now: they answered, are electable and not too far behind."""
+    mine = wal_end(world.node)
+    if mine is None:
+        return electable(world.peers)
+    return tuple(
+        peer for peer in electable(world.peers) if peer.lsn is not None and mine - peer.lsn <= world.policy.maximum_lag_on_failover
+    )
+
+
+def all_remembered_answered(world: World) -> bool:
+    """Tell whether every other member that this node remembers answered: what a store that went back asks for."""
+    reachable = {peer.name for peer in world.peers if peer.reachable} | {world.me.name}
+    return set(world.memory.members) <= reachable
+
+
+def record_of(world: World, name: str | None) -> Member | None:
+    """Return the record of the member called ``name``."""
+    return world.cluster.member(name) if world.cluster else None

@@ -1,0 +1,70 @@
+"""Rules for an agent that was asked to end: hand over at once, stop PostgreSQL, go. In pause leave both as they are."""
+
+from typing import Final
+
+from hacore.decide.table import Table
+from hacore.decide.views import Ending, ending
+from hacore.model.jobs import JobKind
+from hacore.model.node import NodeState, ServerState
+from hacore.model.steps import AnswerCommand, CancelJob, Exit, ReleaseLease, StopMode, StopServer
+from hacore.model.world import Answer
+
+DONE, LEFT_RUNNING = 0, 75  # the latter tells main that guard and PostgreSQL stay
+
+
+def leave_in_pause(seen: Ending) -> Answer | None:
+    """In maintenance PostgreSQL and the lock are left as they are (interface reference 10.1)."""
+    if not seen.world.policy.pause:
+        return None
+    return Answer(reason="ends in pause: PostgreSQL runs on", steps=(Exit(code=LEFT_RUNNING, reason="pause", leave_server=True),))
+
+
+def hand_over_at_end(seen: Ending) -> Answer | None:
+    """Give the lock back as soon as the control file says shut down: archiving may still go on (safety.md 4)."""
+    if seen.world.lease is None or not writes_have_ended(seen.world.node):
+        return None
+    control = seen.world.node.directory.control
+    optime = control.checkpoint_lsn if control and control.is_clean_primary_shutdown else None
+    return Answer(reason="writes have ended", steps=(ReleaseLease(clean=True, optime=optime),), wake_after_s=0)
+
+
+def cancel_work_at_end(seen: Ending) -> Answer | None:
+    """Work in flight other than the stop itself is cancelled."""
+    job = seen.world.job
+    if job is None:
+        return None
+    if job.kind is JobKind.STOP or job.cancelled:
+        return Answer(reason=f"waits for the {job.kind} job", wake_after_s=1)
+    return Answer(reason="the agent ends", steps=(CancelJob(kind=job.kind, reason="the agent ends"),), wake_after_s=0.2)
+
+
+def stop_at_end(seen: Ending) -> Answer | None:
+    """Stop PostgreSQL fast; without a checkpoint before it where it is a standby."""
+    node = seen.world.node
+    if node.server is ServerState.STOPPED:
+        return None
+    return Answer(
+        reason="the agent ends", steps=(StopServer(mode=StopMode.FAST, reason="the agent ends", checkpoint_first=node.is_primary),)
+    )
+
+
+def end(seen: Ending) -> Answer | None:
+    """Nothing is left to do."""
+    return Answer(
+        reason="PostgreSQL is stopped",
+        steps=(AnswerCommand(id=seen.command.id, done=True, text="stopped"), Exit(code=DONE, reason="asked to end")),
+    )
+
+
+def writes_have_ended(node: NodeState) -> bool:
+    """Tell whether no process of this node can acknowledge a commit any more (safety.md 4).
+
+    ``shut down`` in the control file is written after the last session has gone; only the archiver may still live.
+    """
+    if node.server is ServerState.STOPPED:
+        return True
+    control = node.directory.control
+    return node.server is ServerState.STOPPING and control is not None and control.is_clean_primary_shutdown
+
+
+ENDING: Final = Table(name="ending", narrow=ending, rules=(leave_in_pause, hand_over_at_end, cancel_work_at_end, stop_at_end, end))

@@ -1,0 +1,188 @@
+"""Rules for a node while somebody else holds the lock: become and stay a standby of the leader."""
+
+from typing import Final
+
+from hacore.decide.ending import writes_have_ended
+from hacore.decide.lineage import divergence, local_end, recorded_history
+from hacore.decide.table import Table
+from hacore.decide.upstreams import clone_source, slot_changes, wanted_upstream
+from hacore.decide.views import Following, following
+from hacore.model.jobs import JobKind
+from hacore.model.node import Role, ServerState
+from hacore.model.steps import (
+    ArmAdopted,
+    CreateReplica,
+    EndServer,
+    Follow,
+    RecoverFromCrash,
+    ReleaseLease,
+    ReloadServer,
+    RememberDemotion,
+    ResumeLease,
+    Rewind,
+    StartServer,
+    Step,
+    StopMode,
+    StopServer,
+)
+from hacore.model.world import Answer
+
+_RETRY_S = 5.0
+
+
+def resume_lease(seen: Following) -> Answer | None:
+    """The lock is the instance that this node held before its agent was started again: go on renewing it."""
+    memory, fence = seen.world.memory, seen.node.fence
+    if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance or memory.held_token is None:
+        return None
+    if fence.fired and fence.token == memory.held_token:
+        return None
+    return Answer(
+        reason="holds this lock since before the agent was started",
+        steps=(ResumeLease(lock=seen.lock, token=memory.held_token),),
+        wake_after_s=0,
+    )
+
+
+def give_back_fenced_lock(seen: Following) -> Answer | None:
+    """The guard has ended writes here and the lock is still in this node's name: give it back, so that nobody waits for its end."""
+    memory = seen.world.memory
+    if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance or not writes_have_ended(seen.node):
+        return None
+    return Answer(reason="was fenced; writes have ended", steps=(ReleaseLease(clean=True, lock=seen.lock),), wake_after_s=0)
+
+
+def lock_in_my_name(seen: Following) -> Answer | None:
+    """The lock bears this node's name and is not its own: a name proves nothing, it ends by itself."""
+    if seen.lock.holder != seen.name:
+        return None
+    fence = seen.node.fence
+    if seen.node.is_primary and not fence.armed and not fence.fired:
+        return Answer(reason="a primary runs here under another agent's lock", steps=(ArmAdopted(),), wake_after_s=0)
+    return Answer(reason="waits until the lock of an earlier agent has ended", wake_after_s=1)
+
+
+def superseded_by_leader(seen: Following) -> Answer | None:
+    """Somebody else holds the lock: writes here end at once."""
+    if not seen.node.is_primary:
+        return None
+    reason = f"{seen.lock.holder} holds the lock"
+    return Answer(reason=reason, steps=(EndServer(reason=reason),), wake_after_s=0.1)
+
+
+def work_beside_following(seen: Following) -> Answer | None:
+    """The work in flight goes on."""
+    job = seen.world.job
+    if job is not None:
+        return Answer(reason=f"the {job.kind} job goes on")
+    if seen.node.server in {ServerState.STOPPED, ServerState.RUNNING}:
+        return None
+    return Answer(reason=f"the server is {seen.node.server}", wake_after_s=0.5)
+
+
+def recover_before_rewind(seen: Following) -> Answer | None:
+    """A former primary that crashed is brought to a clean end of WAL first, if the cluster has gone on to another timeline."""
+    control, history = seen.node.directory.control, recorded_history(seen.cluster)
+    if seen.node.server is not ServerState.STOPPED or control is None or seen.node.directory.has_standby_signal:
+        return None
+    if control.is_clean_primary_shutdown or not control.was_primary or local_end(seen.node) is not None:
+        return None
+    if history is None or history.timeline <= control.timeline or _failed_recently(seen, JobKind.CRASH_RECOVERY):
+        return None
+    return Answer(reason="crashed as primary; the cluster is on another timeline", steps=(RecoverFromCrash(),))
+
+
+def wait_for_rewind_source(seen: Following) -> Answer | None:
+    """Diverged: rewind and copy only from a leader that is primary and has done its first checkpoint on the new timeline."""
+    leader = seen.cluster.leader
+    if seen.node.server is not ServerState.STOPPED or divergence(seen.node, seen.cluster) is None:
+        return None
+    if leader is not None and leader.is_running and leader.role == "primary" and leader.checkpoint_after_promote:
+        return None
+    return Answer(reason=f"waits until {seen.lock.holder} is primary and has done a checkpoint", wake_after_s=1)
+
+
+def repair_diverged(seen: Following) -> Answer | None:
+    """Local WAL that the cluster does not have: rewind, else create again, else park with a clear state (safety.md 7)."""
+    why = divergence(seen.node, seen.cluster)
+    if why is None or seen.node.server is not ServerState.STOPPED:
+        return None
+    policy, outcome = seen.world.policy, seen.world.outcome(JobKind.REWIND)
+    rewind_failed = outcome is not None and not outcome.is_done
+    control = seen.node.directory.control
+    can_rewind = policy.use_pg_rewind and control is not None and (control.data_checksums or control.wal_log_hints)
+    recreate: Step = CreateReplica(
+        leader=seen.lock.holder, source=clone_source(seen.world, seen.cluster), system_id=seen.cluster.initialize or None
+    )
+    if policy.remove_data_directory_on_diverged_timelines or (rewind_failed and policy.remove_data_directory_on_rewind_failure):
+        if _failed_recently(seen, JobKind.CREATE_REPLICA):
+            return Answer(reason=f"{why}; creating it again failed", wake_after_s=_RETRY_S)
+        return Answer(reason=why, steps=(recreate,))
+    if can_rewind and not _failed_recently(seen, JobKind.REWIND):
+        return Answer(reason=why, steps=(Rewind(leader=seen.lock.holder, wipe_on_failure=policy.remove_data_directory_on_rewind_failure),))
+    if can_rewind and outcome is not None:
+        return Answer(reason=f"{why}; the rewind failed: {outcome.error}", wake_after_s=_RETRY_S)
+    return Answer(reason=f"parked: {why}; neither use_pg_rewind nor remove_data_directory_on_diverged_timelines allows a repair")
+
+
+def start_standby(seen: Following) -> Answer | None:
+    """Start as a standby of the leader."""
+    if seen.node.server is not ServerState.STOPPED:
+        return None
+    if _failed_recently(seen, JobKind.START):
+        return Answer(reason=f"the last start failed: {seen.node.last_start_failed}", wake_after_s=1)
+    steps: list[Step] = [RememberDemotion(candidate=None)] if seen.world.sightings.demoting is not None else []
+    upstream = wanted_upstream(seen.world, seen.cluster)
+    return Answer(reason=f"follows {upstream.member}", steps=(*steps, StartServer(role=Role.STANDBY, upstream=upstream)))
+
+
+def stop_diverged_standby(seen: Following) -> Answer | None:
+    """A running standby whose WAL leaves the cluster's history can never stream: stop it, to repair it."""
+    why = divergence(seen.node, seen.cluster)
+    if why is None:
+        return None
+    return Answer(reason=why, steps=(StopServer(mode=StopMode.FAST, reason=why),))
+
+
+def follow_upstream(seen: Following) -> Answer | None:
+    """Point the standby at the right member."""
+    wanted = wanted_upstream(seen.world, seen.cluster)
+    now = seen.node.upstream
+    if now is not None and (now.host, now.port, now.slot) == (wanted.host, wanted.port, wanted.slot):
+        return None
+    return Answer(reason=f"follows {wanted.member}", steps=(Follow(upstream=wanted),))
+
+
+def keep_following(seen: Following) -> Answer | None:
+    """Slots of cascading standbys, changed settings; else nothing."""
+    step = slot_changes(seen.world, seen.cluster)
+    if step is not None:
+        return Answer(reason="slots of cascading members differ", steps=(step,), wake_after_s=seen.world.times.loop_wait_s)
+    if seen.node.settings_wanted:
+        return Answer(reason="settings have changed", steps=(ReloadServer(),))
+    return Answer(reason=f"follows {seen.lock.holder}")
+
+
+def _failed_recently(seen: Following, kind: JobKind) -> bool:
+    outcome = seen.world.outcome(kind)
+    return outcome is not None and not outcome.is_done and seen.now - outcome.ended_at < _RETRY_S * min(outcome.failures, 6)
+
+
+FOLLOWING: Final = Table(
+    name="following",
+    narrow=following,
+    rules=(
+        resume_lease,
+        give_back_fenced_lock,
+        lock_in_my_name,
+        superseded_by_leader,
+        work_beside_following,
+        recover_before_rewind,
+        wait_for_rewind_source,
+        repair_diverged,
+        start_standby,
+        stop_diverged_standby,
+        follow_upstream,
+        keep_following,
+    ),
+)

@@ -1,0 +1,114 @@
+"""Rules for a planned switchover on the side of the old leader: checkpoint, fast stop, release as soon as a candidate has everything."""
+
+from typing import Final
+
+from hacore.decide.ending import writes_have_ended
+from hacore.decide.table import Table
+from hacore.decide.views import Leading, handing_over
+from hacore.model.cluster import FailoverRequest
+from hacore.model.jobs import JobKind
+from hacore.model.lsn import Lsn
+from hacore.model.node import ServerState
+from hacore.model.steps import PutRecord, ReleaseLease, RememberDemotion, StopMode, StopServer, TakeCheckpoint
+from hacore.model.world import Answer
+
+_RECEIVE_LIMIT_S = 10.0  # for the candidate to receive the shutdown checkpoint
+_ASK_AGAIN_S = 0.02
+
+
+def release_to_candidate(seen: Leading) -> Answer | None:
+    """Writes have ended and a candidate holds the shutdown checkpoint: give the lock back with a clean mark."""
+    control = seen.node.directory.control
+    if not writes_have_ended(seen.node) or control is None or not control.is_clean_primary_shutdown:
+        return None
+    heir = _who_received(seen, control.checkpoint_lsn)
+    if heir is None:
+        return None
+    return Answer(
+        reason=f"{heir} has the shutdown checkpoint {control.checkpoint_lsn}",
+        steps=(ReleaseLease(clean=True, optime=control.checkpoint_lsn),),
+        wake_after_s=0,
+    )
+
+
+def hand_over_is_stuck(seen: Leading) -> Answer | None:
+    """Nobody received the shutdown checkpoint in time, or the server did not stop in order: stay leader."""
+    since = seen.world.sightings.demoting_since
+    control = seen.node.directory.control
+    unclean = seen.node.server is ServerState.STOPPED and (control is None or not control.is_clean_primary_shutdown)
+    if seen.node.server is not ServerState.STOPPED or seen.world.job is not None or since is None:
+        return None
+    if not unclean and seen.now - since < _RECEIVE_LIMIT_S + seen.world.times.loop_wait_s:
+        return None
+    return _abort(seen, "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint")
+
+
+def waiting_for_candidate(seen: Leading) -> Answer | None:
+    """The candidate is asked again until it has the shutdown checkpoint."""
+    if not writes_have_ended(seen.node):
+        return None
+    return Answer(reason="waits until a candidate has the shutdown checkpoint", wake_after_s=_ASK_AGAIN_S)
+
+
+def hand_over_in_flight(seen: Leading) -> Answer | None:
+    """Checkpoint or stop goes on."""
+    job = seen.world.job
+    return None if job is None else Answer(reason=f"the {job.kind} job goes on", wake_after_s=1)
+
+
+def hand_over_withdrawn(seen: Leading) -> Answer | None:
+    """The person took the wish back while there was time to."""
+    if seen.node.is_primary and seen.cluster.failover is None:
+        return _abort(seen, "the request was withdrawn")
+    return None
+
+
+def checkpoint_before_hand_over(seen: Leading) -> Answer | None:
+    """CHECKPOINT first: the shutdown that follows has little left to write."""
+    since, outcome = seen.world.sightings.demoting_since, seen.world.outcome(JobKind.CHECKPOINT)
+    if not seen.node.is_primary or since is None or (outcome is not None and outcome.ended_at >= since):
+        return None
+    return Answer(reason="switchover: checkpoint first", steps=(TakeCheckpoint(),))
+
+
+def stop_for_hand_over(seen: Leading) -> Answer | None:
+    """Stop fast: the shutdown checkpoint goes to every standby that streams."""
+    if seen.node.server is not ServerState.RUNNING:
+        return Answer(reason=f"waits: the server is {seen.node.server}", wake_after_s=0.5)
+    timeout_s = seen.world.policy.primary_stop_timeout_s or None
+    return Answer(reason="switchover: stops the primary", steps=(StopServer(mode=StopMode.FAST, reason="switchover", timeout_s=timeout_s),))
+
+
+def _who_received(seen: Leading, checkpoint: Lsn) -> str | None:
+    named = seen.world.sightings.demoting
+    for peer in seen.world.peers:
+        if peer.reachable and peer.lsn is not None and peer.lsn > checkpoint and named in ("", peer.name):
+            return peer.name
+    return None
+
+
+def _abort(seen: Leading, reason: str) -> Answer:
+    steps: tuple[RememberDemotion | PutRecord, ...] = (RememberDemotion(candidate=None),)
+    if seen.cluster.failover is not None:
+        steps = (*steps, blank_request(seen.cluster.failover))
+    return Answer(reason=f"switchover given up: {reason}", steps=steps, wake_after_s=0)
+
+
+def blank_request(request: FailoverRequest) -> PutRecord:
+    """Return the step that blanks ``/failover``: the record is never deleted (interface reference 3.1)."""
+    return PutRecord(name="failover", value="{}", expected=request.version)
+
+
+HANDING_OVER: Final = Table(
+    name="handing_over",
+    narrow=handing_over,
+    rules=(
+        release_to_candidate,
+        hand_over_is_stuck,
+        waiting_for_candidate,
+        hand_over_in_flight,
+        hand_over_withdrawn,
+        checkpoint_before_hand_over,
+        stop_for_hand_over,
+    ),
+)

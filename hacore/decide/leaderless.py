@@ -1,0 +1,183 @@
+"""Rules for a cluster whose lock nobody holds: return to it, wait, or take it."""
+
+from typing import Final
+
+from hacore.decide.election import (
+    all_remembered_answered,
+    better_peer,
+    challenge_at,
+    electable,
+    is_former_holder,
+    living_primary,
+    store_went_back,
+    wal_end,
+    why_behind,
+    why_not_eligible,
+)
+from hacore.decide.own import acquisition
+from hacore.decide.table import Table
+from hacore.decide.upstreams import NOBODY
+from hacore.decide.views import Known, leaderless
+from hacore.model.lsn import Lsn
+from hacore.model.node import Role, ServerState
+from hacore.model.steps import AcquireLease, ArmAdopted, EndServer, PutRecord, RememberDemotion, StartServer
+from hacore.model.world import Answer
+
+_HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
+_RETRY_START_S = 5.0
+
+
+def wait_for_heir(seen: Known) -> Answer | None:
+    """This node has just handed over: the candidate comes first."""
+    since = seen.world.sightings.demoting_since
+    if seen.world.sightings.demoting is None or since is None:
+        return None
+    if seen.now - since > _HEIR_LIMIT_S + seen.world.times.ttl_s:
+        return Answer(reason="nobody took the lock", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
+    return Answer(reason="waits for the candidate to take the lock", wake_after_s=0.5)
+
+
+def former_holder_returns(seen: Known) -> Answer | None:
+    """The last holder takes its lock again at once: its token is the newest, nobody can have written since (safety.md 5)."""
+    world, node = seen.world, seen.node
+    if not is_former_holder(world, seen.cluster) or world.job is not None or why_not_eligible(world) is not None:
+        return None
+    control = node.directory.control
+    can_write = node.is_primary or (
+        node.server is ServerState.STOPPED and control is not None and control.was_primary and not node.directory.has_standby_signal
+    )
+    request = seen.cluster.failover
+    end, recorded = wal_end(node), max(seen.cluster.status.optime or Lsn(0), world.memory.lsn or Lsn(0))
+    is_whole = node.is_primary or (end is not None and end >= recorded) or (control is not None and not control.is_clean_primary_shutdown)
+    if not can_write or not is_whole or living_primary(world) is not None or (request is not None and request.candidate != seen.name):
+        return None
+    return _take(seen, "held the newest lease")
+
+
+def adopt_running_primary(seen: Known) -> Answer | None:
+    """A primary that runs here belongs to a cluster that hacore has no record of: it leads, after its deadline is set."""
+    world, node = seen.world, seen.node
+    if not node.is_primary or seen.cluster.own is not None or why_not_eligible(world) is not None:
+        return None
+    if not node.fence.armed and not node.fence.fired:
+        return Answer(reason="a primary runs here without a lease", steps=(ArmAdopted(),), wake_after_s=0)
+    peer = living_primary(world)
+    if peer is not None:
+        return Answer(reason=f"{peer.name} is primary, too", wake_after_s=1)
+    return _take(seen, "adopts the primary that runs here")
+
+
+def superseded_primary(seen: Known) -> Answer | None:
+    """A primary without a lease that may not return: its writes end."""
+    if not seen.node.is_primary:
+        return None
+    return Answer(reason="runs as primary without the right to", steps=(EndServer(reason="no lease"),), wake_after_s=0.1)
+
+
+def start_before_election(seen: Known) -> Answer | None:
+    """Only a running standby can be a candidate."""
+    outcome_recent = seen.node.last_start_failed is not None
+    if seen.world.job is not None or seen.node.server is not ServerState.STOPPED:
+        return None
+    step = StartServer(role=Role.STANDBY, upstream=NOBODY)
+    if outcome_recent and seen.world.outcomes and seen.now - max(outcome.ended_at for outcome in seen.world.outcomes) < _RETRY_START_S:
+        return Answer(reason=f"the last start failed: {seen.node.last_start_failed}", wake_after_s=1)
+    return Answer(reason="no leader: starts as a standby", steps=(step,))
+
+
+def server_is_busy(seen: Known) -> Answer | None:
+    """Work goes on, or the server does not answer."""
+    if seen.world.job is not None:
+        return Answer(reason=f"the {seen.world.job.kind} job goes on")
+    if seen.node.server is ServerState.RUNNING and seen.node.role is not None:
+        return None
+    return Answer(reason=f"no leader; the server is {seen.node.server}", wake_after_s=0.5)
+
+
+def may_not_lead(seen: Known) -> Answer | None:
+    """Tags, settings, guard or a pause mark stand against it."""
+    why = why_not_eligible(seen.world)
+    return None if why is None else Answer(reason=f"no leader; this node may not lead: {why}")
+
+
+def candidate_is_another(seen: Known) -> Answer | None:
+    """A person named somebody else, who can take over."""
+    request = seen.cluster.failover
+    if request is None or request.candidate == seen.name:
+        return None
+    if request.candidate is None:
+        return (
+            Answer(reason="a switchover away from this node", wake_after_s=0.5)
+            if request.leader == seen.name and electable(seen.world.peers)
+            else None
+        )
+    if any(peer.name == request.candidate for peer in electable(seen.world.peers)):
+        return Answer(reason=f"{request.candidate} was named", wake_after_s=0.5)
+    return None
+
+
+def wait_before_challenge(seen: Known) -> Answer | None:
+    """The holder may still be writing: T has not passed since its last heartbeat was received (challenger rule)."""
+    left_s = challenge_at(seen.world, seen.cluster) - seen.now
+    return None if left_s <= 0 else Answer(reason=f"no leader; may challenge in {left_s:.1f} s", wake_after_s=left_s)
+
+
+def behind_the_record(seen: Known) -> Answer | None:
+    """Behind the durable records by more than I3 allows: not promoted, even if alone. A person's named candidate is not measured."""
+    if seen.cluster.broken & {"sync", "hacore"}:
+        return Answer(reason="a record that elections rest on is broken")
+    if store_went_back(seen.world, seen.cluster) and not all_remembered_answered(seen.world):
+        return Answer(reason="the store is not the one known before: waits until every remembered member answers", wake_after_s=1)
+    request = seen.cluster.failover
+    if request is not None and request.candidate == seen.name:
+        return None
+    why = why_behind(seen.world, seen.cluster)
+    return None if why is None else Answer(reason=f"no leader; {why}", wake_after_s=1)
+
+
+def peer_comes_first(seen: Known) -> Answer | None:
+    """A peer has more WAL, or is primary still."""
+    alive = living_primary(seen.world)
+    if alive is not None:
+        return Answer(reason=f"{alive.name} is primary still", wake_after_s=0.5)
+    request = seen.cluster.failover
+    if request is not None and request.candidate == seen.name:
+        return None
+    peer = better_peer(seen.world, seen.cluster)
+    return None if peer is None else Answer(reason=f"{peer.name} comes first, at {peer.lsn}", wake_after_s=0.5)
+
+
+def take_the_lock(seen: Known) -> Answer | None:
+    """Nobody is better: compare and take."""
+    if not seen.world.peers_asked:
+        return Answer(reason="asks the other members", wake_after_s=0)
+    return _take(seen, "the best candidate")
+
+
+def _take(seen: Known, reason: str) -> Answer:
+    config = seen.world.me.bootstrap_config
+    puts: tuple[PutRecord, ...] = ()
+    if seen.cluster.config is None and "config" not in seen.cluster.broken and config is not None:
+        puts = (PutRecord(name="config", value=config, expected=0),)
+    step = AcquireLease(own=acquisition(seen.world, seen.cluster), own_version=seen.cluster.own_version or 0, puts=puts)
+    return Answer(reason=reason, steps=(step,), wake_after_s=0)
+
+
+LEADERLESS: Final = Table(
+    name="leaderless",
+    narrow=leaderless,
+    rules=(
+        wait_for_heir,
+        former_holder_returns,
+        adopt_running_primary,
+        superseded_primary,
+        start_before_election,
+        server_is_busy,
+        may_not_lead,
+        candidate_is_another,
+        wait_before_challenge,
+        behind_the_record,
+        peer_comes_first,
+        take_the_lock,
+    ),
+)

@@ -1,0 +1,48 @@
+"""The next content of hacore's own record, and the next fencing token (safety.md 5)."""
+
+from dataclasses import replace
+
+from hacore.model.cluster import ClusterView, OwnRecord
+from hacore.model.world import World
+
+
+def next_token(world: World, cluster: ClusterView) -> int:
+    """Return a token above every one that this node has seen, also where the store was restored from an older state."""
+    recorded = cluster.own.token if cluster.own else 0
+    return max(recorded, world.memory.token) + 1
+
+
+def acquisition(world: World, cluster: ClusterView, *, bootstrapping: bool = False) -> OwnRecord:
+    """Return the own record that goes with taking the lock.
+
+    Claims of this node's own newest acquisition pass on to the new token: the WAL of that timeline has one writer still.
+    ``store_id`` is empty where a new one is to be made up by the step that writes it.
+    """
+    token = next_token(world, cluster)
+    before = cluster.own
+    claims = before.claims if before else ()
+    mine = world.memory.held_token
+    kept = tuple((timeline, token if claimed == mine else claimed) for timeline, claimed in claims)
+    names = set(before.known_members if before else ()) | set(world.memory.members) | {member.name for member in cluster.members}
+    return OwnRecord(
+        store_id=(before.store_id if before else world.memory.store_id) or "",
+        token=token,
+        instance=None,
+        holder=world.me.name,
+        heartbeat=(before.heartbeat if before else 0) + 1,
+        ttl_s=world.times.ttl_s,
+        clean=None,
+        unfenced=before.unfenced if before else None,
+        claims=kept,
+        timeline=before.timeline if before else None,
+        bootstrapping=bootstrapping,
+        times=(world.times.ttl_s, world.times.loop_wait_s, world.times.retry_timeout_s),
+        known_members=tuple(sorted(names | {world.me.name})),
+    )
+
+
+def with_claim(own: OwnRecord, timeline: int) -> OwnRecord:
+    """Return the record with ``timeline`` claimed by its token."""
+    claims = dict(own.claims)
+    claims[timeline] = own.token
+    return replace(own, claims=tuple(sorted(claims.items())), heartbeat=own.heartbeat + 1)

@@ -1,0 +1,127 @@
+"""Rules for maintenance: no automatic start, stop, promotion, demotion, slot removal or wipe (I11; interface reference 10.3).
+
+What a person asked for goes on: a switchover or failover to a named member is left to the tables that carry it out.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_not_eligible
+from hacore.decide.following import follow_upstream, resume_lease, start_standby
+from hacore.decide.leading import failover_request_is_over, switchover_requested
+from hacore.decide.own import acquisition
+from hacore.decide.table import Table
+from hacore.decide.views import Known, following, leaderless, leading, paused
+from hacore.model.node import Role, ServerState
+from hacore.model.steps import AcquireLease, Disarm, ReleaseLease, WriteOwn
+from hacore.model.world import Answer
+
+
+def work_in_pause(seen: Known) -> Answer | None:
+    """The work in flight goes on, so does a hand-over or promotion that a person asked for."""
+    job = seen.world.job
+    if job is None or seen.world.sightings.demoting is not None:
+        return None
+    return Answer(reason=f"pause: the {job.kind} job goes on")
+
+
+def note_unfenced(seen: Known) -> Answer | None:
+    """Before the guard is disarmed the own record says whom nobody will fence; without that it stays armed."""
+    holder = leading(seen.world)
+    if holder is None or holder.own.unfenced == seen.name or seen.world.sightings.demoting is not None:
+        return None
+    own = replace(holder.own, unfenced=seen.name, heartbeat=holder.own.heartbeat + 1)
+    return Answer(reason="pause: notes that this node is not fenced", steps=(WriteOwn(own=own),), wake_after_s=0)
+
+
+def disarm_in_pause(seen: Known) -> Answer | None:
+    """Automatic fencing is off in pause."""
+    holder = leading(seen.world)
+    if holder is None or not seen.node.fence.armed or holder.own.unfenced != seen.name:
+        return None
+    return Answer(reason="pause: disarms the guard", steps=(Disarm(reason="pause"),))
+
+
+def request_in_pause(seen: Known) -> Answer | None:
+    """A switchover to a named member is possible in maintenance; any other request is dropped."""
+    holder, request = leading(seen.world), seen.cluster.failover
+    if holder is None or request is None or seen.world.sightings.demoting is not None:
+        return None
+    over = failover_request_is_over(holder)
+    return over if over is not None or request.candidate is None else switchover_requested(holder)
+
+
+def resume_in_pause(seen: Known) -> Answer | None:
+    """An agent that was started again goes on with its lock."""
+    other = following(seen.world)
+    return None if other is None else resume_lease(other)
+
+
+def release_in_pause(seen: Known) -> Answer | None:
+    """A leader whose PostgreSQL a person has stopped, or that is not primary, gives the lock back."""
+    request = seen.cluster.failover
+    if seen.world.lease is None or seen.node.is_primary or seen.world.sightings.demoting is not None:
+        return None
+    is_named = request is not None and request.candidate == seen.name and seen.node.role is Role.STANDBY
+    if is_named or seen.node.server not in {ServerState.STOPPED, ServerState.RUNNING}:
+        return None
+    return Answer(reason="pause: PostgreSQL is not primary", steps=(ReleaseLease(clean=True),), wake_after_s=0)
+
+
+def primary_takes_lock_in_pause(seen: Known) -> Answer | None:
+    """The primary that runs takes the lock when nobody holds it."""
+    world, own = seen.world, seen.cluster.own
+    if leaderless(world) is None or not seen.node.is_primary or living_primary(world) is not None:
+        return None
+    if not (own is None or own.unfenced == seen.name or is_former_holder(world, seen.cluster)):
+        return None
+    step = AcquireLease(own=acquisition(world, seen.cluster), own_version=seen.cluster.own_version or 0)
+    return Answer(reason="pause: the primary runs here", steps=(step,), wake_after_s=0)
+
+
+def named_candidate_in_pause(seen: Known) -> Answer | None:
+    """A person named this node."""
+    world, request = seen.world, seen.cluster.failover
+    if leaderless(world) is None or request is None or request.candidate != seen.name or seen.node.role is not Role.STANDBY:
+        return None
+    if why_not_eligible(world) is not None or living_primary(world) is not None or challenge_at(world, seen.cluster) > seen.now:
+        return None
+    step = AcquireLease(own=acquisition(world, seen.cluster), own_version=seen.cluster.own_version or 0)
+    return Answer(reason="pause: a person named this node", steps=(step,), wake_after_s=0)
+
+
+def standby_in_pause(seen: Known) -> Answer | None:
+    """A running standby follows the leader; one that has just handed over starts again."""
+    other = following(seen.world)
+    if other is None or other.lock.holder == seen.name or seen.node.is_primary:
+        return None
+    if seen.node.server is ServerState.RUNNING:
+        return follow_upstream(other)
+    return start_standby(other) if seen.world.sightings.demoting is not None and seen.world.job is None else None
+
+
+def nothing_in_pause(seen: Known) -> Answer | None:
+    """Everything else is left as it is; only what a person asked for goes on to the other tables."""
+    request, lease = seen.cluster.failover, seen.world.lease
+    asked = seen.world.sightings.demoting is not None or (request is not None and request.candidate == seen.name)
+    if lease is not None and asked:
+        return None
+    return Answer(reason="pause: nothing is done automatically")
+
+
+PAUSED: Final = Table(
+    name="paused",
+    narrow=paused,
+    rules=(
+        work_in_pause,
+        note_unfenced,
+        disarm_in_pause,
+        request_in_pause,
+        resume_in_pause,
+        release_in_pause,
+        primary_takes_lock_in_pause,
+        named_candidate_in_pause,
+        standby_in_pause,
+        nothing_in_pause,
+    ),
+)

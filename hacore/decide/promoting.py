@@ -1,0 +1,166 @@
+"""Rules for the holder of the lease whose server is not primary: a standby to be promoted, or a primary that went down."""
+
+from typing import Final
+
+from hacore.decide.election import better_peer, successors
+from hacore.decide.own import with_claim
+from hacore.decide.table import Table
+from hacore.decide.upstreams import NOBODY
+from hacore.decide.views import Leading, promoting
+from hacore.model.jobs import JobKind
+from hacore.model.node import DirectoryState, Role, ServerState
+from hacore.model.steps import Arm, CancelJob, EndServer, Promote, ReleaseLease, StartServer, WriteOwn
+from hacore.model.world import Answer
+
+_RETRY_START_S = 1.0
+_PROMOTE_ATTEMPTS = 2
+
+
+def start_overdue(seen: Leading) -> Answer | None:
+    """The start of a crashed primary has used up ``primary_start_timeout``, and somebody else can take over."""
+    job = seen.world.job
+    if job is None or job.kind not in {JobKind.START, JobKind.RESTART} or _budget_left_s(seen) > 0 or not successors(seen.world):
+        return None
+    reason = "primary_start_timeout is used up"
+    return Answer(reason=reason, steps=(CancelJob(kind=job.kind, reason=reason), EndServer(reason=reason)), wake_after_s=0.1)
+
+
+def taking_over_in_flight(seen: Leading) -> Answer | None:
+    """Promotion, start or stop goes on under a lease that is renewed."""
+    job = seen.world.job
+    if job is None:
+        return None
+    return Answer(reason=f"the {job.kind} job goes on", wake_after_s=1.0)
+
+
+def guard_must_be_armed(seen: Leading) -> Answer | None:
+    """Nothing that enables writes is done before the guard holds the deadline."""
+    fence = seen.node.fence
+    if fence.armed and fence.token == seen.lease.token:
+        return None
+    if not fence.reachable:
+        return Answer(reason="the guard does not answer", wake_after_s=0.1)
+    return Answer(reason="arms the guard", steps=(Arm(),), wake_after_s=0)
+
+
+def give_up_crashed_primary(seen: Leading) -> Answer | None:
+    """A primary that does not come back within its budget leaves the lock to a standby that can take over."""
+    if seen.node.role is Role.STANDBY or _budget_left_s(seen) > 0 or not successors(seen.world):
+        return None
+    if seen.node.server is not ServerState.STOPPED:
+        reason = f"the primary is {seen.node.server} beyond primary_start_timeout"
+        return Answer(reason=reason, steps=(EndServer(reason=reason),), wake_after_s=0.1)
+    return Answer(reason="the primary is down beyond primary_start_timeout", steps=(ReleaseLease(clean=True),), wake_after_s=0)
+
+
+def start_failed_recently(seen: Leading) -> Answer | None:
+    """A start that failed is tried again after a moment."""
+    outcome = seen.world.outcome(JobKind.START)
+    if seen.node.server is not ServerState.STOPPED or outcome is None or outcome.is_done:
+        return None
+    left_s = outcome.ended_at + min(_RETRY_START_S * outcome.failures, 10.0) - seen.now
+    return None if left_s <= 0 else Answer(reason=f"the last start failed: {outcome.error}", wake_after_s=left_s)
+
+
+def start_in_place(seen: Leading) -> Answer | None:
+    """A crashed primary that still holds the lock is started again on the same timeline."""
+    directory = seen.node.directory
+    if seen.node.server is not ServerState.STOPPED or directory.state is not DirectoryState.INITIALIZED:
+        return None
+    if directory.has_standby_signal or directory.control is None or not directory.control.was_primary:
+        return None
+    claimed = seen.own.claimed_by(directory.control.timeline)
+    if claimed not in (None, seen.lease.token):
+        return None
+    timeout_s = max(_budget_left_s(seen), 10.0)
+    return Answer(reason="the primary went down", steps=(StartServer(role=Role.PRIMARY, timeout_s=timeout_s),))
+
+
+def start_before_promotion(seen: Leading) -> Answer | None:
+    """A standby that is down is started, to be promoted then."""
+    if seen.node.server is not ServerState.STOPPED:
+        return None
+    return Answer(reason="starts before the promotion", steps=(StartServer(role=Role.STANDBY, upstream=NOBODY),))
+
+
+def waiting_for_server(seen: Leading) -> Answer | None:
+    """The server does not answer yet, or the others were not asked under this lease yet."""
+    if seen.node.server is not ServerState.RUNNING or seen.node.role is None:
+        return Answer(reason=f"the server is {seen.node.server}", wake_after_s=0.2)
+    return None if seen.world.peers_asked else Answer(reason="asks the other members", wake_after_s=0)
+
+
+def yield_to_better_peer(seen: Leading) -> Answer | None:
+    """Positions that justify the promotion are sampled after the lock is held: give it back to a member that has more."""
+    request = seen.cluster.failover
+    if request is not None and request.candidate == seen.name:
+        return None  # a person named this node
+    peer = better_peer(seen.world, seen.cluster)
+    if peer is None:
+        return None
+    return Answer(reason=f"{peer.name} is ahead, at {peer.lsn}", steps=(ReleaseLease(clean=True),), wake_after_s=0.5)
+
+
+def promotion_failed(seen: Leading) -> Answer | None:
+    """A promotion that fails again and again leaves the lock to somebody else."""
+    outcome = seen.world.outcome(JobKind.PROMOTE)
+    if (
+        outcome is None
+        or outcome.is_done
+        or outcome.failures < _PROMOTE_ATTEMPTS
+        or outcome.ended_at < seen.lease.sent_at - seen.lease.ttl_s
+    ):
+        return None
+    if not successors(seen.world):
+        return None
+    return Answer(reason=f"the promotion failed: {outcome.error}", steps=(ReleaseLease(clean=True),), wake_after_s=1)
+
+
+def claim_timeline(seen: Leading) -> Answer | None:
+    """Before the node calls itself primary it claims its new timeline: one epoch per timeline number (I6)."""
+    timeline = _next_timeline(seen)
+    if seen.own.claimed_by(timeline) == seen.lease.token:
+        return None
+    return Answer(reason=f"claims timeline {timeline}", steps=(WriteOwn(own=with_claim(seen.own, timeline)),), wake_after_s=0)
+
+
+def promote(seen: Leading) -> Answer | None:
+    """Leave recovery under a lease that is renewed."""
+    current, timeline = seen.node.timeline or 0, _next_timeline(seen)
+    claimed = tuple(number for number, token in seen.own.claims if current < number < timeline and token != seen.lease.token)
+    return Answer(reason="holds the lock", steps=(Promote(timeline=timeline, claimed=claimed),))
+
+
+def _next_timeline(seen: Leading) -> int:
+    """Return the first timeline after the server's own that no other token has claimed."""
+    current = seen.node.timeline or 0
+    others = [number for number, token in seen.own.claims if token != seen.lease.token and number > current]
+    return max([current, *others]) + 1
+
+
+def _budget_left_s(seen: Leading) -> float:
+    """Return what crashes in a row have left of ``primary_start_timeout``."""
+    world = seen.world
+    since = world.sightings.down_since
+    used_s = world.sightings.down_s + (0.0 if since is None else world.now - since)
+    return world.policy.primary_start_timeout_s - used_s
+
+
+PROMOTING: Final = Table(
+    name="promoting",
+    narrow=promoting,
+    rules=(
+        start_overdue,
+        taking_over_in_flight,
+        guard_must_be_armed,
+        give_up_crashed_primary,
+        start_failed_recently,
+        start_in_place,
+        start_before_promotion,
+        waiting_for_server,
+        yield_to_better_peer,
+        promotion_failed,
+        claim_timeline,
+        promote,
+    ),
+)

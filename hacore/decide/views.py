@@ -1,0 +1,129 @@
+"""Narrowed views of the world: what a table may take for granted."""
+
+from dataclasses import dataclass
+
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView, OwnRecord
+from hacore.model.commands import ShutdownCommand
+from hacore.model.lease import Lease, Lock
+from hacore.model.node import DirectoryState, NodeState, ServerState
+from hacore.model.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The store was read."""
+
+    world: World
+    cluster: ClusterView
+
+    @property
+    def now(self) -> Instant:
+        """Return the instant of this turn."""
+        return self.world.now
+
+    @property
+    def node(self) -> NodeState:
+        """Return this node's PostgreSQL."""
+        return self.world.node
+
+    @property
+    def name(self) -> str:
+        """Return this member's name."""
+        return self.world.me.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leading(Known):
+    """This node holds the lease; the own record stands in the store."""
+
+    lease: Lease
+    own: OwnRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following(Known):
+    """The lock is held, not under a lease of this node."""
+
+    lock: Lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsure:
+    """The store could not be read."""
+
+    world: World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The agent was asked to end."""
+
+    world: World
+    command: ShutdownCommand
+
+
+def any_world(world: World) -> World:
+    """Do not narrow."""
+    return world
+
+
+def ending(world: World) -> Ending | None:
+    """Narrow to an agent that was asked to end."""
+    command = next((command for command in world.commands if isinstance(command, ShutdownCommand)), None)
+    return None if command is None else Ending(world=world, command=command)
+
+
+def unsure(world: World) -> Unsure | None:
+    """Narrow to a turn without a view of the store."""
+    return Unsure(world=world) if world.cluster is None else None
+
+
+def known(world: World) -> Known | None:
+    """Narrow to a turn with a view of the store."""
+    return None if world.cluster is None else Known(world=world, cluster=world.cluster)
+
+
+def paused(world: World) -> Known | None:
+    """Narrow to a cluster in maintenance."""
+    return known(world) if world.policy.pause else None
+
+
+def empty(world: World) -> Known | None:
+    """Narrow to a node whose data directory cannot be started as it is, and has no server."""
+    directory = world.node.directory.state
+    is_bare = directory is not DirectoryState.INITIALIZED and world.node.server is ServerState.STOPPED
+    return known(world) if is_bare else None
+
+
+def leading(world: World) -> Leading | None:
+    """Narrow to the holder of the lease whose server is out of recovery."""
+    return _holding(world) if world.node.is_primary else None
+
+
+def promoting(world: World) -> Leading | None:
+    """Narrow to the holder of the lease whose server is not (yet, or any more) primary."""
+    return None if world.node.is_primary else _holding(world)
+
+
+def handing_over(world: World) -> Leading | None:
+    """Narrow to a leader that is carrying out a switchover."""
+    return None if world.sightings.demoting is None else _holding(world)
+
+
+def leaderless(world: World) -> Known | None:
+    """Narrow to a cluster whose lock nobody holds."""
+    return known(world) if world.cluster is not None and world.cluster.lock is None and world.lease is None else None
+
+
+def following(world: World) -> Following | None:
+    """Narrow to a cluster whose lock is held, and not by this node's lease."""
+    if world.cluster is None or world.cluster.lock is None or world.lease is not None:
+        return None
+    return Following(world=world, cluster=world.cluster, lock=world.cluster.lock)
+
+
+def _holding(world: World) -> Leading | None:
+    if world.lease is None or world.cluster is None or world.cluster.own is None:
+        return None
+    return Leading(world=world, cluster=world.cluster, lease=world.lease, own=world.cluster.own)
