@@ -232,20 +232,6 @@ class Exit:
 
 JobStep = Bootstrap | CreateReplica | Rewind | RecoverFromCrash | StartServer | StopServer | RestartServer | Promote | TakeCheckpoint
 StoreStep = AcquireLease | ResumeLease | ReleaseLease | WriteOwn | PutRecord | WriteHistory
-
-    Follow
-    | ReloadServer
-    | ReconcileSlots
-    | EndServer
-    | Arm
-    | Disarm
-    | ArmAdopted
-    | CancelJob
-    | AnswerCommand
-    | Reload
-    | RememberDemotion
-    | Exit
-)
 ServerStep = Follow | ReloadServer | ReconcileSlots | EndServer | Arm | Disarm | ArmAdopted
 AgentStep = CancelJob | AnswerCommand | Reload | RememberDemotion | Exit
 Step = StoreStep | JobStep | ServerStep | AgentStep
