@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from hacore import __version__
+from hacore import INTERFACE_VERSION, __version__
 from hacore.model.clock import Instant
 from hacore.model.commands import RestartCommand
 from hacore.model.node import Role, ServerState, WalSender
 from hacore.model.world import Decision, World
 from hacore.publish.words import role_word, state_word
 
-INTERFACE_VERSION: Final = "4.1.5"  # level of the interface that we speak; tools split it on dots into whole numbers
 _SENDERS_MAX: Final = 500
 
 Scalar = str | int | float | bool
@@ -70,6 +69,7 @@ class Picture:
     next_run: Instant
     dcs_last_seen: int = 0  # seconds since 1970; 0: never
     tags: tuple[tuple[str, Scalar], ...] = ()
+    noloadbalance: bool = False
     maximum_lag_on_failover: int = 1048576
     optime: int | None = None  # position of the leader as the store has it
     timeline: int | None = None
@@ -116,6 +116,7 @@ def picture(world: World, decision: Decision, *, figures: Figures | None = None)
         next_run=world.now + wait_s,
         dcs_last_seen=_dcs_last_seen(world),
         tags=world.me.tags.published,
+        noloadbalance=world.me.tags.noloadbalance,
         maximum_lag_on_failover=policy.maximum_lag_on_failover,
         optime=view.status.optime if view else None,
         timeline=node.timeline,
