@@ -5,7 +5,7 @@ WORKSPACE := $(PYTHON) scripts/workspace.py
 RUN := $(WORKSPACE) run --
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench servers servers-install venv clean
+.PHONY: help demo test test-all check format docs bench servers servers-install venv clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -24,6 +24,9 @@ check: ## formatting, lint, types, arrows between modules, sizes, documentation;
 
 format: ## let ruff mend what it can
 	@$(RUN) sh -c 'ruff check --fix --quiet; ruff format'
+
+docs: ## write the pages of reference that are made from the code
+	@$(RUN) python scripts/reference.py
 
 bench: ## write gaps, steady cost, REST throughput, side by side with Patroni
 	@$(RUN) python -m bench $(ARGS)

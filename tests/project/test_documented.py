@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import reference as reference_script
 from tests.project import vocabulary
 
 MOST_RULES_OF_A_TABLE = 12
@@ -50,6 +51,12 @@ def test_a_rule_stands_in_one_module_under_its_name() -> None:
 def test_no_table_has_more_rules_than_can_be_kept_in_mind() -> None:
     sizes = {name: len(table) for name, table in vocabulary.rule_tables().items()}
     assert {name: size for name, size in sizes.items() if size > MOST_RULES_OF_A_TABLE} == {}
+
+
+def test_the_pages_made_from_the_code_are_made_from_this_code() -> None:
+    pages = {"rules.md": reference_script.rules_page(), "hooks.md": reference_script.hooks_page()}
+    stale = [name for name, text in pages.items() if (reference_script.PAGES / name).read_text() != text]
+    assert stale == [], "python scripts/reference.py writes them anew"
 
 
 def test_each_hook_is_documented(checkout: Path) -> None:
