@@ -97,8 +97,13 @@ def check(schema: Schema, section: object) -> dict[Path, str]:
     try:
         schema.load(cast("Mapping[str, Any]", section))  # anything may stand in a file; the schema says so
     except ValidationError as error:
-        return dict(_flat(error.messages, ()))
+        return dict(messages_of(error))
     return {}
+
+
+def messages_of(error: ValidationError) -> Iterator[tuple[Path, str]]:
+    """Return each message of the library with the path that it is about."""
+    yield from _flat(error.messages, ())
 
 
 def describe(schema: Schema) -> tuple[KeyDescription, ...]:

@@ -7,7 +7,9 @@ leading without it would break what the cluster's operator relies on. Before it 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from hacore.config.fault import ConfigFaultsError, Fault
 from hacore.config.keys import Dynamic, Key, Reading
+from hacore.config.settings import LocalSettings
 
 NOT_YET: Final = "does not work yet"
 
@@ -44,7 +46,29 @@ def unsupported(reading: Reading) -> tuple[str, ...]:
     return tuple(f"{name} {NOT_YET} and is ignored" for name in asked_for(reading))
 
 
+def check_bootstrap(local: LocalSettings) -> None:
+    """Check what a new cluster would begin with, just before it does.
+
+    :raises ConfigFaultsError: ``bootstrap.dcs`` asks for something that does not work yet.
+    """
+    dcs = local.bootstrap.dcs if local.bootstrap is not None else {}
+    names = tuple(asked_for(Reading(dcs)))
+    if names:
+        raise ConfigFaultsError(
+            Fault(
+                file=None,
+                line=None,
+                path=f"bootstrap.dcs.{name}",
+                found=None,
+                wanted=f"{name} {NOT_YET}: take it out, or make the cluster without it",
+            )
+            for name in names
+        )
+
+
 def refusal_of_election(reading: Reading) -> str | None:
     """Return why this node must not lead while it ignores a feature, or ``None``."""
     needed = [name for name in asked_for(reading) if name in _NEEDED_TO_LEAD]
+    # One that cannot be read may be one that is asked for.
+    needed += sorted({str(path[0]) for path in reading.wrong} & _NEEDED_TO_LEAD)
     return f"{' and '.join(needed)} {NOT_YET}: a leader that ignores it is not safe" if needed else None

@@ -15,7 +15,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, `Key[int](...)` fails in Python 3.11
 class Key(Generic[T_co]):
     """One key. A value below ``minimum`` is raised to it, and that is said."""
 

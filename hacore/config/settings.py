@@ -172,17 +172,19 @@ class LocalPostgresql:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DcsSection:
-    """The one section that names a store: the store's name and what its plugin is built with."""
+    """The one section that names a store."""
 
     name: str
-    settings: Mapping[str, object] = field(repr=False)
+    section: Mapping[str, object] = field(repr=False)  # as it was written
+    settings: object = field(repr=False)  # what the plugin is built with: what its schema made of the section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSections:
-    """Which plugins this node uses, and the sections under ``plugins`` that they are built with."""
+    """Which plugins this node uses besides its store, and their sections under ``plugins``."""
 
-    sections: Mapping[str, Mapping[str, object]] = field(repr=False)
+    sections: Mapping[str, Mapping[str, object]] = field(repr=False)  # as they were written
+    settings: Mapping[str, object] = field(repr=False)  # by name: what a plugin is built with, also where it has no section
     archive: str | None = None
     backup: Mapping[str, object] | None = None
     routers: tuple[str, ...] = ()
