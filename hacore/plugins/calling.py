@@ -1,0 +1,136 @@
+"""Calling the hooks of one plugin by pluggy: under a limit, in isolation, counted. It knows no kind and no answer."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import pluggy
+
+from hacore.errors import HacoreError, PluginError, PluginUnavailableError
+from hacore.hookspecs import KINDS, PROJECT
+from hacore.plugins.lanes import Lane
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HOOK_PREFIX: Final = "hacore_"
+
+
+class PluginFaultError(PluginUnavailableError):
+    """A plugin raised what it may not raise, or returned something of another type."""
+
+
+def isolated(what: str, function: Callable[[], T]) -> T:
+    """Call into a plugin. This is the only place where what it raises is caught, whatever it is.
+
+    :raises PluginFaultError: for everything that it may not raise.
+    :raises HacoreError: what it raised on purpose.
+    """
+    try:
+        return function()
+    except HacoreError:
+        raise
+    except Exception as error:
+        logger.exception("fault of a plugin", extra={"call": what})
+        raise PluginFaultError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How a plugin has behaved since it was built."""
+
+    calls: int
+    faults: int  # exceptions that no hook may raise, and answers of another type
+    late: int
+    refused: int
+
+
+class Calls:
+    """The hooks of one plugin instance.
+
+    Each plugin has a pluggy manager of its own: with a shared one, the first that raises would silence those after it.
+    """
+
+    def __init__(self, name: str, instance: object) -> None:
+        self.name = name
+        self._calls = 0
+        self._faults = 0
+        self._lane = Lane(name)
+        self._manager = _manager()
+        try:
+            self._manager.register(instance, name=name)
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(f"plugin {name}: {error}") from error
+        self._hooks = {caller.name for caller in self._manager.get_hookcallers(instance) or ()}
+
+    def has(self, hook: str) -> bool:
+        """Tell whether the plugin implements ``hook``."""
+        return hook in self._hooks
+
+    @property
+    def counts(self) -> Counts:
+        """Return how the plugin has behaved so far."""
+        return Counts(calls=self._calls, faults=self._faults, late=self._lane.late, refused=self._lane.refused)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Tell whether the plugin has not come back from a call."""
+        return self._lane.is_stuck
+
+    def call(self, hook: str, answer: type[T] | tuple[type[T], ...], *, limit_s: float | None, **arguments: object) -> T | None:
+        """Call a hook on the plugin's own thread and return its answer, ``None`` where it has none.
+
+        :raises PluginUnavailableError: no answer in time, or a fault of the plugin.
+        :raises HacoreError: what the plugin raised on purpose.
+        """
+        return self.run(f"plugin {self.name}: {hook}", lambda: self._answer(hook, answer, arguments), limit_s=limit_s)
+
+    def call_here(self, hook: str, answer: type[T] | tuple[type[T], ...], **arguments: object) -> T | None:
+        """Call a hook on this thread, for as long as it takes."""
+        return self.isolate(f"plugin {self.name}: {hook}", lambda: self._answer(hook, answer, arguments))
+
+    def run(self, what: str, function: Callable[[], T], *, limit_s: float | None) -> T:
+        """Run any call into the plugin on its own thread."""
+        return self._lane.run(lambda: self.isolate(what, function), what=what, limit_s=limit_s)
+
+    def isolate(self, what: str, function: Callable[[], T]) -> T:
+        """Run a call into the plugin here, for as long as it takes."""
+        self._calls += 1
+        try:
+            return isolated(what, function)
+        except PluginFaultError:
+            self._faults += 1
+            raise
+
+    def end(self) -> None:
+        """Let the plugin's thread end."""
+        self._lane.end()
+
+    def _answer(self, hook: str, answer: type[T] | tuple[type[T], ...], arguments: dict[str, object]) -> T | None:
+        returned = getattr(self._manager.hook, hook)(**arguments)
+        if isinstance(returned, list):  # a hook of which many answers count; here it is one plugin's
+            returned = returned[0] if returned else None
+        if returned is None:
+            return None
+        if not isinstance(returned, answer):
+            raise TypeError(f"returned {type(returned).__name__}, want {_names(answer)} or None")
+        return returned
+
+
+def hooks_of(kind: type) -> dict[str, Callable[..., object]]:
+    """Return the hooks of a kind, those of every kind included."""
+    return {name: getattr(kind, name) for name in dir(kind) if name.startswith(HOOK_PREFIX)}
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    specs = {name: hook for kind in KINDS.values() for name, hook in hooks_of(kind).items()}
+    manager.add_hookspecs(type("Hooks", (), specs))  # each once: the kinds share some
+    return manager
+
+
+def _names(answer: type | tuple[type, ...]) -> str:
+    return " or ".join(one.__name__ for one in (answer if isinstance(answer, tuple) else (answer,)))
