@@ -116,7 +116,8 @@ def install_packages() -> None:
             return
         say(f"installing {' '.join(missing)} with apt; no service is started")
         root = as_root()
-        apt = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
+        options = "-qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0".split()
+        apt = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options]
         run(*apt, "update")
         with services_refused(root):
             if "postgresql" in missing:
