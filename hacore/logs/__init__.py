@@ -1,0 +1,89 @@
+"""Logging of one process: what every ``log.*`` key does.
+
+A record goes into a bounded queue and is written by a thread of its own, so that a full disk or a blocked terminal never holds up the
+caller; what does not fit is counted and lost. The message is constant, facts come by ``extra`` and are shown in every format. It reads no
+configuration, and nothing happens before :func:`setup` is called.
+"""
+
+import logging
+from typing import Final
+
+from hacore.config.settings import LogSettings
+from hacore.logs.formats import formatter
+from hacore.logs.heartbeat import Heartbeats
+from hacore.logs.targets import FILE_NAME, open_target
+from hacore.logs.writer import QueuedHandler
+
+__all__ = ["FILE_NAME", "LogHandle", "setup"]
+
+_CLOSING_S: Final = 2.0
+
+
+class LogHandle:
+    """The logging that is in force in this process. Used from one thread."""
+
+    def __init__(self, settings: LogSettings, file_name: str) -> None:
+        self._file_name = file_name
+        self._levels: dict[str, int] = {}
+        self._heartbeats = Heartbeats()
+        self._settings = settings
+        self._handler = QueuedHandler(self._target(settings), settings.max_queue_size)
+        self._handler.addFilter(self._heartbeats)
+        self._apply(settings)
+        root = logging.getLogger()
+        self._before = root.handlers[:]
+        root.handlers[:] = [self._handler]
+
+    @property
+    def queue_size(self) -> int:
+        """Number of records that wait to be written."""
+        return self._handler.waiting
+
+    @property
+    def records_lost(self) -> int:
+        """Number of records that found the queue full, or that could not be written."""
+        return self._handler.lost
+
+    def reload(self, settings: LogSettings) -> None:
+        """Use other settings from the next record on.
+
+        :raises ConfigError: the new file cannot be opened; the old settings stay.
+        """
+        self._handler.use(self._target(settings), settings.max_queue_size)
+        self._apply(settings)
+
+    def flush(self, timeout_s: float = _CLOSING_S) -> bool:
+        """Wait until everything that was logged so far is written; ``False`` when that takes longer."""
+        return self._handler.drain(timeout_s)
+
+    def close(self) -> None:
+        """Write what waits, for two seconds at most, and leave the process without our handler."""
+        root = logging.getLogger()
+        root.handlers[:] = self._before
+        self._handler.close()
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
+
+    def _target(self, settings: LogSettings) -> logging.Handler:
+        target = open_target(settings, self._file_name)
+        target.setFormatter(formatter(settings))
+        return target
+
+    def _apply(self, settings: LogSettings) -> None:
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
+        wanted = {"": settings.level, **settings.loggers}
+        self._levels = {name: logging.getLogger(name).level for name in wanted}
+        for name, word in wanted.items():
+            logging.getLogger(name).setLevel(word)
+        self._heartbeats.enabled = settings.deduplicate_heartbeat_logs
+        self._settings = settings
+
+
+def setup(settings: LogSettings, *, file_name: str = FILE_NAME) -> LogHandle:
+    """Take over the logging of this process. To be called after every fork, because it starts a thread.
+
+    :param file_name: the name below ``log.dir``; two processes cannot rotate one file, so each but the agent brings its own.
+    :raises ConfigError: the file cannot be opened.
+    """
+    return LogHandle(settings, file_name)

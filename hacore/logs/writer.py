@@ -1,0 +1,85 @@
+"""The bounded queue of records and the thread that writes them."""
+
+import logging
+import threading
+from collections import deque
+from typing import Final
+
+_CLOSING_S: Final = 2.0
+
+
+class QueuedHandler(logging.Handler):
+    """Takes records without waiting; a thread hands them to the target, which may block or fail."""
+
+    def __init__(self, target: logging.Handler, limit: int) -> None:
+        super().__init__()
+        self._target = target
+        self._limit = limit
+        self._queue: deque[logging.LogRecord] = deque()
+        self._changed = threading.Condition()
+        self._writing = False
+        self._closed = False
+        self.lost = 0
+        # The library itself would print to a stream that may be the broken one.
+        target.handleError = self._count_lost  # type: ignore[method-assign]
+        self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Number of records in the queue."""
+        return len(self._queue)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record, or count it as lost."""
+        # The message is made here: its arguments may have changed by the time it is written.
+        record.msg, record.args = record.getMessage(), None
+        with self._changed:
+            if self._closed or len(self._queue) >= self._limit:
+                self.lost += 1
+                return
+            self._queue.append(record)
+            self._changed.notify_all()
+
+    def use(self, target: logging.Handler, limit: int) -> None:
+        """Write to another target from the next record on."""
+        target.handleError = self._count_lost  # type: ignore[method-assign]
+        with self._changed:
+            old, self._target, self._limit = self._target, target, limit
+            writing = self._writing
+        if writing:
+            self.drain(_CLOSING_S)
+        old.close()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until the queue is empty and its last record written."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._queue and not self._writing, timeout_s)
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        self.drain(_CLOSING_S)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(_CLOSING_S)
+        if not self._thread.is_alive():  # a target in which the thread hangs cannot be closed
+            self._target.close()
+        super().close()
+
+    def _count_lost(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - the library's signature
+        self.lost += 1
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._queue) or self._closed)
+                if not self._queue:
+                    return
+                record, target, self._writing = self._queue.popleft(), self._target, True
+            try:
+                target.handle(record)
+            finally:
+                with self._changed:
+                    self._writing = False
+                    self._changed.notify_all()
