@@ -217,14 +217,19 @@ def summary(tally: Tally, logs: Path, took_s: float) -> int:
     return 1 if tally.failed else 0
 
 
+def adopt_orphans() -> None:
+    """Make every process that a stage leaves behind a child of ours."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
 def main(arguments: list[str]) -> int:
     options = {"--fail-fast"}
     names = [word for word in arguments if word not in options]
     if len(names) != 1 or names[0] not in {"check", "test", "test-all"}:
         print(__doc__, file=sys.stderr)
         return 2
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    adopt_orphans()
     stages = tools() + ([] if names[0] == "check" else tests(slow=names[0] == "test-all"))
     logs = Path(tempfile.mkdtemp(prefix="hacore-test-"))
     logs.chmod(0o755)  # the user who runs PostgreSQL looks in

@@ -116,7 +116,7 @@ def install_packages() -> None:
             return
         say(f"installing {' '.join(missing)} with apt; no service is started")
         root = as_root()
-        options = "-qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0".split()
+        options = ["-qq", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
         apt = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options]
         run(*apt, "update")
         with services_refused(root):

@@ -1,0 +1,69 @@
+"""What `make test` promises beside running tests: counts, deadlines, kept logs, and nothing left running."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+# One stage in a process of its own: it becomes the parent of orphans, and that must not be the test's process.
+DRIVER = """
+import sys
+from pathlib import Path
+from scripts import suite
+suite.adopt_orphans()
+tally = suite.Tally()
+stage = suite.Stage(name="a stage", command=tuple(sys.argv[3:]), deadline_s=float(sys.argv[2]), is_pytest=sys.argv[3] == "pytest")
+suite.run_stage(stage, Path(sys.argv[1]), tally)
+sys.exit(suite.summary(tally, Path(sys.argv[1]), 1.0))
+"""
+
+
+def run(checkout: Path, logs: Path, *command: str, deadline_s: float = 60) -> tuple[int, list[str]]:
+    logs.mkdir(exist_ok=True)
+    words = [sys.executable, "-c", DRIVER, str(logs), str(deadline_s), *command]
+    done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, timeout=100, check=False)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+def test_the_last_line_counts_the_tests(checkout: Path, logs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "test_three.py"
+    path.write_text("def test_one(): pass\ndef test_two(): pass\ndef test_three(): assert False\n")
+    code, lines = run(checkout, logs, "pytest", "-p", "no:cacheprovider", str(path))
+    assert (code, lines[-1]) == (1, "2 passed, 1 failed")
+    assert any(line.endswith("::test_three") for line in lines)
+
+
+def test_logs_are_kept_and_named_when_something_failed(checkout: Path, logs: Path) -> None:
+    _, lines = run(checkout, logs, "sh", "-c", "echo what went wrong; exit 3")
+    assert any(str(logs) in line for line in lines)
+    assert (logs / "a-stage.log").read_text() == "what went wrong\n"
+
+
+def test_logs_are_removed_when_nothing_failed(checkout: Path, logs: Path) -> None:
+    assert run(checkout, logs, "true")[0] == 0
+    assert not logs.exists()
+
+
+def test_a_stage_without_tests_fails(checkout: Path, logs: Path, tmp_path: Path) -> None:
+    assert run(checkout, logs, "pytest", "-p", "no:cacheprovider", str(tmp_path))[1][-1] == "0 passed, 1 failed"
+
+
+def test_a_process_that_outlives_its_stage_is_ended_and_counted(checkout: Path, logs: Path, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    code, lines = run(checkout, logs, "sh", "-c", f"setsid sleep 1000 & echo $! >{pid_file}")
+    assert code == 1
+    assert any("left running" in line and "sleep 1000" in line for line in lines)
+    assert not psutil.pid_exists(int(pid_file.read_text()))
+
+
+def test_a_stage_that_is_not_done_in_time_is_ended(checkout: Path, logs: Path) -> None:
+    code, lines = run(checkout, logs, "sleep", "1000", deadline_s=0.5)
+    assert code == 1
+    assert any("not done within" in line for line in lines)
