@@ -118,6 +118,7 @@ class ClusterView:
     history: tuple[HistoryLine, ...] | None = None
     own: OwnRecord | None = None
     own_version: int | None = None
+    own_received_at: Instant | None = None  # when this node first received that version
     broken: frozenset[str] = frozenset()
 
     def member(self, name: str | None) -> Member | None:

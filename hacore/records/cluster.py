@@ -43,6 +43,7 @@ def read_cluster(snapshot: Snapshot) -> ClusterView:
         history=reading.read(names.HISTORY, read_history),
         own=reading.read(names.OWN, read_own),
         own_version=reading.version(names.OWN),
+        own_received_at=snapshot.records[names.OWN].received_at if names.OWN in snapshot.records else None,
         broken=frozenset(reading.broken),  # last: the readers above have named them
     )
 

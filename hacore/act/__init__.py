@@ -1,0 +1,1 @@
+"""The third stage: carry out the steps of a decision. Changes things, and never chooses."""

@@ -1,0 +1,198 @@
+"""One turn joins the four stages: observe, decide, act, publish. Knows no thread and no clock but the one it is given.
+
+All of the outside stands behind the ports of :class:`hacore.ports.Ports`, so that the simulator drives the same turn.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from hacore.act.actor import Actor
+from hacore.act.keeper import LeaseKeeper
+from hacore.decide import decide
+from hacore.errors import DcsUnavailableError, GuardUnavailableError
+from hacore.interfaces import Snapshot
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView
+from hacore.model.commands import Command
+from hacore.model.memory import Sightings
+from hacore.model.node import FenceState, NodeState, PeerState
+from hacore.model.policy import Policy, Times
+from hacore.model.steps import Exit
+from hacore.model.world import Decision, World
+from hacore.observe.memory import newest
+from hacore.observe.need import peers_are_needed
+from hacore.observe.sightings import Reading, advance
+from hacore.ports import Ports
+from hacore.publish.member import member_of
+from hacore.records.cluster import read_cluster
+from hacore.records.member import member_json
+
+logger: Final = logging.getLogger(__name__)
+
+_READ_S: Final = 1.0  # for PostgreSQL: a healthy one answers in milliseconds
+_PEERS_S: Final = 2.0  # interface reference 10.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one turn saw, decided and led to."""
+
+    world: World
+    decision: Decision
+    next_at: Instant  # when the next turn is due at the latest
+    took_s: float
+    exit: Exit | None = None
+    answers: dict[str, tuple[bool, str]] = field(default_factory=dict)
+
+
+class Loop:
+    """The agent's state from turn to turn."""
+
+    def __init__(self, ports: Ports, decide: Callable[[World], Decision] = decide) -> None:
+        self._ports, self._decide = ports, decide
+        self._keeper = LeaseKeeper(ports)
+        self._actor = Actor(ports, self._keeper)
+        self._sightings = Sightings(started_at=ports.clock.now())
+        self._config: str | None = None
+        self._all_hacore = True
+        self._error: str | None = None
+        self._last_rule: str | None = None
+        self.rules: Counter[tuple[str, str]] = Counter()
+
+    def turn(self, commands: Sequence[Command] = ()) -> Turn:
+        """Make one turn: it ends before F - D for a holder of the lease, else within W + 2R + 1 s (safety.md 3.5)."""
+        began = self._ports.clock.now()
+        world = self._observe(tuple(commands))
+        decision = self._decide(world)
+        self._log(decision)
+        effects = self._actor.carry_out(decision, world)
+        self._sightings = effects.sightings or world.sightings
+        self._publish(world, decision)
+        wait_s = world.times.loop_wait_s if decision.wake_after_s is None else min(decision.wake_after_s, world.times.loop_wait_s)
+        now = self._ports.clock.now()
+        return Turn(world=world, decision=decision, next_at=now + wait_s, took_s=now - began, exit=effects.exit, answers=effects.answers)
+
+    # --- observe ---------------------------------------------------------------------------------------------------------
+
+    def _observe(self, commands: tuple[Command, ...]) -> World:
+        ports, keeper = self._ports, self._keeper
+        policy = ports.settings.policy(self._config)
+        times = ports.settings.times(policy, all_hacore=self._all_hacore)
+        node = replace(ports.postgres.read(timeout_s=self._read_s(times)), fence=self._fence())
+        self._drop_ended_lease(node)
+        cluster = self._read_store(node, times, policy)
+        if cluster is not None:
+            self._config = cluster.config if cluster.config is not None else self._config
+            self._all_hacore = cluster.all_hacore
+            policy = ports.settings.policy(self._config)
+            times = ports.settings.times(policy, all_hacore=self._all_hacore)
+        now, outcomes = ports.clock.now(), ports.worker.outcomes()
+        sightings = advance(self._sightings, now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
+        keeper.remember(newest(keeper.memory, cluster=cluster, node=node, paused=policy.pause))
+        needed = peers_are_needed(cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
+        return World(
+            now=now,
+            wall=ports.clock.wall(),
+            me=ports.settings.me(),
+            policy=policy,
+            times=times,
+            cluster=cluster,
+            cluster_error=self._error,
+            node=node,
+            peers=self._ask_peers(cluster) if needed and cluster is not None else (),
+            peers_asked=needed,
+            job=ports.worker.state(),
+            outcomes=outcomes,
+            commands=commands,
+            lease=keeper.lease,
+            memory=keeper.memory,
+            sightings=sightings,
+        )
+
+    def _read_s(self, times: Times) -> float:
+        """Return the limit for PostgreSQL: the renewal that follows must not wait for a server that hangs."""
+        lease = self._keeper.lease
+        if lease is None:
+            return min(_READ_S, times.retry_timeout_s)
+        return max(0.05, min(_READ_S, (lease.fence_at - self._ports.clock.now()) / 4))
+
+    def _fence(self) -> FenceState:
+        try:
+            return self._ports.fence.state()
+        except GuardUnavailableError as error:
+            logger.warning("guard does not answer", extra={"error": str(error)})
+            return FenceState(reachable=False, coverage="none")
+
+    def _drop_ended_lease(self, node: NodeState) -> None:
+        """A lease that has passed F - D is not renewed, whatever the store would say: fence first, look afterwards (safety.md 3.6)."""
+        lease = self._keeper.lease
+        if lease is None:
+            return
+        fired = node.fence.fired and node.fence.token == lease.token
+        if fired or self._ports.clock.now() >= lease.fence_at:
+            logger.error("lease has ended", extra={"token": lease.token, "fired": fired})
+            self._keeper.drop()
+
+    def _read_store(self, node: NodeState, times: Times, policy: Policy) -> ClusterView | None:
+        keeper, snapshot = self._keeper, None
+        try:
+            if keeper.lease is not None:
+                snapshot = keeper.renew(node=node, times=times, policy=policy)
+                self._tell_renewal()
+            if snapshot is None:
+                snapshot = self._ports.dcs.snapshot(timeout_s=keeper.budget_s(times.retry_timeout_s))
+        except DcsUnavailableError as error:
+            self._error = str(error)
+            return None
+        except GuardUnavailableError as error:
+            logger.warning("guard does not answer", extra={"error": str(error)})
+            return None
+        self._error = None
+        return self._parsed(snapshot)
+
+    def _parsed(self, snapshot: Snapshot) -> ClusterView:
+        self._keeper.saw(snapshot)
+        view = read_cluster(snapshot)
+        for name in sorted(view.broken):
+            logger.error("record cannot be read", extra={"record": name})
+        return view
+
+    def _tell_renewal(self) -> None:
+        lease = self._keeper.lease
+        for publisher in self._ports.publishers:
+            if lease is None:
+                publisher.lease_ends()
+            else:
+                publisher.lease_renewed(lease.fence_at)
+
+    def _ask_peers(self, cluster: ClusterView) -> tuple[PeerState, ...]:
+        name = self._ports.settings.me().name
+        others = [member for member in cluster.members if member.name != name]
+        if not others:
+            return ()
+        lease, limit_s = self._keeper.lease, _PEERS_S
+        if lease is not None:
+            limit_s = max(0.05, min(_PEERS_S, (lease.fence_at - self._ports.clock.now()) / 3))
+        return self._ports.peers.ask(others, timeout_s=limit_s)
+
+    # --- publish ---------------------------------------------------------------------------------------------------------
+
+    def _publish(self, world: World, decision: Decision) -> None:
+        if world.cluster is not None and not any(isinstance(step, Exit) for step in decision.steps):
+            shown = replace(world, lease=self._keeper.lease)
+            try:
+                timeout_s = self._keeper.budget_s(world.times.retry_timeout_s)
+                self._ports.dcs.publish(member_json(member_of(shown)), ttl_s=world.times.ttl_s, timeout_s=timeout_s)
+            except DcsUnavailableError as error:
+                logger.warning("member record was not written", extra={"error": str(error)})
+        for publisher in self._ports.publishers:
+            publisher.published(replace(world, lease=self._keeper.lease), decision)
+
+    def _log(self, decision: Decision) -> None:
+        self.rules[decision.table, decision.rule] += 1
+        level = logging.DEBUG if decision.rule == self._last_rule else logging.INFO
+        logger.log(level, "decision", extra={"table": decision.table, "rule": decision.rule, "reason": decision.reason})
+        self._last_rule = decision.rule

@@ -1,0 +1,1 @@
+"""The first stage: read the world once. Reads, and never writes."""

@@ -1,0 +1,89 @@
+"""Since when this node has seen what: a pure fold from turn to turn."""
+
+from dataclasses import dataclass, replace
+
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView
+from hacore.model.jobs import JobKind, Outcome
+from hacore.model.lease import Lease
+from hacore.model.memory import Sightings
+from hacore.model.node import NodeState
+from hacore.model.policy import Policy
+
+_FIRST_TIMELINE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one turn read."""
+
+    now: Instant
+    cluster: ClusterView | None
+    node: NodeState
+    lease: Lease | None
+    policy: Policy
+    outcomes: tuple[Outcome, ...]
+
+
+def advance(before: Sightings, reading: Reading) -> Sightings:
+    """Return the sightings with this turn's reading in them."""
+    return _of_checkpoint(_of_primary(_of_cluster(before, reading), reading), reading)
+
+
+def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
+    now, cluster = reading.now, reading.cluster
+    if cluster is None:
+        return replace(before, store_lost_since=before.store_lost_since or now)
+    seen = replace(before, store_lost_since=None)
+    if cluster.own_version != before.own_version:
+        seen = replace(seen, own_version=cluster.own_version, own_version_since=cluster.own_received_at or now)
+    if cluster.initialize_version != before.initialize_claim_version:
+        seen = replace(seen, initialize_claim_version=cluster.initialize_version, initialize_claim_since=now)
+    names = tuple(member.name for member in cluster.members)
+    members_seen = {**dict(before.members_seen), **dict.fromkeys(names, now)}
+    seen = replace(seen, members_seen=tuple(sorted(members_seen.items())))
+    if cluster.lock is not None:
+        return replace(
+            seen,
+            lock_instance=cluster.lock.instance,
+            lock_holder=cluster.lock.holder,
+            lock_seen_at=cluster.sent_at,
+            leaderless_since=None,
+            uninitialized_since=None,
+            members_with_leader=names,
+        )
+    has_data = any(member.is_running for member in cluster.members)
+    is_new = cluster.initialize is None and not has_data
+    return replace(
+        seen,
+        leaderless_since=before.leaderless_since or now,
+        uninitialized_since=(before.uninitialized_since or now) if is_new else None,
+    )
+
+
+def _of_primary(seen: Sightings, reading: Reading) -> Sightings:
+    """Count how long a primary under the lease has been down: crashes in a row share one budget (safety.md 10, scenario 1)."""
+    now, node = reading.now, reading.node
+    if reading.lease is None:
+        return replace(seen, down_since=None, down_s=0.0, healthy_since=None)
+    if not node.is_primary:
+        return replace(seen, down_since=seen.down_since or now, healthy_since=None)
+    used_s = seen.down_s + (now - seen.down_since if seen.down_since is not None else 0.0)
+    healthy_since = seen.healthy_since or now
+    if now - healthy_since >= reading.policy.primary_start_timeout_s:
+        used_s = 0.0
+    return replace(seen, down_since=None, down_s=used_s, healthy_since=healthy_since)
+
+
+def _of_checkpoint(seen: Sightings, reading: Reading) -> Sightings:
+    """Note the timeline whose first checkpoint is in the control file."""
+    node = reading.node
+    if reading.lease is None or not node.is_primary or node.timeline is None or node.timeline == seen.checkpointed_timeline:
+        return seen
+    control = node.directory.control
+    is_in_control = control is not None and control.timeline == node.timeline
+    done = next((outcome for outcome in reading.outcomes if outcome.kind is JobKind.CHECKPOINT and outcome.is_done), None)
+    was_done = done is not None and seen.healthy_since is not None and done.ended_at - done.took_s >= seen.healthy_since
+    if node.timeline == _FIRST_TIMELINE or is_in_control or was_done:
+        return replace(seen, checkpointed_timeline=node.timeline)
+    return seen
