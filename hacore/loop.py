@@ -90,7 +90,8 @@ class Loop:
             policy = ports.settings.policy(self._config)
             times = ports.settings.times(policy, all_hacore=self._all_hacore)
         now, outcomes = ports.clock.now(), ports.worker.outcomes()
-        sightings = advance(self._sightings, now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
+        reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
+        sightings = advance(self._sightings, reading)
         keeper.remember(newest(keeper.memory, cluster=cluster, node=node, paused=policy.pause))
         needed = peers_are_needed(cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
         return World(
