@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hacore.config.effective import Effective, effective
+from hacore.config.explaining import Row, explain, origins
 from hacore.config.fault import ConfigFaultsError, Fault
 from hacore.config.features import check_bootstrap
-from hacore.config.loaded import LoadedConfig, Row, explain
+from hacore.config.loaded import LoadedConfig
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.reloading import keep_fixed
 from hacore.config.settings import LocalSettings
@@ -32,6 +33,7 @@ __all__ = [
     "effective",
     "explain",
     "load",
+    "origins",
     "reload",
 ]
 

@@ -45,9 +45,10 @@ def _wal_level(value: str) -> str:
 def _wal_keep_size(value: str) -> str:
     # Without a unit the server counts megabytes, not bytes.
     text = f"{value}MB" if _UNITLESS.fullmatch(value.strip()) else value.strip()
-    if convert.size_bytes(text) < _SMALLEST_WAL_KEEP:
+    found = convert.size_bytes(text)
+    if found < _SMALLEST_WAL_KEEP:
         raise WrongValueError("16MB or more")
-    return text
+    return f"{found >> 20}MB"
 
 
 CONTROLLED: Final[Mapping[str, Controlled]] = {

@@ -13,7 +13,7 @@ from hacore.config.fault import dotted
 from hacore.config.features import refusal_of_election, unsupported
 from hacore.config.keys import Dynamic, Reading
 from hacore.config.postgres_settings import PostgresSettings, ReplicaMethod
-from hacore.config.postgresql_keys import BASEBACKUP, DYNAMIC_ONLY, LOCAL_ONLY, SHARED_NAMES, Shared, parameters, replica_method
+from hacore.config.postgresql_keys import BASEBACKUP, DYNAMIC_ONLY, LOCAL_ONLY, NAMES_OF, SHARED_NAMES, Shared, parameters, replica_method
 from hacore.config.settings import LocalSettings
 from hacore.convert import WrongValueError
 from hacore.model.policy import Policy
@@ -59,7 +59,12 @@ def _merge(local: Mapping[str, Any], dynamic: Mapping[str, Any], warnings: list[
     ignored = sorted(LOCAL_ONLY & dynamic.keys())
     warnings.extend(f"postgresql.{name}: counts only in the local file, ignored in the dynamic configuration" for name in ignored)
     merged = {name: value for name, value in dynamic.items() if name not in LOCAL_ONLY}
-    merged |= {name: value for name, value in local.items() if name not in DYNAMIC_ONLY and value is not None}
+    for name, value in local.items():
+        if name not in DYNAMIC_ONLY and value is not None:
+            # Whichever name the file uses, it replaces the key under all its names.
+            for other in NAMES_OF.get(name, ()):
+                merged.pop(other, None)
+            merged[name] = value
     remote = _readable_parameters(dynamic.get("parameters"), warnings)
     own = _readable_parameters(local.get("parameters"), warnings)
     dropped = sorted(own.keys() & controlled.NAMES)

@@ -19,7 +19,7 @@ from hacore.config.redaction import shown
 from hacore.config.schemas.local import LocalSchema
 from hacore.config.settings import CtlSettings, DcsSection, GuardSettings, LocalSettings, PluginSections, RestApiSettings
 from hacore.config.sources import gather
-from hacore.errors import PluginError
+from hacore.errors import ConfigError, PluginError
 from hacore.interfaces import SectionChecker
 from hacore.schema import describe, messages_of, unknown_keys
 
@@ -92,7 +92,9 @@ class _Findings:
         except ValidationError as error:
             for inner, wanted in messages_of(error):
                 self.fault((*path, *inner), wanted)
-            return None
+        except (ConfigError, PluginError) as error:
+            self.note(path, str(error), as_fault=True)
+        return None
 
     def _learn(self, schema: Schema, path: Path) -> None:
         for key in describe(schema):

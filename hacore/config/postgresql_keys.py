@@ -92,6 +92,7 @@ class Shared:
 
 SHARED_KEYS: Final = keys_of(Shared)
 SHARED_NAMES: Final = frozenset(name for key in SHARED_KEYS for name in key.names)
+NAMES_OF: Final[Mapping[str, tuple[str, ...]]] = {name: key.names for key in SHARED_KEYS for name in key.names}
 
 
 def method_names(section: Mapping[str, Any]) -> tuple[str, ...]:
