@@ -1,0 +1,230 @@
+"""A real etcd of one or several members on free loopback ports, for tests: started, stopped, frozen, killed, restored from outside.
+
+It runs as the unprivileged user of the other servers and keeps its data and logs below one directory. It knows nothing of hacore's keys.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self, cast
+
+from hacore.errors import HacoreError
+from hacore.testing.servers import locate
+from hacore.testing.workdir import give_away, server_user
+
+Answer = dict[str, Any]  # JSON, as the gateway sent it
+READY_S: Final = 30.0
+_STOP_S: Final = 5.0
+_ASK_S: Final = 2.0
+_PAUSE_S: Final = 0.02
+_TIMING: Final = ("--heartbeat-interval", "100", "--election-timeout", "500")  # a new leader in a second; the shortest lease lasts one
+
+
+class EtcdError(HacoreError):
+    """The server did not do what the test asked of it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EtcdMember:
+    """One member: a process, its ports and its directory."""
+
+    name: str
+    directory: Path
+    client_port: int
+    peer_port: int
+    arguments: tuple[str, ...] = ()  # everything but what follows from the fields above
+    scheme: str = "http"
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return f"{self.scheme}://127.0.0.1:{self.client_port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The address as the configuration has it: host and port."""
+        return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def peer_url(self) -> str:
+        """The address for the other members."""
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    def start(self) -> None:
+        """Start the process; it need not answer yet."""
+        command = [str(locate("etcd").program("etcd")), "--name", self.name, "--data-dir", str(self.directory / "data")]
+        command += ["--listen-client-urls", self.url, "--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url]
+        user = server_user()
+        with (self.directory / "etcd.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user, group=user, cwd=self.directory
+            )
+
+    def kill(self) -> None:
+        """End it at once, as a loss of its machine would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def freeze(self) -> None:
+        """Stop it: it goes on accepting connections and never answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        """End it in order."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_STOP_S)
+            self.kill()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is None:
+            raise EtcdError(f"{self.name}: not running, cannot be sent {number.name}")
+        self.process.send_signal(number)
+
+
+class Etcd:
+    """A cluster of members, ready when its block is entered, gone when it is left.
+
+    :param advertise: maps a member's index and own address to the address that it tells clients (a proxy's, for instance).
+    :param arguments: further arguments of every member.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        size: int = 1,
+        scheme: str = "http",
+        arguments: Sequence[str] = (),
+        advertise: Callable[[int, str], str] = lambda _, url: url,
+    ) -> None:
+        self.directory = directory
+        self.members: list[EtcdMember] = []
+        with _free_ports(2 * size) as ports:
+            for index in range(size):
+                place = directory / f"etcd{index}"
+                place.mkdir()
+                give_away(place)
+                client, peer = ports[2 * index : 2 * index + 2]
+                self.members.append(EtcdMember(name=f"etcd{index}", directory=place, client_port=client, peer_port=peer, scheme=scheme))
+        self.initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
+        for index, member in enumerate(self.members):
+            shown = advertise(index, member.url)
+            member.arguments = ("--advertise-client-urls", shown, "--initial-cluster", self.initial, *_TIMING, *arguments)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The addresses of all members, as the configuration has them."""
+        return [member.endpoint for member in self.members]
+
+    def start(self) -> None:
+        """Start every member that does not run, and wait until the cluster answers."""
+        for member in self.members:
+            if member.process is None:
+                member.start()
+        self.wait_ready()
+
+    def close(self) -> None:
+        """End every member."""
+        for member in self.members:
+            member.kill()
+
+    def wait_ready(self) -> None:
+        """Wait until each running member serves writes."""
+        deadline = time.monotonic() + READY_S
+        for member in self.members:
+            while member.process is not None and not self._is_healthy(member):
+                if member.process.poll() is not None or time.monotonic() > deadline:
+                    raise EtcdError(f"{member.name}: not ready within {READY_S:.0f} s, see {member.directory}/etcd.log")
+                time.sleep(_PAUSE_S)
+
+    def leader(self) -> EtcdMember:
+        """Find the member that leads now."""
+        for member in self.members:
+            with contextlib.suppress(OSError, KeyError, EtcdError):
+                status = self.ask(member, "maintenance/status", {})
+                if status["leader"] == status["header"]["member_id"]:
+                    return member
+        raise EtcdError("no member says that it leads")
+
+    def ask(self, member: EtcdMember, path: str, body: object) -> Answer:
+        """Send one request to the gateway of a member: ``kv/range``."""
+        request = urllib.request.Request(f"{member.url}/v3/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310 - an address of ours
+            found = json.load(answer)
+        return cast("Answer", found)
+
+    def control(self, *arguments: str) -> str:
+        """Run ``etcdctl`` against the first member and return what it printed."""
+        environment = os.environ | {"ETCDCTL_API": "3"}
+        command = [str(locate("etcd").program("etcdctl")), "--endpoints", self.members[0].url, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=READY_S, check=False)
+        if done.returncode != 0:
+            raise EtcdError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def save(self) -> Path:
+        """Take a copy of the store as it is now."""
+        copy = self.directory / f"copy-{time.monotonic_ns()}.db"
+        self.control("snapshot", "save", str(copy))
+        return copy
+
+    def restore(self, copy: Path) -> None:
+        """Put the copy in the place of what the members have now, as somebody repairing the store would, and start them."""
+        self.close()
+        for member in self.members:
+            data = member.directory / "data"
+            shutil.rmtree(data)
+            wanted = ("--name", member.name, "--initial-cluster", self.initial, "--initial-advertise-peer-urls", member.peer_url)
+            self.control("snapshot", "restore", str(copy), "--data-dir", str(data), *wanted)
+            for path in (data, *data.rglob("*")):
+                give_away(path)
+        self.start()
+
+    def _is_healthy(self, member: EtcdMember) -> bool:
+        try:
+            answer = self.ask(member, "kv/put", {"key": "aGVhbHRo", "value": "MQ=="})  # health = 1
+        except (OSError, ValueError, EtcdError):
+            return False
+        return "header" in answer
+
+
+@contextlib.contextmanager
+def _free_ports(count: int) -> Iterator[list[int]]:
+    """Hold ports that nobody uses until the block is left."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            held = stack.enter_context(socket.socket())
+            held.bind(("127.0.0.1", 0))
+            ports.append(held.getsockname()[1])
+        yield ports

@@ -1,0 +1,235 @@
+"""Calls to etcd's JSON gateway over several endpoints, each ending at its deadline.
+
+A call that may be repeated moves on to the next endpoint while there is time. One that may not is sent once: as soon as an endpoint may
+have received it, silence means "unknown", and only whoever asked can find out, by reading again.
+"""
+
+import http.client
+import json
+import random
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from hacore.errors import ConfigError, DcsUnavailableError
+from hacore.model.clock import Clock, Instant
+from hacore_dcs_etcd.resolver import Resolver
+from hacore_dcs_etcd.settings import EtcdSettings
+from hacore_dcs_etcd.transport import Broken, Connection, NotSentError, Reply
+
+_API: Final = "/v3/"
+_OK: Final = 200
+_INVALID, _NOT_FOUND, _DENIED, _PRECONDITION, _UNAUTHENTICATED = 3, 5, 7, 9, 16  # codes of gRPC
+_TOKEN_WORDS: Final = ("invalid auth token", "revision in header is old", "user name is empty")
+Json = Mapping[str, Any]
+
+
+class RejectedError(DcsUnavailableError):
+    """A server answered: the request was not carried out, and another server would say the same."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LeaseLostError(RejectedError):
+    """The lease that the request names is not there any more."""
+
+
+class Client:
+    """Endpoints in the order in which they are tried: the one that answered last stands first. Used by one thread at a time."""
+
+    def __init__(self, settings: EtcdSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._resolver = Resolver(clock)
+        self._tls = tls_context(settings) if any(one.startswith("https") for one in settings.endpoints) else None
+        self._mutex = threading.Lock()
+        self._order = random.sample(settings.endpoints, len(settings.endpoints))  # spreads the agents over the members
+        self._connections: dict[str, Connection] = {}
+        self._token: str | None = None
+        self._streaming: Connection | None = None
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Return the endpoints in the order in which they are tried."""
+        with self._mutex:
+            return tuple(self._order)
+
+    @property
+    def discovers(self) -> bool:
+        """Tell whether the cluster may be asked for its members."""
+        return self._settings.discover
+
+    def call(self, path: str, body: object, *, until: Instant, repeatable: bool) -> Json:
+        """Send a request to the first endpoint that takes it and return its answer.
+
+        :raises RejectedError: it was definitely not carried out.
+        :raises DcsUnavailableError: no answer before ``until``, outcome unknown.
+        """
+        faults = []
+        endpoints = self.endpoints
+        for index, endpoint in enumerate(endpoints):
+            share = self._share(until, last=index == len(endpoints) - 1)
+            try:
+                answer = self._ask(endpoint, path, body, until=share if repeatable else until, connect_until=share)
+            except RejectedError:
+                raise
+            except (DcsUnavailableError, *Broken) as error:
+                faults.append(f"{endpoint}: {_cause(error)}")
+                self._move_back(endpoint)
+                if not (repeatable or isinstance(error, NotSentError)):
+                    break
+            else:
+                if self._clock.now() > until:
+                    faults.append(f"{endpoint}: the answer came too late")
+                    break
+                return answer
+            if self._clock.now() >= until:
+                break
+        raise DcsUnavailableError(f"etcd: {path}: no answer in time ({'; '.join(faults)})")
+
+    def stream(self, path: str, body: object, *, connect_s: float, silence_s: float) -> Iterator[Json]:
+        """Send a request to the first endpoint and yield its answers as they come, until one is overdue.
+
+        :raises DcsUnavailableError: the stream has ended; the next call asks another endpoint.
+        """
+        endpoint = self.endpoints[0]
+        connection = Connection(endpoint, self._resolver, self._clock, self._tls)
+        self._streaming = connection
+        until = self._clock.now() + connect_s
+        try:
+            headers = {**self._headers(endpoint, until), "Grpc-Metadata-hasleader": "true"}
+            connection.connect(until)
+            for line in connection.lines(_API + path, body, headers, silence_s):
+                answer = json.loads(line)
+                if "result" not in answer:
+                    self._token = None
+                    raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {_message(answer)}")
+                yield answer["result"]
+            raise DcsUnavailableError(f"etcd: {endpoint}: {path}: the stream has ended")
+        except (ValueError, *Broken) as error:
+            raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {_cause(error)}") from error
+        finally:
+            self._move_back(endpoint)
+            connection.close()
+            self._streaming = None
+
+    def discover(self, *, timeout_s: float) -> None:
+        """Ask for all members of the cluster; what the configuration names stays as a last resort."""
+        until = self._clock.now() + timeout_s
+        members = self.call("cluster/member/list", {}, until=until, repeatable=True).get("members", ())
+        urls = [url.rstrip("/") for member in members for url in member.get("clientURLs", ())]
+        if not all(_is_loopback(endpoint) for endpoint in self._settings.endpoints):
+            urls = [url for url in urls if not _is_loopback(url)]  # told by default; here it would be another server, or none
+        self.learn(tuple(urls))
+
+    def learn(self, found: tuple[str, ...]) -> None:
+        """Use these endpoints, too."""
+        wanted = {*found, *self._settings.endpoints}
+        with self._mutex:
+            kept = [endpoint for endpoint in self._order if endpoint in wanted]
+            new = [endpoint for endpoint in dict.fromkeys(found) if endpoint not in kept]
+            self._order = kept + random.sample(new, len(new))
+
+    def interrupt(self) -> None:
+        """End a stream that another thread is reading."""
+        streaming = self._streaming
+        if streaming is not None:
+            streaming.interrupt()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._connections.values():
+            connection.close()
+
+    def _share(self, until: Instant, *, last: bool) -> Instant:
+        """Give an endpoint half of what is left, so that one that never answers does not use up the time of the next."""
+        now = self._clock.now()
+        return until if last else now + (until - now) / 2
+
+    def _ask(self, endpoint: str, path: str, body: object, *, until: Instant, connect_until: Instant) -> Json:
+        for attempt in (1, 2):
+            try:
+                headers = self._headers(endpoint, connect_until)
+                return self._answer(endpoint, path, self._post(endpoint, path, body, headers, until, connect_until))
+            except RejectedError as error:
+                if attempt == 2 or not _wants_token(error) or self._settings.username is None:  # noqa: PLR2004
+                    raise
+                self._token = None  # expired, or the server was restarted: nothing was carried out
+        raise AssertionError("unreachable")
+
+    def _headers(self, endpoint: str, until: Instant) -> dict[str, str]:
+        if self._settings.username is None:
+            return {}
+        if self._token is None:
+            question = {"name": self._settings.username, "password": self._settings.password}
+            reply = self._post(endpoint, "auth/authenticate", question, {}, until, until)
+            try:
+                self._token = str(self._answer(endpoint, "auth/authenticate", reply)["token"])
+            except RejectedError as error:
+                if error.code != _PRECONDITION:
+                    raise
+                self._token = ""  # the cluster does not ask who we are
+        return {"Authorization": self._token} if self._token else {}
+
+    def _post(self, endpoint: str, path: str, body: object, headers: Mapping[str, str], until: Instant, connect_until: Instant) -> Reply:
+        connection = self._connections.get(endpoint)
+        if connection is None:
+            connection = self._connections[endpoint] = Connection(endpoint, self._resolver, self._clock, self._tls)
+        connection.connect(connect_until)
+        return connection.post(_API + path, body, headers, until)
+
+    def _answer(self, endpoint: str, path: str, reply: Reply) -> Json:
+        try:
+            answer = json.loads(reply.body)
+        except ValueError as error:
+            raise http.client.HTTPException(f"status {reply.status}, not JSON") from error
+        if not isinstance(answer, dict):
+            raise http.client.HTTPException(f"status {reply.status}, not an object")
+        if reply.status == _OK:
+            return answer
+        message, code = _message(answer), answer.get("code")
+        if code == _NOT_FOUND and "lease" in message:
+            raise LeaseLostError(f"etcd: {endpoint}: {path}: {message}", code)
+        if code in (_INVALID, _NOT_FOUND, _DENIED, _PRECONDITION, _UNAUTHENTICATED):
+            raise RejectedError(f"etcd: {endpoint}: {path}: {message}", code)
+        raise DcsUnavailableError(message)
+
+    def _move_back(self, endpoint: str) -> None:
+        with self._mutex:
+            if endpoint in self._order:
+                self._order.remove(endpoint)
+                self._order.append(endpoint)
+
+
+def tls_context(settings: EtcdSettings) -> ssl.SSLContext:
+    """Build what encrypts the connections. The server's certificate is always verified."""
+    try:
+        context = ssl.create_default_context(cafile=settings.cacert)
+        if settings.cert is not None:
+            context.load_cert_chain(settings.cert, settings.key)
+    except OSError as error:
+        files = ", ".join(file for file in (settings.cacert, settings.cert, settings.key) if file)
+        raise ConfigError(f"etcd3: {files}: {error}, want certificates and keys in PEM") from error
+    return context
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _cause(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _wants_token(error: RejectedError) -> bool:
+    return error.code == _UNAUTHENTICATED or any(words in str(error) for words in _TOKEN_WORDS)
+
+
+def _message(answer: Json) -> str:
+    error = answer.get("error", answer)
+    return str(error.get("message", error) if isinstance(error, dict) else answer.get("message", error))

@@ -1,0 +1,76 @@
+"""The hooks of the etcd store."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
+from hacore.hookspecs import OpenDcs, Validate, hookimpl
+from hacore.interfaces import Dcs, SectionChecker
+from hacore.model.clock import Clock
+from hacore_dcs_etcd.client import Client, RejectedError
+from hacore_dcs_etcd.dcs import EtcdDcs
+from hacore_dcs_etcd.settings import EtcdSettings
+from hacore_dcs_etcd.sightings import Sightings
+from hacore_dcs_etcd.watch import Watch
+from hacore_dcs_etcd.wire import Keys
+
+_OPEN_S: Final = 8.0
+_VALIDATE_S: Final = 5.0
+_SILENT_TURNS: Final = 1.5  # the leader writes once in each turn
+_SILENCE_MORE_S: Final = 1.0
+
+
+class EtcdPlugin:
+    """Kind ``dcs``, section ``etcd3``: etcd 3.4 or newer, through its JSON gateway."""
+
+    def __init__(self, settings: EtcdSettings) -> None:
+        self._settings = settings
+
+    @staticmethod
+    @hookimpl
+    def hacore_config_schema() -> type[SectionChecker]:
+        """Return the schema of the section."""
+        from hacore_dcs_etcd.schema import EtcdSchema  # noqa: PLC0415 - the agent does not load the schema's library
+
+        return EtcdSchema
+
+    @hookimpl
+    def hacore_validate(self, request: Validate) -> Sequence[str]:
+        """Read the certificates; with ``online`` ask the servers."""
+        try:
+            client, keys = Client(self._settings, request.context.clock), Keys.of(request.context.namespace, request.context.scope)
+            if request.online:
+                _greet(client, keys, request.context.clock, _VALIDATE_S)
+                client.close()
+        except ConfigError as error:
+            return (str(error),)
+        except DcsUnavailableError as error:
+            raise PluginUnavailableError(str(error)) from error
+        return ()
+
+    @hookimpl
+    def hacore_open_dcs(self, request: OpenDcs) -> Dcs:
+        """Find the cluster and see that we may read it. The lease is granted when it is first needed, so an observer leaves none."""
+        clock = request.clock
+        keys, sightings = Keys.of(request.namespace, request.scope), Sightings(clock)
+        client = Client(self._settings, clock)
+        _greet(client, keys, clock, min(_OPEN_S, request.retry_timeout_s))
+        watching = Client(self._settings, clock)
+        watching.learn(client.endpoints)
+        silence_s = request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S
+        watch = Watch(client=watching, session=client, keys=keys, sightings=sightings, silence_s=silence_s)
+        return EtcdDcs(client=client, watch=watch, keys=keys, member=request.member, clock=clock, sightings=sightings)
+
+
+def _greet(client: Client, keys: Keys, clock: Clock, timeout_s: float) -> None:
+    """Find the members and see that the cluster's keys may be read."""
+    until = clock.now() + timeout_s
+    try:
+        if client.discovers:
+            client.discover(timeout_s=timeout_s)
+        client.call("kv/range", {**keys.all(), "limit": 1}, until=until, repeatable=True)
+    except RejectedError as error:
+        raise ConfigError(f"etcd3: {error}, want a user who may read and write the cluster's keys") from error
+    except DcsUnavailableError:
+        client.close()
+        raise

@@ -1,0 +1,72 @@
+"""Addresses of host names. A look-up cannot be given a limit, so each runs on a thread of its own and is waited for no longer than allowed.
+
+An address that was found stays known: it is used again while the name server does not answer.
+"""
+
+import ipaddress
+import socket
+import threading
+from typing import Any, Final
+
+from hacore.model.clock import Clock, Instant
+
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]  # family, and what connect() takes
+_FRESH_S: Final = 60.0
+
+
+class Resolver:
+    """Looks names up. Used by one thread at a time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lookups: dict[tuple[str, int], _Lookup] = {}
+        self._known: dict[tuple[str, int], tuple[Instant, list[Address]]] = {}
+
+    def addresses(self, host: str, port: int, *, until: Instant) -> list[Address]:
+        """Return where the host can be reached.
+
+        :raises OSError: there is no such name, or nobody said in time.
+        """
+        literal = _literal(host, port)
+        if literal is not None:
+            return [literal]
+        place = (host, port)
+        known = self._known.get(place)
+        if known is not None and self._clock.now() - known[0] < _FRESH_S:
+            return known[1]
+        lookup = self._lookups.setdefault(place, _Lookup(host, port))
+        if lookup.ended.wait(max(0.0, until - self._clock.now())):
+            del self._lookups[place]
+            if lookup.found:
+                self._known[place] = (self._clock.now(), lookup.found)
+                return lookup.found
+        if known is not None:
+            return known[1]
+        raise lookup.error or TimeoutError(f"no answer in time to the question for {host}")
+
+
+class _Lookup:
+    """One question to the name server, which ends when it ends."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.ended = threading.Event()
+        self.found: list[Address] = []
+        self.error: OSError | None = None
+        threading.Thread(target=self._ask, args=(host, port), name=f"look-up {host}", daemon=True).start()
+
+    def _ask(self, host: str, port: int) -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            self.found = [(family, address) for family, _, _, _, address in found]
+        except OSError as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+
+def _literal(host: str, port: int) -> Address | None:
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    return (socket.AF_INET, (host, port)) if version == 4 else (socket.AF_INET6, (host, port, 0, 0))  # noqa: PLR2004

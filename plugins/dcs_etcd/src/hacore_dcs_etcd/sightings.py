@@ -1,0 +1,39 @@
+"""Since when this session has known which version of a record: what a challenger counts from."""
+
+import threading
+
+from hacore.interfaces import Record
+from hacore.model.clock import Clock
+
+
+class Sightings:
+    """First receipt of the version that stands, by name, and of the one that the watch saw last; the two need not agree at each moment."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._read: dict[str, Record] = {}
+        self._watched: dict[str, Record] = {}
+
+    def read(self, name: str, value: str, version: int) -> Record:
+        """Note what a snapshot shows."""
+        return self._note(self._read, name, value, version)
+
+    def watched(self, name: str, value: str, version: int) -> None:
+        """Note what the watch has told."""
+        self._note(self._watched, name, value, version)
+
+    def forget(self) -> None:
+        """Begin anew: the store is another one, or has gone back."""
+        with self._mutex:
+            self._read.clear()
+            self._watched.clear()
+
+    def _note(self, seen: dict[str, Record], name: str, value: str, version: int) -> Record:
+        with self._mutex:
+            for known in (self._read.get(name), self._watched.get(name)):
+                if known is not None and (known.version, known.value) == (version, value):
+                    seen[name] = known
+                    return known
+            seen[name] = Record(value=value, version=version, received_at=self._clock.now())
+            return seen[name]

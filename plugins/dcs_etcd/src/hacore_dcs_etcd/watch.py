@@ -1,0 +1,103 @@
+"""The thread that holds etcd's stream of changes open, wakes the loop when it must act, and learns early of new versions.
+
+A stream can go silent without an end (its member frozen, cut off, or gone without a word). The leader's renewals write a record each turn,
+so silence for longer than a turn is suspicious by itself: the stream is then opened again, at another member, with one wake. After every
+opening the loop is woken, because nobody knows what happened in between.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from hacore.errors import DcsUnavailableError
+from hacore_dcs_etcd.client import Client
+from hacore_dcs_etcd.sightings import Sightings
+from hacore_dcs_etcd.wire import Json, Keys
+
+_CONNECT_S: Final = 2.0
+_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+_DISCOVER_EVERY_S: Final = 300.0
+_JOIN_S: Final = 3.0
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """One stream at a time, until it is closed."""
+
+    def __init__(self, *, client: Client, session: Client, keys: Keys, sightings: Sightings, silence_s: float) -> None:
+        self.leading = False  # set by the session: a leader need not hear of its own status
+        self._client = client
+        self._session = session  # is told of members that are found
+        self._keys = keys
+        self._sightings = sightings
+        self._silence_s = silence_s
+        self._lock: tuple[str, int] | None = None  # holder and create revision, as last seen here
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._discovered_at = time.monotonic()
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to watch; ``wake`` is called from the thread of this watch."""
+        self._thread = threading.Thread(target=self._run, args=(wake,), name="hacore-etcd-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._client.interrupt()
+        if self._thread is not None:
+            self._thread.join(_JOIN_S)
+        self._client.close()
+
+    def _run(self, wake: Callable[[], None]) -> None:
+        failures = 0
+        while not self._ended.is_set():
+            try:
+                for answer in self._answers():
+                    failures = 0
+                    if answer.get("created") or self._concerns(answer):
+                        wake()
+                    if answer.get("canceled") or self._ended.is_set():
+                        break
+            except DcsUnavailableError as error:
+                logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
+            self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+            failures += 1
+            self._discover()
+
+    def _answers(self) -> Iterator[Json]:
+        body = {"create_request": {**self._keys.all(), "progress_notify": True}}
+        return self._client.stream("watch", body, connect_s=_CONNECT_S, silence_s=self._silence_s)
+
+    def _concerns(self, answer: Json) -> bool:
+        """Note every version; tell whether the loop must look."""
+        concerning = [self._concerns_one(event) for event in answer.get("events", ())]
+        return any(concerning)
+
+    def _concerns_one(self, event: Json) -> bool:
+        kv = self._keys.kv(event["kv"])
+        deleted = event.get("type") == "DELETE"
+        if kv.name == "leader":
+            seen = None if deleted else (kv.value, kv.created)
+            changed, self._lock = seen is None or seen != self._lock, seen
+            return changed
+        if not deleted:
+            self._sightings.watched(kv.name, kv.value, kv.version)
+        if kv.name == "status":
+            return not self.leading
+        return kv.name in ("config", "failover")
+
+    def _discover(self) -> None:
+        """Look now and then who belongs to the cluster, on this thread, where it holds up nobody."""
+        now = time.monotonic()
+        if not self._client.discovers or now - self._discovered_at < _DISCOVER_EVERY_S:
+            return
+        self._discovered_at = now
+        try:
+            self._client.discover(timeout_s=_CONNECT_S)
+        except DcsUnavailableError as error:
+            logger.debug("the members of the cluster cannot be read", extra={"error": str(error)})
+        else:
+            self._session.learn(self._client.endpoints)
