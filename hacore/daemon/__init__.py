@@ -8,8 +8,8 @@ import sys
 from typing import NoReturn
 
 
-def run(config_path: str) -> NoReturn:
-    """Become the main process of the node that this configuration describes.
+def run(config_path: str | None) -> NoReturn:
+    """Become the main process of the node that this configuration describes; ``None``: the environment alone does.
 
     It replaces the program that called, so that what a command line had loaded is given back. Same process id: a service manager and a
     container see one process from start to end. Its exit code is 0 after an orderly end, 1 when a person must look, 2 when the
@@ -17,4 +17,5 @@ def run(config_path: str) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "hacore.daemon", os.path.abspath(config_path)])  # noqa: PTH100, S606
+    arguments = [] if config_path is None else [os.path.abspath(config_path)]  # noqa: PTH100 - pathlib is not worth its memory here
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "hacore.daemon", *arguments])  # noqa: S606 - no shell is wanted

@@ -8,11 +8,18 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from hacore.guard.kernel import NS_PER_S, boot_ns
+from hacore.guard.kernel import NS_PER_S, boot_ns, oom_score, set_oom_score
 from hacore.guard.spawn import Program, spawn
 
 _PAUSES_S: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 10.0)  # before the first start again, the second, ...
 _STEADY_S: Final = 60.0  # a child that ran for so long starts again at once
+
+
+def _be_no_more_protected() -> None:
+    """In the child: give up the protection from the lack of memory that the service manager meant for us and the guard."""
+    score = oom_score()
+    if score is not None and score < 0:
+        set_oom_score(0)
 
 
 class Child:
@@ -46,6 +53,7 @@ class Child:
         self._started_s = boot_ns() / NS_PER_S
         program = Program(self.argv, self._environment, death_signal=signal.SIGKILL)
         program.keep = self._keep
+        program.before_exec = _be_no_more_protected
         try:
             self.pid = spawn(program)
         except OSError:

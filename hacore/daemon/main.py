@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from hacore.daemon import exit_codes
 from hacore.daemon.messages import say
@@ -9,13 +10,13 @@ from hacore.daemon.node import Commands
 from hacore.daemon.supervisor import Supervisor
 
 
-def standard_commands(config_path: str) -> Commands:
-    """The children of a real node."""
+def standard_commands(arguments: Sequence[str]) -> Commands:
+    """The children of a real node; each takes the arguments of the main process."""
     python = (sys.executable, "-P", "-m")
     return Commands(
-        prepare=(*python, "hacore.daemon.prepare", config_path),
-        agent=(*python, "hacore.daemon.agent", config_path),
-        rest=(*python, "hacore.api", config_path),
+        prepare=(*python, "hacore.daemon.prepare", *arguments),
+        agent=(*python, "hacore.daemon.agent", *arguments),
+        rest=(*python, "hacore.api", *arguments),
     )
 
 

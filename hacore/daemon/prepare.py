@@ -1,28 +1,28 @@
-"""Check the configuration for the main process, which stays small by not loading it: ``python -m hacore.daemon.prepare CONFIG``.
+"""Check the configuration for the main process, which stays small by not loading it: ``python -m hacore.daemon.prepare [CONFIG]``.
 
 Prints one line of JSON with what the main process has to know. Exit code 2 and every fault on standard error where it is wrong.
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
 from hacore.config import load
 from hacore.daemon import exit_codes
 from hacore.errors import ConfigError, PluginError
+from hacore.plugins.schemas import InstalledSchemas
 
 
 def run(arguments: Sequence[str]) -> int:
     """Load, and say what was found."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m hacore.daemon.prepare CONFIG\n")
-        return exit_codes.CONFIGURATION
+    path = arguments[0] if arguments else None
     try:
-        settings = load(arguments[0])
+        local = load(path, os.environ, plugins=InstalledSchemas()).local
     except (ConfigError, PluginError) as error:
         sys.stderr.write(f"{error}\n")
         return exit_codes.CONFIGURATION
-    found = {"name": settings.name, "data_dir": settings.postgresql.data_dir, "state_dir": settings.guard.state_dir}
+    found = {"name": local.name, "data_dir": local.postgresql.data_dir, "state_dir": local.guard.state_dir}
     sys.stdout.write(json.dumps(found) + "\n")
     return exit_codes.OK
 

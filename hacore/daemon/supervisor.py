@@ -107,7 +107,8 @@ class Supervisor:
         if not self._is_ready and self._node.has_agent_moved:
             self._is_ready = True
             self._notifier.ready("running")
-        self._feed(now_s)
+        if self._is_ready:
+            self._feed(now_s)
 
     def _feed(self, now_s: float) -> None:
         """Feed the service manager's watchdog, as long as the guard answers."""
@@ -154,8 +155,6 @@ class Supervisor:
     def _reload(self, node: Node, prepared: Prepared | None) -> None:
         if prepared is None:
             say("error", "the new configuration is wrong: it is refused as a whole, the old settings stay")
-        elif prepared != node.prepared:
-            say("error", "name, data directory and state directory change by a restart alone: the new configuration is refused as a whole")
         else:
             say("info", "the configuration is loaded again")
             node.forward(signal.SIGHUP)

@@ -3,7 +3,6 @@
 May be used from several threads. Does not reconnect: a guard that was lost took its server with it, and the caller has to know.
 """
 
-import array
 import os
 import socket
 import threading
@@ -20,7 +19,6 @@ from hacore.guard.word import Word
 
 DEFAULT_TIMEOUT_S: Final = 2.0
 _RETRY_S: Final = 0.02
-_ONE_FD: Final = array.array("i", [0]).itemsize
 
 
 class GuardError(Exception):
@@ -185,7 +183,7 @@ class GuardClient:
         """The answer with this number; those of calls that ran out of time are passed over."""
         while True:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            packet, fds, _, _ = socket.recv_fds(self._socket, wire.MAX_BYTES, 1)
+            packet, fds, _, _ = socket.recv_fds(self._socket, wire.MAX_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
             if not packet:
                 raise ConnectionResetError("the guard hung up")
             answer = wire.decode(packet)

@@ -89,8 +89,13 @@ class Keeper:
     def end(self, *, is_patient: bool) -> Ended:
         """End the server at once, without the latch."""
         ended = end_server(self.server, NS_PER_S // 2 if is_patient else 0, _SWEEP_NS)
-        self._sweeping = bool(ended.remaining) or self.server.is_alive
+        self._note_remaining(ended.remaining)
         return ended
+
+    def _note_remaining(self, remaining: frozenset[int]) -> None:
+        self._sweeping = bool(remaining) or self.server.is_alive
+        if not self._sweeping:
+            self.server.territory.release()
 
     def turn(self) -> None:
         """One look at everything. Never waits, except to fence."""
@@ -100,7 +105,7 @@ class Keeper:
         elif self.server.reap() or self._sweeping:
             # A dead postmaster is not the end of writes: a busy backend goes on to commit and to answer for seconds.
             _, remaining = sweep(self.server, _SWEEP_NS if not self._sweeping else 0)
-            self._sweeping = bool(remaining) or self.server.is_alive
+            self._note_remaining(remaining)
         self._retime()
 
     def _fence(self) -> None:
@@ -109,7 +114,7 @@ class Keeper:
         ended = end_server(self.server, share_ns, share_ns)
         token = self.latch.token if self.latch.token is not None else 0
         self.latch.fire()
-        self._sweeping = bool(ended.remaining) or self.server.is_alive
+        self._note_remaining(ended.remaining)
         self.fired = Fired(token, at_ns, ended)
 
     def _retime(self) -> None:

@@ -39,9 +39,10 @@ def run(arguments: Sequence[str]) -> int:
         if lock_fd is None:
             return EXIT_LOCKED
         _settle()
-        child_oom_score = kernel.oom_score()
-        kernel.set_oom_score(_OOM_SCORE)
-        keeper = Keeper(Server(data_dir, child_oom_score))
+        score = kernel.oom_score()
+        if score is not None and score > _OOM_SCORE:
+            kernel.set_oom_score(_OOM_SCORE)
+        keeper = Keeper(Server(data_dir, score))
         listener = _listen(os.path.join(state_dir, SOCKET_NAME))
     except OSError as error:
         sys.stderr.write(f"hacore guard: cannot start: {error}\n")

@@ -76,20 +76,35 @@ def variable_of(pid: int, name: str) -> str | None:
 
 
 class Territory:
-    """The data directory of one server, under every identity that it has had, and the names of its programs."""
+    """The data directory of one server, under every identity that it has while the server lives, and the names of its programs."""
 
     def __init__(self, data_dir: str) -> None:
         self._data_dir = data_dir
-        self._inodes: set[Inode] = set()
+        self._held: dict[Inode, int] = {}
         self._names = set(_SERVER_NAMES)
-        self.look()
 
-    def look(self) -> Inode | None:
-        """Remember what stands at the path now, so that it is found again after it was renamed or deleted."""
-        inode = inode_of(self._data_dir)
-        if inode is not None:
-            self._inodes.add(inode)
+    def hold(self) -> Inode | None:
+        """Remember what stands at the path now, so that its server is found after the directory was renamed or deleted.
+
+        The open descriptor keeps the file system from giving the same number to another directory, maybe that of another server.
+        """
+        try:
+            fd = os.open(self._data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        found = os.fstat(fd)
+        inode = found.st_dev, found.st_ino
+        if inode in self._held:
+            os.close(fd)
+        else:
+            self._held[inode] = fd
         return inode
+
+    def release(self) -> None:
+        """Forget what was remembered: no server lives here any more."""
+        for fd in self._held.values():
+            os.close(fd)
+        self._held.clear()
 
     def remember_program(self, pid: int) -> None:
         """Take what this process runs for a server's program, whatever its name."""
@@ -97,13 +112,12 @@ class Territory:
         if name is not None:
             self._names.add(name)
 
-    def holds(self, pid: int) -> bool:
-        """Whether a living process is one of a server in this directory. A person's shell in it is not."""
-        if parent_of(pid) is None or inode_of(f"/proc/{pid}/cwd") not in self._inodes:
-            return False
-        return program_of(pid) in self._names
-
     def inhabitants(self) -> list[int]:
         """Every living server process of this directory, ourselves excepted."""
         own = os.getpid()
-        return [pid for pid in every_pid() if pid != own and self.holds(pid)]
+        inodes = {inode_of(self._data_dir), *self._held} - {None}
+        return [pid for pid in every_pid() if pid != own and self._is_inhabitant(pid, inodes)]
+
+    def _is_inhabitant(self, pid: int, inodes: set[Inode | None]) -> bool:
+        """Whether a living process works there and is a server's. A person's shell is not."""
+        return inode_of(f"/proc/{pid}/cwd") in inodes and program_of(pid) in self._names and parent_of(pid) is not None

@@ -16,6 +16,8 @@ from hacore.guard.spawn import Program, spawn
 
 MARK: Final = "HACORE_GUARD_PID"  # in the environment of every postmaster that a guard started
 _LOG_MODE: Final = 0o600
+# Where the service manager protects us from the lack of memory, the postmaster inherits that; its backends must not.
+_BACKENDS_LESS_PROTECTED: Final = {"PG_OOM_ADJUST_FILE": "/proc/self/oom_score_adj", "PG_OOM_ADJUST_VALUE": "0"}
 
 
 class Server:
@@ -40,9 +42,10 @@ class Server:
 
         :raises OSError: it could not be started.
         """
-        if self.territory.look() is None:
+        if self.territory.hold() is None:
             raise FileNotFoundError(2, f"{self._data_dir}: no such directory")
-        program = Program(argv, {**env, MARK: str(os.getpid())}, death_signal=signal.SIGQUIT)
+        defaults = _BACKENDS_LESS_PROTECTED if (self._child_oom_score or 0) < 0 else {}
+        program = Program(argv, {**defaults, **env, MARK: str(os.getpid())}, death_signal=signal.SIGQUIT)
         program.cwd = cwd
         program.new_session = True
         program.before_exec = self._restore_oom_score
@@ -66,7 +69,7 @@ class Server:
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             return f"process {pid}: {error.strerror}"
-        inode = self.territory.look()
+        inode = self.territory.hold()
         if inode is None or inode_of(f"/proc/{pid}/cwd") != inode:
             os.close(pidfd)
             return f"process {pid} does not work in {self._data_dir}"

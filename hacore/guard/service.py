@@ -3,7 +3,6 @@
 The newest agent that attached is the one that may change anything; requests of an earlier one are refused.
 """
 
-import contextlib
 import os
 import select
 import socket
@@ -62,11 +61,9 @@ class Service:
     def _watch_server(self) -> int | None:
         """The postmaster's descriptor, watched for this round alone: it closes whenever the postmaster is reaped."""
         pidfd = self._keeper.server.pidfd
-        if pidfd is None:
-            return None
-        watched = os.dup(pidfd)
-        self._epoll.register(watched, select.EPOLLIN)
-        return watched
+        if pidfd is not None:
+            self._epoll.register(pidfd, select.EPOLLIN)
+        return pidfd
 
     def _is_lonely(self) -> bool:
         now_ns = boot_ns()
@@ -130,18 +127,19 @@ class Service:
     def _answer(self, client: Client, message: Message) -> tuple[Message, list[int]]:
         number = wire.integer(message, "id")
         op = wire.text(message, "op")
-        if op == "attach":
-            fd = self._attach(client)
-            return {"id": number, "ok": self._state()}, [fd]
+        fds: list[int] = []
         try:
-            if client.generation != self._generation and op in self._operations.of_the_agent:
-                return {"id": number, "error": f"{op}: not attached, or another agent attached since"}, []
-            self._operations.carry_out(op, message)
+            if op == "attach":
+                fds.append(self._attach(client))
+            elif client.generation != self._generation and op in self._operations.of_the_agent:
+                return {"id": number, "error": f"{op}: not attached, or another agent attached since"}, fds
+            else:
+                self._operations.carry_out(op, message)
         except Refusal as refusal:
-            return {"id": number, "refused": str(refusal)}, []
+            return {"id": number, "refused": str(refusal)}, fds
         except (wire.WireError, OSError) as error:
-            return {"id": number, "error": f"{op}: {error}"}, []
-        return {"id": number, "ok": self._state()}, []
+            return {"id": number, "error": f"{op}: {error}"}, fds
+        return {"id": number, "ok": self._state()}, fds
 
     def _attach(self, client: Client) -> int:
         self._generation += 1
@@ -155,6 +153,5 @@ class Service:
         return fd
 
     def _state(self) -> Message:
-        with contextlib.suppress(OSError):
-            self._keeper.turn()  # so that an answer never speaks of a server that is dead already
+        self._keeper.turn()  # so that an answer never speaks of a server that is dead already
         return {**self._operations.state(), "generation": self._generation}
