@@ -17,7 +17,7 @@ from typing import Final
 from hacore.model.clock import Instant
 from hacore.publish.picture import Picture, decode, encode
 
-SNAPSHOT_BYTES: Final = 8 << 20  # pages that were never written take no memory
+SNAPSHOT_BYTES: Final = 1 << 20  # pages that were never written take no memory
 _HEADER: Final = 64
 _SEQUENCE, _WRITTEN_AT, _FENCE_AT, _LENGTH, _CHECKSUM = range(5)  # words of eight bytes
 _ATTEMPTS: Final = 20
@@ -54,10 +54,11 @@ def create_snapshot() -> int:
 
 
 class _Memory:
-    """One mapping, as numbers and instants."""
+    """One mapping, as numbers and instants. Whoever made the memory has chosen its size."""
 
     def __init__(self, fd: int, access: int) -> None:
-        self.map = mmap.mmap(fd, SNAPSHOT_BYTES, access=access)
+        self.map = mmap.mmap(fd, 0, access=access)
+        self.room = len(self.map) - _HEADER
         self.numbers = memoryview(self.map)[:_HEADER].cast("Q")
         self.instants = memoryview(self.map)[:_HEADER].cast("d")
 
@@ -93,8 +94,8 @@ class SnapshotWriter:
         self._memory.close()
 
     def _replace(self, document: bytes) -> None:
-        if len(document) > SNAPSHOT_BYTES - _HEADER:
-            raise ValueError(f"snapshot: document of {len(document)} bytes, at most {SNAPSHOT_BYTES - _HEADER} fit")
+        if len(document) > self._memory.room:
+            raise ValueError(f"snapshot: document of {len(document)} bytes, at most {self._memory.room} fit")
         numbers = self._memory.numbers
         sequence = numbers[_SEQUENCE] | 1  # odd: also where a killed writer left it so
         numbers[_SEQUENCE] = sequence
@@ -131,7 +132,7 @@ class SnapshotReader:
             if sequence == self._parsed[0]:
                 break
             length, checksum = numbers[_LENGTH], numbers[_CHECKSUM]
-            if sequence % 2 == 0 and length <= SNAPSHOT_BYTES - _HEADER:
+            if sequence % 2 == 0 and length <= self._memory.room:
                 document = self._memory.map[_HEADER : _HEADER + length]
                 if numbers[_SEQUENCE] == sequence and zlib.crc32(document) == checksum:
                     self._parsed = (sequence, decode(document))

@@ -1,0 +1,58 @@
+"""The server's side of TLS: a context from the configuration, made again when the certificate has changed."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hacore.config.settings import RestApiSettings
+
+_VERIFY: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a context was made of. Another one means another context."""
+
+    settings: tuple[str | None, ...]
+    certificate: str  # a new one has another serial number, and with it another text
+
+
+def identity(settings: RestApiSettings) -> Identity | None:
+    """Return what the context would be made of now; ``None``: no TLS.
+
+    :raises OSError: the certificate cannot be read.
+    """
+    if settings.certfile is None:
+        return None
+    options = (settings.certfile, settings.keyfile, settings.keyfile_password, settings.cafile, settings.ciphers, settings.verify_client)
+    return Identity(settings=options, certificate=_first_certificate(settings.certfile))
+
+
+def context(settings: RestApiSettings) -> ssl.SSLContext:
+    """Make a context.
+
+    :raises OSError: certificate, key, CA or ciphers are no good (``ssl.SSLError`` is one).
+    """
+    if settings.certfile is None:
+        raise FileNotFoundError("no certificate is named")
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.load_cert_chain(settings.certfile, settings.keyfile, settings.keyfile_password or "")  # "": never asks a terminal
+    if settings.ciphers:
+        made.set_ciphers(settings.ciphers)
+    if settings.cafile:
+        made.load_verify_locations(settings.cafile)
+    made.verify_mode = _VERIFY[settings.verify_client]
+    return made
+
+
+def _first_certificate(path: str) -> str:
+    text = Path(path).read_text(encoding="ascii", errors="replace")
+    _, begin, rest = text.partition(_BEGIN)
+    body, end, _ = rest.partition(_END)
+    if not begin or not end:
+        raise FileNotFoundError(f"{path}: there is no certificate in it")
+    return body
