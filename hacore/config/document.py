@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from hacore.config.fault import ConfigFaultsError, Fault, Path, dotted
+from hacore.config.fault import ConfigFaultsError, Fault, Path, Place, dotted
 
 MAX_BYTES: Final = 1 << 20
 _MAX_NODES: Final = 50_000
@@ -25,17 +25,6 @@ _FLOAT: Final = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE: Final = frozenset({"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
 _FALSE: Final = frozenset({"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands: a file and line, or a name in the environment."""
-
-    file: str
-    line: int | None
-
-    def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,8 @@ Its text is untrusted. A broken one is refused as a whole, and what was last kno
 business of ``effective``; keys that nobody here knows are kept.
 """
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -147,18 +145,13 @@ def write_cache(data_dir: str, config: Mapping[str, Any]) -> None:
     directory = FilePath(data_dir)
     if not (directory / "PG_VERSION").exists():
         return
-    handle, name = tempfile.mkstemp(prefix=CACHE_NAME, dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(dump(config))
-            os.fchmod(stream.fileno(), directory.stat().st_mode & 0o660)
-            stream.flush()
-            os.fsync(stream.fileno())
-        FilePath(name).rename(directory / CACHE_NAME)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            FilePath(name).unlink()
-        raise
+    new = directory / f"{CACHE_NAME}.new"  # always the same name: one that a kill left behind is overwritten
+    with new.open("w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), directory.stat().st_mode & 0o660)
+        stream.write(dump(config))
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(directory / CACHE_NAME)
 
 
 _ABSENT: Final = object()

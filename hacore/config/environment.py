@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hacore.config.document import Place, parse_value
-from hacore.config.fault import ConfigFaultsError, Fault, Path, nearest
+from hacore.config.document import parse_value
+from hacore.config.fault import ConfigFaultsError, Fault, Path, Place, nearest
 
 PREFIXES: Final = ("PATRONI_", "HACORE_")  # the later wins
 WHOLE: Final = "CONFIGURATION"  # holds the whole configuration; no other variable counts beside it

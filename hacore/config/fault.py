@@ -9,6 +9,17 @@ from hacore.errors import ConfigError
 Path = tuple[str | int, ...]  # keys and list indexes from the top of the file
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: a file and line, or a name in the environment."""
+
+    file: str
+    line: int | None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One thing that is wrong, or, as a warning, that is not as its writer will have meant it."""

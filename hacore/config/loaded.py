@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hacore.config.document import Place
-from hacore.config.fault import Fault, Path
+from hacore.config.fault import Fault, Path, Place
 from hacore.config.settings import LocalSettings
 
 

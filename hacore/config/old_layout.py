@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from hacore.config.document import Document, Place
-from hacore.config.fault import Path
+from hacore.config.document import Document
+from hacore.config.fault import Path, Place
 
 # Where the section goes that once stood directly under ``postgresql``. ``pg_rewind`` was another name of the superuser.
 _MOVED: Final = {"replication": "replication", "superuser": "superuser", "pg_rewind": "superuser"}

@@ -9,8 +9,8 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from hacore.config import environment
-from hacore.config.document import MAX_BYTES, Document, Place, decode, parse
-from hacore.config.fault import ConfigFaultsError, Fault, Path, dotted
+from hacore.config.document import MAX_BYTES, Document, decode, parse
+from hacore.config.fault import ConfigFaultsError, Fault, Path, Place, dotted
 
 _SUFFIXES: Final = (".yml", ".yaml")
 

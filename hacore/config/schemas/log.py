@@ -1,5 +1,6 @@
 """Section ``log``."""
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,6 +14,7 @@ from hacore.schema import Converted, SectionSchema
 
 _PLAIN_FORMAT: Final = "%(asctime)s %(levelname)s: %(message)s"
 _FIELD: Final = re.compile(r"%\((\w+)\)[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]")
+_NAME: Final = re.compile(r"%\(([^)]*)\)")
 _LEVEL: Final = convert.choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", synonyms={"warn": "WARNING", "fatal": "CRITICAL"})
 _MODE: Final = re.compile(r"(?:0o?)?[0-7]{3,4}")
 _FORMAT: Final = "a format like %(asctime)s %(levelname)s: %(message)s, or for type json a list of field names"
@@ -27,11 +29,19 @@ def _mode(value: object) -> int:
 
 def _format(value: object) -> str | tuple[tuple[str, str], ...]:
     if isinstance(value, str):
-        found = value.strip()
-        if not found or ("%(" in found and not _FIELD.search(found)):
+        if not value.strip() or ("%(" in value and not _can_be_filled(value)):
             raise WrongValueError(_FORMAT)
         return value
     return convert.listed(_field, _FORMAT)(value)
+
+
+def _can_be_filled(text: str) -> bool:
+    """Try a format on a record; a field that is not the library's own comes with ``extra``, as text."""
+    fields = vars(logging.makeLogRecord({})) | {"asctime": "", "message": ""}
+    try:
+        return bool(_FIELD.search(text)) and bool(text % {name: fields.get(name, "") for name in _NAME.findall(text)})
+    except (TypeError, ValueError, KeyError):
+        return False
 
 
 def _field(item: object) -> tuple[str, str]:
