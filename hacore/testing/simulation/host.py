@@ -1,0 +1,110 @@
+"""The part of one machine that outlives its agent: clock, disk, guard and server, and where the others are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hacore.model.memory import Memory
+from hacore.model.node import Role, Upstream
+from hacore.model.policy import Tags
+from hacore.testing.simulation.clock import NodeClock
+from hacore.testing.simulation.engine import Engine, Gate
+from hacore.testing.simulation.guard import Guard
+from hacore.testing.simulation.network import Network
+from hacore.testing.simulation.server import Server
+from hacore.testing.simulation.session import Leases, SessionFaults
+from hacore.testing.simulation.store import Store
+
+
+@dataclass(slots=True)
+class JobFaults:
+    """What goes wrong with long work on one machine."""
+
+    bootstrap_fails: int = 0  # so many times
+    copy_fails: int = 0
+    rewind_fails: int = 0
+    copy_s: float = 0.0  # longer by this
+
+
+class HostJudge:
+    """Who watches a machine; by default nobody."""
+
+    def turn_ended(self, host: "Host", began: float) -> None:
+        """Learn how long a turn took."""
+
+    def wiping(self, host: "Host") -> None:
+        """Learn that a data directory is about to be thrown away."""
+
+    def copied(self, host: "Host", source: Server) -> None:
+        """Learn that a data directory was made from another."""
+
+    def new_system_id(self) -> str:
+        """Return an identifier for a new database system."""
+        return "7000000000000000001"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all machines share."""
+
+    engine: Engine
+    network: Network
+    store: Store
+    judge: HostJudge
+    trace: Callable[[str, str], None]  # who, what
+
+
+class Host:
+    """Everything of one machine but its agent."""
+
+    def __init__(self, around: Surroundings, name: str, *, tags: Tags, rate: float) -> None:
+        engine = around.engine
+        self.around = around
+        self.name = name
+        self.tags = tags
+        self.network = around.network
+        self.judge = around.judge
+        self.clock = NodeClock(engine, rate=rate)
+        self.gate = Gate()  # closed while the whole machine is frozen
+        self.agent_gate = Gate()  # closed while the agent is stopped
+        self.server = Server(engine, around.network, name, self.gate)
+        self.guard = Guard(engine, self.clock, self.server)
+        self.memory = Memory()
+        self.leases = Leases()
+        self.session_faults = SessionFaults()
+        self.job_faults = JobFaults()
+        self.is_on = False
+        self.boots = 0
+        self.find_host: Callable[[str | None], Host | None] = lambda _: None
+
+    def find(self, name: str | None) -> Server | None:
+        """Return the server of another machine."""
+        host = self.find_host(name)
+        return host.server if host is not None and host.is_on else None
+
+    def note(self, text: str) -> None:
+        """Write a line of the trace."""
+        self.around.trace(self.name, text)
+
+    # --- what the worker asks of the guard --------------------------------------------------------------------------
+
+    def guard_start(self, role: Role, upstream: Upstream | None, token: int | None) -> str | None:
+        """Have the guard execute a postmaster; answer why not."""
+        guard = self.guard
+        if not guard.is_alive or guard.is_stopped:
+            return "the guard does not answer"
+        if role is Role.PRIMARY:
+            refusal = guard.refusal_of_primary(token)
+            if refusal is not None:
+                return refusal
+        self.server.start(role, upstream)
+        return None
+
+    def guard_promote(self, claimed: tuple[int, ...], token: int | None) -> str | None:
+        """Have the guard send the signal; answer why not."""
+        guard = self.guard
+        if not guard.is_alive or guard.is_stopped:
+            return "the guard does not answer"
+        refusal = guard.refusal_of_primary(token)
+        if refusal is None:
+            self.server.promote(claimed)
+        return refusal
