@@ -26,6 +26,7 @@ from hacore.model.cluster import Member
 from hacore.model.events import Event
 from hacore.model.lsn import Lsn
 from hacore.model.policy import Policy, Times
+from hacore.model.timeline import TimelineHistory
 
 if TYPE_CHECKING:
     import click  # only the command line loads it
@@ -194,7 +195,7 @@ class ReplicaRequest:
     system_id: str | None = None
     major_version: int | None = None
     leader_lsn: Lsn | None = None
-    leader_timeline: int | None = None
+    leader_history: TimelineHistory | None = None  # the leader's timeline and those that it descends from
     directory_state: str = "empty"  # ``empty``, or with ``keeps_data`` what is there: ``initialized``, ``unfinished``, ``broken``
     space_bytes: int | None = None  # free where ``data_dir`` is
     programs: Mapping[str, str] = field(default_factory=dict)  # path of each server program by its usual name
@@ -301,17 +302,19 @@ class ListenerPlugin(AnyPlugin, Protocol):
         """Tell how long this plugin's gates may take and what follows when they do not answer.
 
         Called once, when the plugin is built; quick. A gate that is not named has 5 s, and the action goes on when it does not answer.
+        Each gate gets a job of its own besides its request: programs that it runs by ``job.run`` are ended when its time is over or the
+        action is cancelled.
         """
 
     @hookspec
-    def hacore_before_stop(self, request: BeforeStop) -> Veto | None:
+    def hacore_before_stop(self, request: BeforeStop, job: Job) -> Veto | None:
         """Do what must be done while PostgreSQL still runs. A veto changes nothing: what stops must stop.
 
         Called in the thread of the job. Skipped where the lease is about to end: the fence waits for nobody.
         """
 
     @hookspec
-    def hacore_before_promote(self, request: BeforePromote) -> Veto | None:
+    def hacore_before_promote(self, request: BeforePromote, job: Job) -> Veto | None:
         """Allow or veto the promotion of this node.
 
         Called in the thread of the job, listeners in their configured order; the lease is renewed meanwhile. The first veto counts: the
@@ -319,15 +322,15 @@ class ListenerPlugin(AnyPlugin, Protocol):
         """
 
     @hookspec
-    def hacore_before_demote(self, request: BeforeDemote) -> Veto | None:
+    def hacore_before_demote(self, request: BeforeDemote, job: Job) -> Veto | None:
         """Prepare for, or veto, a planned demotion. A veto ends the switchover; an orderly end of the agent goes on."""
 
     @hookspec
-    def hacore_before_switchover(self, request: BeforeSwitchover) -> Veto | None:
+    def hacore_before_switchover(self, request: BeforeSwitchover, job: Job) -> Veto | None:
         """Allow or veto a planned switchover before anything is done; the person who asked is told the reason."""
 
     @hookspec
-    def hacore_after_bootstrap(self, request: AfterBootstrap) -> Veto | None:
+    def hacore_after_bootstrap(self, request: AfterBootstrap, job: Job) -> Veto | None:
         """Prepare the first primary of a new cluster. A veto is a failure of the bootstrap."""
 
 

@@ -215,6 +215,7 @@ class Failed:
 
     reason: str
     untouched: bool = False  # nothing in the data directory was changed: it need not be cleaned
+    retry_after_s: float | None = None  # worth one more attempt after this time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +268,7 @@ class GatePolicy:
     """How long a gate may take, and whether the action is given up when it fails or does not answer."""
 
     gate: Gate
-    limit_s: float = 5.0
+    limit_s: float | None = 5.0  # ``None``: as long as it takes, the lease is renewed meanwhile
     aborts: bool = False
 
 

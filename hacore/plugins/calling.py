@@ -80,21 +80,26 @@ class Calls:
         """Tell whether the plugin has not come back from a call."""
         return self._lane.is_stuck
 
-    def call(self, hook: str, answer: type[T] | tuple[type[T], ...], *, limit_s: float | None, **arguments: object) -> T | None:
-        """Call a hook on the plugin's own thread and return its answer, ``None`` where it has none.
+    def call(
+        self, hook: str, *answers: type, limit_s: float | None, is_cancelled: Callable[[], bool] | None = None, **arguments: object
+    ) -> object:
+        """Call a hook on the plugin's own thread and return its answer: of one of the types ``answers``, or ``None``.
 
         :raises PluginUnavailableError: no answer in time, or a fault of the plugin.
         :raises HacoreError: what the plugin raised on purpose.
         """
-        return self.run(f"plugin {self.name}: {hook}", lambda: self._answer(hook, answer, arguments), limit_s=limit_s)
+        what = f"plugin {self.name}: {hook}"
+        return self.run(what, lambda: self._answer(hook, answers, arguments), limit_s=limit_s, is_cancelled=is_cancelled)
 
-    def call_here(self, hook: str, answer: type[T] | tuple[type[T], ...], **arguments: object) -> T | None:
+    def call_here(self, hook: str, *answers: type, **arguments: object) -> object:
         """Call a hook on this thread, for as long as it takes."""
-        return self.isolate(f"plugin {self.name}: {hook}", lambda: self._answer(hook, answer, arguments))
+        return self.isolate(f"plugin {self.name}: {hook}", lambda: self._answer(hook, answers, arguments))
 
-    def run(self, what: str, function: Callable[[], T], *, limit_s: float | None) -> T:
+    def run(
+        self, what: str, function: Callable[[], T], *, limit_s: float | None, is_cancelled: Callable[[], bool] | None = None
+    ) -> T:  # fmt: skip
         """Run any call into the plugin on its own thread."""
-        return self._lane.run(lambda: self.isolate(what, function), what=what, limit_s=limit_s)
+        return self._lane.run(lambda: self.isolate(what, function), what=what, limit_s=limit_s, is_cancelled=is_cancelled)
 
     def isolate(self, what: str, function: Callable[[], T]) -> T:
         """Run a call into the plugin here, for as long as it takes."""
@@ -109,14 +114,12 @@ class Calls:
         """Let the plugin's thread end."""
         self._lane.end()
 
-    def _answer(self, hook: str, answer: type[T] | tuple[type[T], ...], arguments: dict[str, object]) -> T | None:
-        returned = getattr(self._manager.hook, hook)(**arguments)
+    def _answer(self, hook: str, answers: tuple[type, ...], arguments: dict[str, object]) -> object:
+        returned: object = getattr(self._manager.hook, hook)(**arguments)
         if isinstance(returned, list):  # a hook of which many answers count; here it is one plugin's
             returned = returned[0] if returned else None
-        if returned is None:
-            return None
-        if not isinstance(returned, answer):
-            raise TypeError(f"returned {type(returned).__name__}, want {_names(answer)} or None")
+        if returned is not None and answers and not isinstance(returned, answers):
+            raise TypeError(f"returned {type(returned).__name__}, want {' or '.join(one.__name__ for one in answers)} or None")
         return returned
 
 
@@ -130,7 +133,3 @@ def _manager() -> pluggy.PluginManager:
     specs = {name: hook for kind in KINDS.values() for name, hook in hooks_of(kind).items()}
     manager.add_hookspecs(type("Hooks", (), specs))  # each once: the kinds share some
     return manager
-
-
-def _names(answer: type | tuple[type, ...]) -> str:
-    return " or ".join(one.__name__ for one in (answer if isinstance(answer, tuple) else (answer,)))

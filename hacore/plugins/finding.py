@@ -115,7 +115,7 @@ class _Group(NamedExtensionManager[object]):
             GROUP_PREFIX + kind,
             names=[name],
             on_load_failure_callback=lambda _manager, _point, error: failures.append(error),
-            warn_on_missing_entrypoint=False,
+            on_missing_entrypoints_callback=lambda _names: None,  # said by the caller
         )
 
     def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:

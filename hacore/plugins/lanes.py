@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
-from hacore.errors import HacoreError, PluginUnavailableError
+from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_LOOK_S: Final = 0.05
 
 
 class _Task(Generic[T]):
@@ -44,6 +46,16 @@ class _Task(Generic[T]):
         return self._values[0]
 
 
+def _wait(done: threading.Event, until: float | None, is_cancelled: Callable[[], bool] | None) -> bool:
+    """Wait until the call is done, its time is over, or somebody has cancelled it."""
+    if is_cancelled is None:
+        return done.wait(None if until is None else max(0.0, until - time.monotonic()))
+    while not done.wait(_LOOK_S):
+        if is_cancelled() or (until is not None and time.monotonic() >= until):
+            return done.is_set()
+    return True
+
+
 class Lane:
     """Runs calls one after the other on a thread of its own, each under a limit.
 
@@ -65,12 +77,16 @@ class Lane:
         latest = self._latest
         return latest is not None and latest.is_late and not latest.done.is_set()
 
-    def run(self, function: Callable[[], T], *, what: str, limit_s: float | None) -> T:
+    def run(
+        self, function: Callable[[], T], *, what: str, limit_s: float | None, is_cancelled: Callable[[], bool] | None = None
+    ) -> T:  # fmt: skip
         """Run ``function`` on the thread and return what it returns.
 
         :param function: raises nothing but :class:`HacoreError`.
         :param limit_s: ``None``: as long as it takes.
+        :param is_cancelled: asked again and again while the call lasts.
         :raises PluginUnavailableError: it did not return in time, or an earlier call has not.
+        :raises JobCancelledError: ``is_cancelled`` said so; the call is abandoned like one that is late.
         """
         until = None if limit_s is None else time.monotonic() + limit_s
         self._refuse_if_stuck(what)
@@ -81,12 +97,14 @@ class Lane:
             self._refuse_if_stuck(what)
             task = _Task(function, what)
             self._submit(cast("_Task[object]", task))
-            if task.done.wait(None if until is None else max(0.0, until - time.monotonic())):
+            if _wait(task.done, until, is_cancelled):
                 return task.result()
             task.is_late = True
             self.late += 1
         finally:
             self._turn.release()
+        if is_cancelled is not None and is_cancelled():
+            raise JobCancelledError(f"{what}: cancelled")
         logger.error("plugin does not answer, it is not called again before it has", extra={"plugin": self._name, "call": what})
         raise PluginUnavailableError(f"{what}: no answer within {limit_s:g} s")
 

@@ -116,5 +116,5 @@ def _close(plugins: Iterator[Plugin] | Iterable[Plugin]) -> None:
     for plugin in plugins:
         if plugin.calls.has("hacore_close"):
             with suppress(HacoreError):  # counted and logged where it was called; nothing follows from it
-                plugin.calls.call("hacore_close", object, limit_s=_LIMIT_S)
+                plugin.calls.call("hacore_close", limit_s=_LIMIT_S)
         plugin.calls.end()
