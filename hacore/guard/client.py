@@ -4,6 +4,7 @@ May be used from several threads. Does not reconnect: a guard that was lost took
 """
 
 import os
+import select
 import socket
 import threading
 import time
@@ -129,10 +130,23 @@ class GuardClient:
         return self._call("arm", request, timeout_s)[0]
 
     def renew(self, deadline_ns: int) -> None:
-        """Move the deadline: one store, no round trip. Without effect while disarmed, after the fence fired, and in a replaced agent."""
+        """Move the deadline: one store, no round trip. Without effect while disarmed, after the fence fired, and in a replaced agent.
+
+        :raises GuardError: there is no guard any more that could read it.
+        """
         if self._word is None:
             raise GuardError("renew: not attached")
         self._word.store(deadline_ns)
+        if self._is_hung_up():
+            raise GuardError("renew: the guard hung up")
+
+    def _is_hung_up(self) -> bool:
+        fd = self._socket.fileno()
+        if fd < 0:
+            return True
+        poll = select.poll()
+        poll.register(fd, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def disarm(self, reason: DisarmReason, timeout_s: float = DEFAULT_TIMEOUT_S) -> GuardState:
         """Put the deadline out of force. A fence that fired stays so.

@@ -83,7 +83,7 @@ class Territory:
         self._held: dict[Inode, int] = {}
         self._names = set(_SERVER_NAMES)
 
-    def hold(self) -> Inode | None:
+    def look(self) -> Inode | None:
         """Remember what stands at the path now, so that its server is found after the directory was renamed or deleted.
 
         The open descriptor keeps the file system from giving the same number to another directory, maybe that of another server.
@@ -114,10 +114,17 @@ class Territory:
 
     def inhabitants(self) -> list[int]:
         """Every living server process of this directory, ourselves excepted."""
-        own = os.getpid()
-        inodes = {inode_of(self._data_dir), *self._held} - {None}
+        own, inodes = os.getpid(), self._inodes()
         return [pid for pid in every_pid() if pid != own and self._is_inhabitant(pid, inodes)]
 
-    def _is_inhabitant(self, pid: int, inodes: set[Inode | None]) -> bool:
+    def holds(self, pid: int) -> bool:
+        """Whether this process is one of them."""
+        return self._is_inhabitant(pid, self._inodes())
+
+    def _inodes(self) -> frozenset[Inode]:
+        now = inode_of(self._data_dir)
+        return frozenset(self._held if now is None else (now, *self._held))
+
+    def _is_inhabitant(self, pid: int, inodes: frozenset[Inode]) -> bool:
         """Whether a living process works there and is a server's. A person's shell is not."""
         return inode_of(f"/proc/{pid}/cwd") in inodes and program_of(pid) in self._names and parent_of(pid) is not None

@@ -42,7 +42,7 @@ class Server:
 
         :raises OSError: it could not be started.
         """
-        if self.territory.hold() is None:
+        if self.territory.look() is None:
             raise FileNotFoundError(2, f"{self._data_dir}: no such directory")
         defaults = _BACKENDS_LESS_PROTECTED if (self._child_oom_score or 0) < 0 else {}
         program = Program(argv, {**defaults, **env, MARK: str(os.getpid())}, death_signal=signal.SIGQUIT)
@@ -69,7 +69,7 @@ class Server:
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             return f"process {pid}: {error.strerror}"
-        inode = self.territory.hold()
+        inode = self.territory.look()
         if inode is None or inode_of(f"/proc/{pid}/cwd") != inode:
             os.close(pidfd)
             return f"process {pid} does not work in {self._data_dir}"

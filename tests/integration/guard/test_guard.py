@@ -234,6 +234,15 @@ def test_an_agent_that_was_replaced_has_no_say_any_more(site: Site, client: Guar
         until(lambda: successor.state().fired)
 
 
+def test_a_renewal_that_no_guard_reads_is_an_error(site: Site, client: GuardClient) -> None:
+    client.arm(1, deadline_in(60), BUDGET_S)
+    client.renew(deadline_in(60))
+    site.started[0].kill()
+    site.started[0].wait()
+    with pytest.raises(GuardError):
+        client.renew(deadline_in(60))
+
+
 def test_a_deadline_survives_the_agent_that_set_it(site: Site, client: GuardClient) -> None:
     client.arm(1, deadline_in(0.8), BUDGET_S)
     start_primary(site, client, token=1)
