@@ -1,0 +1,386 @@
+"""What can happen to a cluster, and what people do to it: each a small function, drawn by the dice of the seed.
+
+A fault that lasts ends by itself; :func:`heal` ends what is left, so that a run can be judged by how the cluster gets well again.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCommand, ShutdownCommand
+from hacore.model.node import DirectoryState, Role
+from hacore.testing.simulation.host import JobFaults
+from hacore.testing.simulation.machine import Machine
+from hacore.testing.simulation.network import STORE
+from hacore.testing.simulation.server import ServerFaults
+from hacore.testing.simulation.session import SessionFaults
+from hacore.testing.simulation.simulation import Simulation
+from hacore.testing.simulation.wal import Directory
+
+_PEOPLE_LEARN_S: Final = 8.0  # until every agent knows that maintenance is over
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """The moment of one fault."""
+
+    simulation: Simulation
+    machine: Machine
+    dice: Random
+
+    def seconds(self, shortest: float, longest: float) -> float:
+        """Draw how long it lasts."""
+        return self.dice.uniform(shortest, longest)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """End it after a while."""
+        self.simulation.engine.after(seconds, action)
+
+    @property
+    def others(self) -> list[str]:
+        """Return the names of the other machines."""
+        return [name for name in self.simulation.machines if name != self.machine.name]
+
+
+Fault = Callable[[Happening], None]
+
+
+# --- processes -----------------------------------------------------------------------------------------------------------
+
+
+def agent_killed(at: Happening) -> None:
+    at.machine.kill_agent()
+
+
+def agent_stopped(at: Happening) -> None:
+    at.machine.stop_agent()
+    at.later(at.seconds(0.5, 3 * at.simulation.plan.times.ttl_s), at.machine.continue_agent)
+
+
+def guard_killed(at: Happening) -> None:
+    at.machine.guard.kill()
+
+
+def guard_stopped(at: Happening) -> None:
+    at.machine.guard.stop()
+    at.later(at.seconds(0.5, 2 * at.simulation.plan.times.ttl_s), at.machine.guard.go_on)
+
+
+def postmaster_killed(at: Happening) -> None:
+    at.machine.server.lose_postmaster()
+
+
+def server_crashed(at: Happening) -> None:
+    at.machine.server.quit()
+
+
+def everything_killed(at: Happening) -> None:
+    if at.machine.is_on:
+        at.machine.kill_everything()
+
+
+def crashes_in_a_row(at: Happening) -> None:
+    for number in range(4):
+        at.later(number * at.seconds(0.5, 1.5), at.machine.server.quit)
+
+
+# --- machines ------------------------------------------------------------------------------------------------------------
+
+
+def machine_frozen(at: Happening) -> None:
+    at.machine.freeze()
+    at.later(at.seconds(1.0, 4 * at.simulation.plan.times.ttl_s), at.machine.thaw)
+
+
+def power_lost(at: Happening) -> None:
+    if at.machine.is_on:
+        at.machine.lose_power()
+        at.later(at.seconds(1.0, 20.0), lambda: _power_back(at))
+
+
+def _power_back(at: Happening) -> None:
+    if not at.machine.is_on:
+        at.machine.boot(at.dice.uniform(5.0, 100.0))
+
+
+def wall_clock_set(at: Happening) -> None:
+    at.machine.clock.wall_error_s = at.dice.choice([-86400.0, -30.0, 30.0, 86400.0])
+
+
+def disk_lost(at: Happening) -> None:
+    """The data directory of a standby is deleted under it; only where others have the data."""
+    server = at.machine.server
+    holders = [
+        one for one in at.simulation.machines.values() if one.server.directory.state is DirectoryState.INITIALIZED and one is not at.machine
+    ]
+    if server.role is Role.STANDBY and len(holders) > 1:
+        server.vanish()
+        server.directory = Directory.empty()
+
+
+# --- network and store -----------------------------------------------------------------------------------------------------
+
+
+def cut_off_from_store(at: Happening) -> None:
+    at.simulation.network.cut_both(at.machine.name, STORE)
+    _mend_later(at)
+
+
+def answers_cut_off(at: Happening) -> None:
+    at.simulation.network.cut(STORE, at.machine.name)
+    _mend_later(at)
+
+
+def requests_cut_off(at: Happening) -> None:
+    at.simulation.network.cut(at.machine.name, STORE)
+    _mend_later(at)
+
+
+def isolated(at: Happening) -> None:
+    at.simulation.network.isolate(at.machine.name, list(at.simulation.machines))
+    _mend_later(at)
+
+
+def link_cut(at: Happening) -> None:
+    if at.others:
+        at.simulation.network.cut_both(at.machine.name, at.dice.choice(at.others))
+        _mend_later(at)
+
+
+def link_half_cut(at: Happening) -> None:
+    if at.others:
+        at.simulation.network.cut(at.machine.name, at.dice.choice(at.others))
+        _mend_later(at)
+
+
+def network_slow(at: Happening) -> None:
+    at.simulation.network.slow(at.machine.name, at.seconds(0.05, 1.2))
+    _mend_later(at)
+
+
+def network_lossy(at: Happening) -> None:
+    at.simulation.network.loss = at.dice.uniform(0.05, 0.5)
+    _mend_later(at)
+
+
+def answers_lost(at: Happening) -> None:
+    faults = at.machine.session_faults
+    faults.lost_answer, faults.late_effect = at.dice.uniform(0.1, 0.7), at.dice.uniform(0.0, 1.0)
+    at.later(at.seconds(2.0, 15.0), lambda: _answer_again(faults))
+
+
+def _answer_again(faults: SessionFaults) -> None:
+    faults.lost_answer = faults.late_effect = 0.0
+
+
+def _mend_later(at: Happening) -> None:
+    at.simulation.judge.disturbances += 1
+    at.later(at.seconds(0.5, 20.0), lambda: _mend(at))
+
+
+def _mend(at: Happening) -> None:
+    at.simulation.judge.disturbances += 1
+    at.simulation.network.heal()
+
+
+def store_down(at: Happening) -> None:
+    at.simulation.store.is_available = False
+    at.later(at.seconds(0.3, 15.0), lambda: _store_up(at))
+
+
+def _store_up(at: Happening) -> None:
+    at.simulation.store.is_available = True
+
+
+def lock_lost_early(at: Happening) -> None:
+    at.simulation.store.lose_lock()
+
+
+def every_key_lost(at: Happening) -> None:
+    at.simulation.judge.store_went_back()
+    at.simulation.store.lose_keys()
+
+
+def some_keys_lost(at: Happening) -> None:
+    names = at.dice.sample(["initialize", "config", "status", "history", "failover"], 2)
+    at.simulation.store.lose_keys(names)
+
+
+def member_records_lost(at: Happening) -> None:
+    at.simulation.store.lose_members()
+
+
+def store_restored(at: Happening) -> None:
+    at.simulation.store.save()
+    at.later(at.seconds(3.0, 15.0), lambda: _restore(at))
+
+
+def _restore(at: Happening) -> None:
+    at.simulation.judge.store_went_back()
+    at.simulation.store.restore()
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------------
+
+
+def server_slow(at: Happening) -> None:
+    _server_faults(at, ServerFaults(start_s=at.seconds(1.0, 12.0), promote_s=at.seconds(0.0, 6.0), stop_hangs=at.dice.random() < 0.5))
+
+
+def start_fails(at: Happening) -> None:
+    _server_faults(at, ServerFaults(start_fails=True))
+    at.machine.server.quit()
+
+
+def promotion_fails(at: Happening) -> None:
+    _server_faults(at, ServerFaults(promote_fails=True))
+
+
+def replication_lags(at: Happening) -> None:
+    _server_faults(at, ServerFaults(replication_lag_s=at.seconds(0.2, 8.0)))
+
+
+def server_mute(at: Happening) -> None:
+    _server_faults(at, ServerFaults(is_mute=True))
+
+
+def _server_faults(at: Happening, faults: ServerFaults) -> None:
+    at.machine.server.faults = faults
+    at.simulation.judge.disturbances += 1
+    at.later(at.seconds(2.0, 25.0), lambda: _server_well(at.machine))
+
+
+def _server_well(machine: Machine) -> None:
+    machine.server.faults = ServerFaults()
+
+
+def copies_fail(at: Happening) -> None:
+    at.machine.job_faults = JobFaults(copy_fails=at.dice.randrange(1, 3), rewind_fails=at.dice.randrange(0, 2), copy_s=at.seconds(0.0, 5.0))
+
+
+# --- people ----------------------------------------------------------------------------------------------------------------
+
+
+def switchover(at: Happening) -> None:
+    leader = at.simulation.leader
+    if leader is not None:
+        wish = {"leader": leader.name}
+        if at.dice.random() < 0.6 and at.others:
+            wish["member"] = at.dice.choice([name for name in at.simulation.machines if name != leader.name])
+        at.simulation.operator_puts("failover", json.dumps(wish))
+
+
+def manual_failover(at: Happening) -> None:
+    at.simulation.judge.manual_until = at.simulation.engine.now + 60.0
+    at.simulation.operator_puts("failover", json.dumps({"member": at.machine.name}))
+
+
+def maintenance(at: Happening) -> None:
+    if at.simulation.store.value("config") is None:
+        return
+    judge, engine, lasts = at.simulation.judge, at.simulation.engine, at.seconds(5.0, 20.0)
+    judge.paused_until = max(judge.paused_until, engine.now + lasts + _PEOPLE_LEARN_S)
+    at.simulation.change_config(pause=True)
+    at.later(lasts, lambda: end_of_maintenance(at.simulation))
+
+
+def end_of_maintenance(simulation: Simulation) -> None:
+    if simulation.store.value("config") is not None:
+        simulation.judge.paused_until = simulation.engine.now + _PEOPLE_LEARN_S
+        simulation.change_config(pause=None)
+
+
+def restart_asked(at: Happening) -> None:
+    at.machine.command(RestartCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
+
+
+def reload_asked(at: Happening) -> None:
+    at.machine.command(ReloadCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
+
+
+def reinitialize_asked(at: Happening) -> None:
+    force = at.dice.random() < 0.5
+    at.machine.command(ReinitializeCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now(), force=force))
+
+
+def agent_ended_in_order(at: Happening) -> None:
+    at.machine.command(ShutdownCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
+    at.later(at.seconds(3.0, 15.0), at.machine.start_again)
+
+
+# --- the choice ------------------------------------------------------------------------------------------------------------
+
+FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
+    (agent_killed, 4),
+    (agent_stopped, 6),
+    (guard_killed, 3),
+    (guard_stopped, 4),
+    (postmaster_killed, 5),
+    (server_crashed, 4),
+    (everything_killed, 3),
+    (crashes_in_a_row, 1),
+    (machine_frozen, 5),
+    (power_lost, 5),
+    (wall_clock_set, 1),
+    (disk_lost, 1),
+    (cut_off_from_store, 5),
+    (answers_cut_off, 3),
+    (requests_cut_off, 2),
+    (isolated, 5),
+    (link_cut, 3),
+    (link_half_cut, 2),
+    (network_slow, 3),
+    (network_lossy, 3),
+    (answers_lost, 4),
+    (store_down, 4),
+    (lock_lost_early, 4),
+    (every_key_lost, 1),
+    (some_keys_lost, 1),
+    (member_records_lost, 1),
+    (store_restored, 1),
+    (server_slow, 4),
+    (start_fails, 2),
+    (promotion_fails, 2),
+    (replication_lags, 4),
+    (server_mute, 2),
+    (copies_fail, 2),
+    (switchover, 6),
+    (manual_failover, 1),
+    (maintenance, 1),
+    (restart_asked, 2),
+    (reload_asked, 1),
+    (reinitialize_asked, 1),
+    (agent_ended_in_order, 3),
+)
+
+
+def draw(simulation: Simulation, dice: Random) -> None:
+    """Let one thing happen, more often to the leader than to others."""
+    fault = dice.choices([fault for fault, _ in FAULTS], [weight for _, weight in FAULTS])[0]
+    leader = simulation.leader
+    machine = leader if leader is not None and dice.random() < 0.6 else dice.choice(list(simulation.machines.values()))
+    simulation.note("fault", f"{fault.__name__} ({machine.name})")
+    fault(Happening(simulation, machine, dice))
+
+
+def heal(simulation: Simulation) -> None:
+    """End every fault and bring back whatever is down: from here on the cluster is left alone."""
+    simulation.note("fault", "all is healed")
+    simulation.network.heal()
+    simulation.store.is_available = True
+    simulation.judge.disturbances += 1
+    for machine in simulation.machines.values():
+        machine.session_faults.lost_answer = machine.session_faults.late_effect = 0.0
+        machine.job_faults = JobFaults()
+        machine.server.faults = ServerFaults()
+        machine.clock.wall_error_s = 0.0
+        machine.thaw()
+        machine.continue_agent()
+        machine.guard.go_on()
+        if not machine.is_on:
+            machine.boot(10.0)
+        machine.start_again()
+    if "pause" in json.loads(simulation.store.value("config") or "{}"):
+        end_of_maintenance(simulation)
