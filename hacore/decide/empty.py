@@ -112,6 +112,8 @@ def bootstrap_race(seen: Known) -> Answer | None:
     since = world.sightings.uninitialized_since
     if cluster.initialize is not None or not world.me.may_bootstrap or since is None:
         return None
+    if world.me.bootstrap_refusal is not None:
+        return Answer(reason=f"does not create the cluster: {world.me.bootstrap_refusal}")
     if why_not_eligible(world) not in (None, "its data directory is not whole"):
         return None
     left_s = since + world.times.ttl_s - seen.now

@@ -13,7 +13,6 @@ from hacore.model.steps import Arm, CancelJob, EndServer, Promote, ReleaseLease,
 from hacore.model.world import Answer
 
 _RETRY_START_S = 1.0
-_PROMOTE_ATTEMPTS = 2
 
 
 def start_overdue(seen: Leading) -> Answer | None:
@@ -102,16 +101,9 @@ def yield_to_better_peer(seen: Leading) -> Answer | None:
 
 
 def promotion_failed(seen: Leading) -> Answer | None:
-    """A promotion that fails again and again leaves the lock to somebody else."""
-    outcome = seen.world.outcome(JobKind.PROMOTE)
-    if (
-        outcome is None
-        or outcome.is_done
-        or outcome.failures < _PROMOTE_ATTEMPTS
-        or outcome.ended_at < seen.lease.sent_at - seen.lease.ttl_s
-    ):
-        return None
-    if not successors(seen.world):
+    """A promotion that failed, or that a gate refused, leaves the lock to somebody else (interface reference 8.5)."""
+    outcome, since = seen.world.outcome(JobKind.PROMOTE), seen.world.sightings.down_since
+    if outcome is None or outcome.is_done or since is None or outcome.ended_at < since:
         return None
     return Answer(reason=f"the promotion failed: {outcome.error}", steps=(ReleaseLease(clean=True),), wake_after_s=1)
 

@@ -25,7 +25,8 @@ class Me:
     proxy_url: str | None = None
     tags: Tags = field(default_factory=Tags)
     may_bootstrap: bool = True  # the configuration has a ``bootstrap`` section
-    bootstrap_config: str | None = None  # JSON of ``bootstrap.dcs``
+    bootstrap_refusal: str | None = None  # why the ``bootstrap`` section cannot be used
+    bootstrap_config: str | None = None  # JSON for ``/config`` where it is missing: what was last in force, else ``bootstrap.dcs``
     leaderless_methods: bool = False  # some replica method needs no leader
 
 

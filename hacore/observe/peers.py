@@ -32,6 +32,10 @@ class HttpPeers:
         self._context = client_context(settings)
         self._busy: dict[str, threading.Thread] = {}
 
+    def use(self, settings: CtlSettings) -> None:
+        """Speak to members with other credentials from now on."""
+        self._context = client_context(settings)
+
     def ask(self, members: Sequence[Member], *, timeout_s: float) -> tuple[PeerState, ...]:
         """Ask all at once; one that does not answer in time is not reachable."""
         deadline = time.monotonic() + timeout_s

@@ -1,0 +1,134 @@
+"""The guard as the loop and PostgreSQL's door see it: one connection, made again after the guard was started again."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from hacore.errors import GuardUnavailableError
+from hacore.guard.client import GuardClient, GuardError, GuardRefusedError
+from hacore.guard.kernel import NS_PER_S
+from hacore.guard.values import DisarmReason, GuardState, StartRefused, StartServer
+from hacore.model.clock import Instant
+from hacore.model.node import FenceState
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_CONNECT_S: Final = 0.3
+_REASONS: Final = {"pause": DisarmReason.PAUSED}
+
+
+class GuardLine:
+    """Implements :class:`hacore.ports.Fence` and :class:`hacore.postgres.launcher.ServerLauncher`. May be used from two threads."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._state_dir = state_dir
+        self._lock = threading.Lock()
+        self._client: GuardClient | None = None
+
+    # --- the loop's side -------------------------------------------------------------------------------------------------
+
+    def state(self) -> GuardState:
+        """Return what the guard knows."""
+        return self._call(lambda client: client.state())
+
+    def arm(self, *, token: int, fence_at: Instant, budget_s: float) -> None:
+        """Put F - D of this token in force."""
+        self._call(lambda client: client.arm(token, round(fence_at * NS_PER_S), budget_s))
+
+    def extend(self, fence_at: Instant) -> None:
+        """Move F - D: one store into shared memory."""
+        self._call(lambda client: client.renew(round(fence_at * NS_PER_S)))
+
+    def disarm(self, reason: str) -> None:
+        """Put the deadline out of force; the guard looks itself unless pause is the reason."""
+        state = self.state()
+        fallback = DisarmReason.STOPPED if state.server_pid is None else DisarmReason.RECOVERY
+        self._call(lambda client: client.disarm(_REASONS.get(reason, fallback)))
+
+    # --- the server's side -----------------------------------------------------------------------------------------------
+
+    def start(self, server: StartServer) -> int | StartRefused:
+        """Start a postmaster as the guard's child."""
+        return self._call(lambda client: client.start(server))
+
+    def signal(self, signum: int, token: int | None = None) -> GuardState:
+        """Signal the postmaster."""
+        return self._call(lambda client: client.signal(signum, token))
+
+    def end(self, *, kill: bool = True) -> GuardState:
+        """End every process of the server."""
+        return self._call(lambda client: client.end(kill=kill))
+
+    def adopt(self, pid: int) -> GuardState:
+        """Guard a postmaster that somebody else started."""
+        return self._call(lambda client: client.adopt(pid))
+
+    def leave(self) -> None:
+        """Hang up in order: guard and server run on."""
+        self._call(lambda client: client.leave())
+
+    def close(self) -> None:
+        """Hang up."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
+    def _call(self, question: Callable[[GuardClient], T]) -> T:
+        """Ask; a connection that was lost is made again with the next question.
+
+        :raises GuardRefusedError: the guard understood and did not do it.
+        :raises GuardUnavailableError: it did not answer.
+        """
+        try:
+            return question(self._connected())
+        except GuardRefusedError:
+            raise
+        except (GuardError, OSError) as error:
+            self.close()
+            raise GuardUnavailableError(f"guard: {error}") from error
+
+    def _connected(self) -> GuardClient:
+        with self._lock:
+            if self._client is None:
+                client = GuardClient.connect(self._state_dir, _CONNECT_S)
+                client.attach()
+                self._client = client
+            return self._client
+
+
+class LoopFence:
+    """Implements :class:`hacore.ports.Fence`: a refusal of the guard means that nothing that enables writes may be done."""
+
+    def __init__(self, line: GuardLine) -> None:
+        self._line = line
+
+    def state(self) -> FenceState:
+        """Return whether the guard is armed, or has fired."""
+        found = self._line.state()
+        fired = found.fired is not None
+        token = found.fired.token if found.fired is not None else found.token
+        coverage = str(found.fence) if found.armed or found.server_pid is not None else "none"
+        return FenceState(reachable=True, armed=found.armed, token=found.token if found.armed else token, fired=fired, coverage=coverage)
+
+    def arm(self, *, token: int, fence_at: Instant, budget_s: float) -> None:
+        """Arm the guard."""
+        self._refusable(lambda: self._line.arm(token=token, fence_at=fence_at, budget_s=budget_s))
+
+    def extend(self, fence_at: Instant) -> None:
+        """Move the deadline."""
+        self._refusable(lambda: self._line.extend(fence_at))
+
+    def disarm(self, reason: str) -> None:
+        """Take the deadline away."""
+        self._refusable(lambda: self._line.disarm(reason))
+
+    @staticmethod
+    def _refusable(call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except GuardRefusedError as error:
+            raise GuardUnavailableError(f"guard refused: {error}") from error

@@ -1,0 +1,99 @@
+"""The session with the store, opened when it is first needed and again after it could not be: an agent starts without its store, too."""
+
+import logging
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from hacore.errors import DcsUnavailableError
+from hacore.interfaces import (
+    Acquired,
+    AcquireRequest,
+    Dcs,
+    DcsCapabilities,
+    Refused,
+    ReleaseRequest,
+    Renewed,
+    RenewRequest,
+    Snapshot,
+    WriteRequest,
+    Written,
+)
+from hacore.model.clock import Clock, Instant
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RETRY_OPEN_S: Final = 1.0
+
+
+class LateDcs:
+    """Implements :class:`hacore.interfaces.Dcs` over a session that ``open_session`` may fail to open."""
+
+    def __init__(self, open_session: Callable[[], Dcs], clock: Clock) -> None:
+        self._open, self._clock = open_session, clock
+        self._session: Dcs | None = None
+        self._wake: Callable[[], None] | None = None
+        self._failed_at: Instant | None = None
+        self._error = ""
+
+    @property
+    def capabilities(self) -> DcsCapabilities:
+        """Return what the store can do."""
+        return self._opened().capabilities
+
+    def snapshot(self, *, timeout_s: float) -> Snapshot:
+        """Read all records."""
+        return self._opened().snapshot(timeout_s=timeout_s)
+
+    def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
+        """Take the lock."""
+        return self._opened().acquire(request, timeout_s=timeout_s)
+
+    def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed | Refused:
+        """Prolong the lock."""
+        return self._opened().renew(request, timeout_s=timeout_s)
+
+    def release(self, request: ReleaseRequest, *, timeout_s: float) -> Written | Refused:
+        """Give the lock back."""
+        return self._opened().release(request, timeout_s=timeout_s)
+
+    def write(self, request: WriteRequest, *, timeout_s: float) -> Written | Refused:
+        """Write records by comparison."""
+        return self._opened().write(request, timeout_s=timeout_s)
+
+    def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
+        """Write this member's record."""
+        self._opened().publish(value, ttl_s=ttl_s, timeout_s=timeout_s)
+
+    def withdraw(self, *, timeout_s: float) -> None:
+        """Remove this member's record."""
+        self._opened().withdraw(timeout_s=timeout_s)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Watch as soon as there is a session."""
+        self._wake = wake
+        if self._session is not None:
+            self._session.watch(wake)
+
+    def close(self) -> None:
+        """End the session, if there is one."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+    def _opened(self) -> Dcs:
+        if self._session is not None:
+            return self._session
+        now = self._clock.now()
+        if self._failed_at is not None and now - self._failed_at < _RETRY_OPEN_S:
+            raise DcsUnavailableError(self._error)
+        try:
+            session = self._open()
+        except DcsUnavailableError as error:
+            self._failed_at, self._error = self._clock.now(), str(error)
+            raise
+        if self._wake is not None:
+            session.watch(self._wake)
+        self._session = session
+        return session

@@ -1,0 +1,129 @@
+"""The configuration in force in the agent: the local part, and the dynamic one as the store last had it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hacore.config import Effective, LoadedConfig, check_bootstrap, choose_times, effective
+from hacore.config import reload as reload_config
+from hacore.config.dynamic import accept, dump, read_cache, write_cache
+from hacore.config.postgres_settings import PostgresSettings
+from hacore.config.settings import LocalSettings
+from hacore.errors import ConfigError
+from hacore.model.policy import Policy, Times
+from hacore.model.world import Me
+from hacore.plugins.replica import may_start_without_leader, methods_of
+from hacore.plugins.schemas import InstalledSchemas
+
+logger = logging.getLogger(__name__)
+
+_NOT_ASKED: Final = object()
+
+
+class SettingsSource:
+    """Implements :class:`hacore.ports.Settings`."""
+
+    def __init__(self, loaded: LoadedConfig, path: str | None, environ: Mapping[str, str]) -> None:
+        self._loaded, self._path, self._environ = loaded, path, environ
+        self._text: object = _NOT_ASKED
+        data_dir = loaded.local.postgresql.data_dir
+        bootstrap = loaded.local.bootstrap
+        self._dynamic: Mapping[str, Any] | None = read_cache(data_dir) or (bootstrap.dcs if bootstrap else None)
+        self._effective: Effective = effective(loaded.local, self._dynamic)
+        self._me = self._make_me()
+        self._said: frozenset[str] = frozenset()
+        self._changed: list[Callable[[LocalSettings, PostgresSettings], None]] = []
+
+    @property
+    def local(self) -> LocalSettings:
+        """The local settings in force."""
+        return self._loaded.local
+
+    @property
+    def postgres(self) -> PostgresSettings:
+        """What PostgreSQL shall run with."""
+        return self._effective.postgres
+
+    def on_change(self, told: Callable[[LocalSettings, PostgresSettings], None]) -> None:
+        """Call ``told`` whenever other settings are in force.
+
+        :raises HacoreError: ``told`` may raise it, to refuse a reload.
+        """
+        self._changed.append(told)
+
+    def me(self) -> Me:
+        """Return who this node is."""
+        return self._me
+
+    def policy(self, dynamic: str | None) -> Policy:
+        """Merge; text that is broken or missing leaves the last good one in force."""
+        if dynamic != self._text:
+            self._text = dynamic
+            self._take_dynamic(dynamic)
+        return self._effective.policy
+
+    def times(self, policy: Policy, *, all_hacore: bool) -> Times:
+        """Return the periods in force."""
+        return choose_times(policy, all_members_hacore=all_hacore)
+
+    def reload(self) -> str | None:
+        """Read the local configuration again, whole or not at all."""
+        old, old_effective = self._loaded, self._effective
+        try:
+            self._loaded = reload_config(old, self._path, self._environ, plugins=InstalledSchemas())
+            self._use(effective(self._loaded.local, self._dynamic))
+        except ConfigError as error:
+            self._loaded, self._effective = old, old_effective
+            self._me = self._make_me()
+            logger.error("reload refused", extra={"error": str(error)})
+            return str(error)
+        logger.info("configuration reloaded")
+        return None
+
+    def _take_dynamic(self, text: str | None) -> None:
+        if text is None:
+            return  # missing: the last good one stays
+        accepted = accept(text, self._dynamic)
+        for fault in accepted.faults:
+            logger.error("dynamic configuration is not good: the last good one stays", extra={"fault": str(fault)})
+        if accepted.config is None or (accepted.config == self._dynamic and self._said):
+            return
+        self._dynamic = accepted.config
+        self._use(effective(self._loaded.local, self._dynamic))
+        try:
+            write_cache(self.local.postgresql.data_dir, accepted.config)
+        except OSError as error:
+            logger.warning("cache of the dynamic configuration was not written", extra={"error": str(error)})
+
+    def _use(self, new: Effective) -> None:
+        before = self._effective
+        self._effective = new
+        self._me = self._make_me()
+        said = frozenset(new.warnings) | frozenset(new.unsupported)
+        for warning in sorted(said - self._said):
+            logger.warning("configuration", extra={"warning": warning})
+        self._said = said
+        if new.postgres != before.postgres or self._changed:
+            for told in self._changed:
+                told(self._loaded.local, new.postgres)
+
+    def _make_me(self) -> Me:
+        local, postgres = self._loaded.local, self._effective.postgres
+        pg = local.postgresql
+        try:
+            check_bootstrap(local)
+            refusal = None
+        except ConfigError as error:
+            refusal = str(error)
+        return Me(
+            name=local.name,
+            scope=local.scope,
+            conn_url=f"postgres://{pg.connect_address}/{postgres.database}",
+            api_url=local.restapi.api_url,
+            proxy_url=f"postgres://{pg.proxy_address}/{postgres.database}" if pg.proxy_address else None,
+            tags=local.tags,
+            may_bootstrap=local.bootstrap is not None,
+            bootstrap_refusal=refusal,
+            bootstrap_config=None if self._dynamic is None else dump(self._dynamic),
+            leaderless_methods=may_start_without_leader(methods_of(postgres)),
+        )
