@@ -5,6 +5,7 @@ A path without an answer of its own is a health check for GET, HEAD and OPTIONS,
 
 import importlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -19,6 +20,8 @@ from hacore.api.request import Peer
 from hacore.api.response import error_page, status_text
 from hacore.api.view import View
 from hacore.control.wire import ControlError, Reply
+
+logger = logging.getLogger(__name__)
 
 STATUS_LINE_ONLY: Final = "hacore.status_line_only"  # set in the environment of an answer that is nothing but a status line
 _JSON: Final = "application/json"
@@ -154,7 +157,8 @@ class Asked(Checked):
         try:
             reply = self._ask(asked)
         except ControlError as error:
-            raise falcon.HTTPError(503, description=str(error)) from error
+            logger.warning("agent did not answer", extra={"command": operation.name, "error": str(error)})
+            raise falcon.HTTPError(503, description="the agent did not answer") from error
         _write(response, reply)
         operation.then()
 

@@ -17,7 +17,7 @@ from hacore.api.health import needs_position
 from hacore.api.pool import Pool
 from hacore.api.positions import Positions
 from hacore.api.request import BadRequestError, Head, environ
-from hacore.api.response import Dressing, full, refusal, status_line
+from hacore.api.response import Dressing, HeaderError, full, refusal, status_line
 from hacore.api.server import Server
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,17 @@ def lane_of(method: str, path: str, query: str) -> Lane:
     return Lane.MEASURED if first in _MEASURED or needs_position(path, query) else Lane.PROMPT
 
 
+class _Errors:
+    """Where the application writes what it did not expect."""
+
+    def write(self, text: str) -> None:
+        """Log it."""
+        logger.error("request failed", extra={"error": text.rstrip()})
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
 class Dispatcher:
     """Hands requests to the application, and its answers to the server."""
 
@@ -59,6 +70,7 @@ class Dispatcher:
         self._positions = positions
         self._readers = Pool("reader", _READERS)
         self._commands = Pool("command", commands)
+        self._errors = _Errors()
         self.dressing = Dressing()
         self.address: tuple[str, int] = ("localhost", 0)
         self.server = Server(config, self._handle, self._refuse)
@@ -85,6 +97,7 @@ class Dispatcher:
 
     def _run(self, connection: Connection, head: Head, body: bytes) -> bytes:
         variables = environ(head, body, connection.peer, self.address)
+        variables["wsgi.errors"] = self._errors
         status, headers = "500 Internal Server Error", list[tuple[str, str]]()
 
         def start_response(line: str, named: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
@@ -95,4 +108,8 @@ class Dispatcher:
         content = b"".join(self._app(variables, start_response))
         if head.method in _CHECKS or STATUS_LINE_ONLY in variables:
             return status_line(status)
-        return full(status, headers, content, self.dressing)
+        try:
+            return full(status, headers, content, self.dressing)
+        except HeaderError as error:
+            logger.error("answer cannot be sent", extra={"error": str(error), "path": head.path})  # noqa: TRY400 - the text says it all
+            return refusal(500, "an answer that cannot be sent", Dressing())

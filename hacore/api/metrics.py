@@ -75,7 +75,11 @@ def _server(picture: Picture, measured: Measured | None) -> Iterable[Row]:
     yield from _replication(found)
     yield "patroni_postgres_server_version", "Version of the server, 0 if unknown.", found.server_version or 0
     yield "patroni_postgres_timeline", "Timeline of the server, 0 if unknown.", found.timeline or picture.timeline or 0
-    yield "patroni_postgres_state", "State of the server as its number in the list of states, -1 if unknown.", _state_number(picture.state)
+    yield (
+        "patroni_postgres_state",
+        "State of the server as its number in the list of states, -1 if unknown.",
+        _state_number(picture, measured),
+    )
 
 
 def _replication(found: Measured) -> Iterable[Row]:
@@ -125,8 +129,9 @@ def _version_number(version: str) -> int:
     return int("".join(f"{int(part):02d}" for part in version.split(".") if part.isdigit()) or "0")
 
 
-def _state_number(state: str) -> int:
-    return STATES.index(state) if state in STATES else -1
+def _state_number(picture: Picture, measured: Measured | None) -> int:
+    is_unknown = picture.state not in STATES or (picture.state == "running" and measured is None)
+    return -1 if is_unknown else STATES.index(picture.state)
 
 
 def _epoch(text: str | None) -> float:

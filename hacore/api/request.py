@@ -100,7 +100,6 @@ def environ(head: Head, body: bytes, peer: Peer, server: tuple[str, int]) -> dic
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if peer.is_tls else "http",
         "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": io.StringIO(),
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
