@@ -1,0 +1,116 @@
+"""Emptying a data directory, and moving one aside. Refused wherever it might be somebody else's (safety.md 7)."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from hacore.errors import DataDirectoryError
+from hacore.postgres.directory import is_empty
+from hacore.postgres.files import sync_directory
+from hacore.postgres.instance import Instance
+
+logger = logging.getLogger(__name__)
+
+_FAILED: Final = ".failed"
+_TABLESPACE: Final = "PG_"
+_MARK: Final = "cleaning"
+
+
+def refuse_foreign(instance: Instance, system_id: str | None) -> None:
+    """Return where the directory may be emptied: it is empty, carries our mark, or is a whole one of this cluster.
+
+    :raises DataDirectoryError: it may not; the message says why.
+    """
+    layout = instance.layout
+    left = instance.processes.alive()
+    if left:
+        raise DataDirectoryError(f"{layout.data_dir}: processes {left} of it live, it is not emptied")
+    if is_empty(layout.data_dir) or instance.mark.read() is not None:
+        return
+    if not layout.version_file.is_file() or instance.control.stamp() is None:
+        raise DataDirectoryError(f"{layout.data_dir}: not empty and not a data directory, it is not emptied")
+    found = instance.control.read(instance.programs).control.system_id
+    if system_id is None or found != system_id:
+        raise DataDirectoryError(f"{layout.data_dir}: system identifier {found} is of another cluster, want {system_id}, it is not emptied")
+
+
+def clean(instance: Instance) -> None:
+    """Empty the directory, with the targets of a linked pg_wal and of tablespaces. Ask :func:`refuse_foreign` first.
+
+    :raises DataDirectoryError: it can neither be emptied nor moved aside.
+    """
+    data_dir = instance.layout.data_dir
+    if not is_empty(data_dir):
+        logger.warning("emptying the data directory", extra={"directory": str(data_dir)})
+        has_mark = instance.mark.read() is not None
+        if not has_mark:
+            instance.mark.set(_MARK)
+        try:
+            _empty(data_dir)
+        except OSError as error:
+            logger.warning("cannot empty the data directory, moving it aside", extra={"error": str(error)})
+            move_aside(instance)
+        if not has_mark:
+            instance.mark.clear()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    instance.replaced()
+
+
+def move_aside(instance: Instance) -> Path:
+    """Rename the directory, and the targets of its links, to their name with ``.failed`` at the end.
+
+    :raises DataDirectoryError: it cannot be renamed.
+    """
+    data_dir = instance.layout.data_dir
+    aside = data_dir.with_name(data_dir.name + _FAILED)
+    try:
+        for link in _links(data_dir):
+            target = link.resolve()
+            if link.name == "pg_wal" and target.is_dir():
+                elsewhere = target.with_name(target.name + _FAILED)
+                shutil.rmtree(elsewhere, ignore_errors=True)
+                target.rename(elsewhere)
+                link.unlink()
+                link.symlink_to(elsewhere)
+        if aside.exists():
+            shutil.rmtree(aside)
+        data_dir.rename(aside)
+        sync_directory(aside.parent)
+    except OSError as error:
+        raise DataDirectoryError(f"{data_dir}: cannot be moved to {aside}: {error}") from error
+    instance.replaced()
+    return aside
+
+
+def _links(data_dir: Path) -> list[Path]:
+    """The links that lead out of the directory."""
+    tablespaces = data_dir / "pg_tblspc"
+    found = [data_dir / "pg_wal"]
+    if tablespaces.is_dir():
+        found.extend(tablespaces.iterdir())
+    return [path for path in found if path.is_symlink()]
+
+
+def _empty(data_dir: Path) -> None:
+    for link in _links(data_dir):
+        target = link.resolve()
+        if not target.is_dir():
+            continue
+        for entry in target.iterdir():
+            if link.name == "pg_wal" or entry.name.startswith(_TABLESPACE):
+                _remove(entry)
+    control = data_dir / "global" / "pg_control"
+    control.unlink(missing_ok=True)  # first: half a directory is never taken for a whole one
+    for entry in data_dir.iterdir():
+        if entry.name != "lost+found":
+            _remove(entry)
+    sync_directory(data_dir)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)  # noqa: PTH108 - a link is removed, never what it points at

@@ -1,0 +1,69 @@
+"""What the leader's server says of its history, asked before anything local is thrown away."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from hacore.errors import PostgresUnreachableError
+from hacore.model.lsn import Lsn
+from hacore.model.timeline import TimelineHistory
+from hacore.postgres.connection import Connection
+from hacore.postgres.conninfo import endpoint, options_of
+from hacore.postgres.history import FIRST, name_of, parse_history
+from hacore.postgres.instance import Instance, superuser_name
+
+_TIMEOUT_S: Final = 5.0
+_FACTS: Final = """SELECT pg_is_in_recovery(), (pg_control_system()).system_identifier::text, (pg_control_checkpoint()).timeline_id,
+    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
+    CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn()::text END"""
+_HISTORY: Final = "SELECT convert_from(pg_read_binary_file(%s), 'UTF8')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderFacts:
+    """Of a server that is out of recovery."""
+
+    system_id: str
+    lsn: Lsn
+    history: TimelineHistory
+    is_checkpointed: bool  # its control file knows its timeline, so that pg_rewind can
+
+
+def rewind_dsn(instance: Instance, host: str, port: int) -> dict[str, str]:
+    """Return how the rewind user reaches a server, without the password."""
+    connection = instance.settings.authentication.rewind
+    dsn = {"dbname": instance.settings.database, **endpoint(host, port), **options_of(connection, instance.programs.major)}
+    dsn.setdefault("user", superuser_name(connection))
+    return dsn
+
+
+def leader_facts(instance: Instance, host: str, port: int) -> LeaderFacts:
+    """Ask the leader.
+
+    :raises PostgresUnreachableError: it does not answer, or is in recovery itself.
+    """
+    connection = instance.settings.authentication.rewind
+    dsn = rewind_dsn(instance, host, port) | {"hostaddr": instance.address(host)}
+    if connection.password:
+        dsn["password"] = connection.password
+    if connection.sslpassword:
+        dsn["sslpassword"] = connection.sslpassword
+    session = Connection(dsn, statement_timeout_s=_TIMEOUT_S)
+    try:
+        in_recovery, system_id, checkpointed, wal_file, lsn = session.query(_FACTS, timeout_s=_TIMEOUT_S)[0]
+        if in_recovery:
+            raise PostgresUnreachableError(f"{host}:{port}: in recovery, want the primary")
+        timeline = int(wal_file[:8], 16)
+        history = _history(session, timeline)
+    finally:
+        session.close()
+    return LeaderFacts(system_id=system_id, lsn=Lsn.parse(lsn), history=history, is_checkpointed=checkpointed == timeline)
+
+
+def _history(session: Connection, timeline: int) -> TimelineHistory:
+    if timeline == FIRST:
+        return TimelineHistory(timeline=FIRST)
+    text = session.query(_HISTORY, (f"pg_wal/{name_of(timeline)}",), timeout_s=_TIMEOUT_S)[0][0]
+    try:
+        return parse_history(timeline, text)
+    except ValueError as error:
+        raise PostgresUnreachableError(f"the leader's history cannot be read: {error}") from error

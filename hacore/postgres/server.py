@@ -1,0 +1,238 @@
+"""One PostgreSQL as the loop sees it: :class:`PostgresNode` implements :class:`hacore.ports.Postgres`.
+
+Everything here ends within its limit. Long work is in ``work``, on the worker's thread.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hacore.config.postgres_settings import PostgresSettings
+from hacore.errors import ConfigError, PostgresUnreachableError
+from hacore.model.clock import BootClock, Clock
+from hacore.model.node import DataDirectory, NodeState, Role, ServerState, Upstream
+from hacore.postgres import pending, query
+from hacore.postgres.connection import Connection
+from hacore.postgres.conninfo import parse_conninfo
+from hacore.postgres.directory import read_directory
+from hacore.postgres.instance import NOBODY, Instance
+from hacore.postgres.launcher import asked
+from hacore.postgres.parameters import Change
+from hacore.postgres.pidfile import READY, STOPPING
+from hacore.postgres.slots import reconcile
+from hacore.postgres.stop import signal_reload
+
+logger = logging.getLogger(__name__)
+
+_PENDING_EVERY_S: Final = 60.0
+_PENDING_AFTER_RELOAD_S: Final = 5.0
+_QUERY_SHARE: Final = 0.8  # of a reading's time; the rest is the disk's
+_LONGEST_LOG: Final = 32 << 20
+_SLOTS_S: Final = 2.0
+_END_S: Final = 1.0
+_LOOK_S: Final = 0.02
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is kept from one reading to the next."""
+
+    connection: Connection | None = None
+    dsn: dict[str, str] | None = None
+    pending: tuple[Change, ...] = ()
+    pending_pid: int | None = None  # of the postmaster that it was read from
+    pending_due: float = 0.0
+    reloaded_at: float | None = None
+
+
+class PostgresNode:
+    """This node's PostgreSQL. Used by the loop's thread."""
+
+    def __init__(self, instance: Instance, *, clock: Clock | None = None) -> None:
+        self._instance = instance
+        self._clock = clock or BootClock()
+        self._kept = _Reading()
+        for left in instance.layout.state_dir.glob("pgpass.*"):  # of an agent that was killed
+            left.unlink(missing_ok=True)
+
+    @property
+    def instance(self) -> Instance:
+        """The server's parts, which the worker shares."""
+        return self._instance
+
+    def configure(self, settings: PostgresSettings) -> None:
+        """Put other settings in force; :meth:`reload` brings them to the server."""
+        self._instance.configure(settings)
+
+    def read(self, *, timeout_s: float) -> NodeState:
+        """Read process, directory, positions and settings."""
+        read_at = self._clock.now()
+        pid = self._instance.processes.postmaster()
+        server, answer = self._ask(pid, timeout_s * _QUERY_SHARE)
+        directory = read_directory(
+            self._instance,
+            answer=answer,
+            is_stopped=server is ServerState.STOPPED,
+            patience_s=min(timeout_s * (1 - _QUERY_SHARE), 0.5),
+        )
+        if server is ServerState.STOPPED:
+            self._instance.note(stopping=None)
+        self._bound_log()
+        notes = self._instance.notes
+        state = NodeState(
+            read_at=read_at,
+            server=server,
+            directory=directory,
+            pid=pid,
+            system_id=directory.control.system_id if directory.control else None,
+            timeline=_timeline_on_disk(directory),
+            history=directory.history,
+            settings_wanted=notes.settings_wanted,
+            last_start_failed=notes.start_failed if server is ServerState.STOPPED else None,
+        )
+        return state if answer is None else self._with_answer(state, answer)
+
+    def follow(self, upstream: Upstream) -> None:
+        """Point a running standby at ``upstream``.
+
+        :raises PostgresUnreachableError: there is no server to take it.
+        """
+        self._instance.write_settings(upstream)
+        self._signal_reload()
+
+    def reload(self) -> None:
+        """Write the settings in force and reload the server, if one runs."""
+        self._instance.write_settings()
+        if self._instance.processes.postmaster() is not None:
+            self._signal_reload()
+        self._instance.note(settings_wanted=False)
+
+    def reconcile_slots(self, wanted: Sequence[str], droppable: Sequence[str]) -> None:
+        """Create missing physical slots of ``wanted``; drop inactive ones of ``droppable`` that are not wanted."""
+        reconcile(self._session(), wanted, droppable, timeout_s=_SLOTS_S)
+
+    def end(self, reason: str) -> None:
+        """End every server process of the data directory: SIGQUIT, then SIGKILL, by the guard."""
+        logger.warning("ending PostgreSQL", extra={"reason": reason})
+        asked(lambda: self._instance.launcher.end(kill=False))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._kept.connection is not None:
+            self._kept.connection.close()
+
+    def _ask(self, pid: int | None, timeout_s: float) -> tuple[ServerState, query.Answer | None]:
+        processes = self._instance.processes
+        if pid is None:
+            return (ServerState.ORPHANED if processes.alive() else ServerState.STOPPED), None
+        file = processes.pid_file()
+        status = file.status if file is not None and file.pid == pid else None
+        if self._instance.notes.stopping == pid or status == STOPPING:
+            return ServerState.STOPPING, None
+        is_known = self._kept.connection is not None and self._kept.connection.is_open
+        if status != READY and not is_known:
+            return ServerState.STARTING, None
+        try:
+            return ServerState.RUNNING, self._query(pid, timeout_s)
+        except (PostgresUnreachableError, ConfigError) as error:
+            logger.debug("PostgreSQL does not answer", extra={"error": str(error)})
+        return ServerState.UNREACHABLE, None
+
+    def _query(self, pid: int, timeout_s: float) -> query.Answer:
+        deadline = time.monotonic() + timeout_s
+        session = self._session()
+        sql = query.statement(self._instance.programs.major)
+        try:
+            rows = session.query(sql, timeout_s=timeout_s)
+        except PostgresUnreachableError:
+            if time.monotonic() >= deadline:
+                raise
+            # Once more: the session was one of a server before this one, or the role changed while it was asked.
+            rows = self._session().query(sql, timeout_s=deadline - time.monotonic())
+        answer = query.parse(rows[0])
+        if self._is_pending_due(pid):
+            self._read_pending(pid, deadline)
+        return answer
+
+    def _session(self) -> Connection:
+        """The kept session, unless the server is to be reached otherwise by now."""
+        dsn = self._instance.local_dsn()
+        if self._kept.connection is None or self._kept.dsn != dsn:
+            self.close()
+            self._kept.connection, self._kept.dsn = self._instance.session(statement_timeout_s=2.0), dsn
+        return self._kept.connection
+
+    def _is_pending_due(self, pid: int) -> bool:
+        now = time.monotonic()
+        just_reloaded = self._kept.reloaded_at is not None and now - self._kept.reloaded_at < _PENDING_AFTER_RELOAD_S
+        return just_reloaded or pid != self._kept.pending_pid or now >= self._kept.pending_due
+
+    def _read_pending(self, pid: int, deadline: float) -> None:
+        settings = self._instance.settings
+        wanted = {**settings.parameters, **settings.controlled_parameters}
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return
+        try:
+            rows = self._session().query(pending.QUERY, (list(wanted),), timeout_s=left_s)
+        except PostgresUnreachableError as error:
+            logger.debug("pending restart not known", extra={"error": str(error)})
+            return
+        self._kept.pending = pending.changes(rows, wanted)
+        self._kept.pending_pid = pid
+        self._kept.pending_due = time.monotonic() + _PENDING_EVERY_S
+
+    def _with_answer(self, state: NodeState, answer: query.Answer) -> NodeState:
+        return replace(
+            state,
+            role=answer.role,
+            server_version=answer.version,
+            postmaster_start_time=answer.start_time,
+            system_id=answer.system_id,
+            timeline=answer.timeline,
+            flushed_lsn=answer.flushed_lsn,
+            received_lsn=answer.received_lsn,
+            replayed_lsn=answer.replayed_lsn,
+            replayed_at=answer.replayed_at,
+            replay_paused=answer.replay_paused,
+            replication_state=answer.replication_state,
+            history=self._instance.histories.of(answer.timeline),
+            upstream=self._upstream(answer) if answer.role is Role.STANDBY else None,
+            upstream_reachable=answer.receiver_status == "streaming" if answer.role is Role.STANDBY else None,
+            slots=answer.slots,
+            senders=answer.senders,
+            pending_restart=self._kept.pending,
+        )
+
+    def _upstream(self, answer: query.Answer) -> Upstream:
+        """What is in force, with the member's name where the file that we wrote says the same."""
+        values = parse_conninfo(answer.primary_conninfo)
+        host, port = values.get("host", ""), values.get("port", "5432")
+        if not host:
+            return NOBODY
+        found = Upstream(member=None, host=host, port=int(port) if port.isdecimal() else 5432, slot=answer.primary_slot_name or None)
+        written = self._instance.upstream()
+        return written if replace(written, member=None) == found else found
+
+    def _signal_reload(self) -> None:
+        signal_reload(self._instance)
+        self._kept.reloaded_at = time.monotonic()
+
+    def _bound_log(self) -> None:
+        """Keep what the server writes to standard output from growing without limit; it appends, so that it may be cut."""
+        log = self._instance.layout.log
+        try:
+            if log.stat().st_size > _LONGEST_LOG:
+                shutil.copyfile(log, log.with_suffix(".log.1"))
+                log.write_bytes(b"")
+        except FileNotFoundError:
+            return
+
+
+def _timeline_on_disk(directory: DataDirectory) -> int | None:
+    if directory.wal_end_timeline is not None:
+        return directory.wal_end_timeline
+    return directory.control.timeline if directory.control else None

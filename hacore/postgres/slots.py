@@ -1,0 +1,49 @@
+"""Physical replication slots of members. Only what the caller names is ever dropped, and never while it is in use."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from hacore.postgres.connection import Connection, QueryError
+
+logger = logging.getLogger(__name__)
+
+_GONE: Final = "42704"
+_IN_USE: Final = "55006"
+_EXISTS: Final = "42710"
+_LIST: Final = "SELECT slot_name, slot_type, active FROM pg_replication_slots"
+
+
+def reconcile(session: Connection, wanted: Sequence[str], droppable: Sequence[str], *, timeout_s: float) -> None:
+    """Create what is missing of ``wanted``; drop what of ``droppable`` is physical, not in use and not wanted.
+
+    :raises PostgresUnreachableError: the server did not answer, or refused.
+    """
+    there = {name: (kind, active) for name, kind, active in session.query(_LIST, timeout_s=timeout_s)}
+    for name in wanted:
+        if name not in there:
+            _create(session, name, timeout_s)
+    for name in droppable:
+        kind, active = there.get(name, (None, None))
+        if kind == "physical" and not active and name not in wanted:
+            _drop(session, name, timeout_s)
+
+
+def _create(session: Connection, name: str, timeout_s: float) -> None:
+    try:
+        session.query("SELECT pg_create_physical_replication_slot(%s, true)", (name,), timeout_s=timeout_s)
+    except QueryError as error:
+        if error.sqlstate != _EXISTS:
+            raise
+    else:
+        logger.info("created replication slot", extra={"slot": name})
+
+
+def _drop(session: Connection, name: str, timeout_s: float) -> None:
+    try:
+        session.query("SELECT pg_drop_replication_slot(%s)", (name,), timeout_s=timeout_s)
+    except QueryError as error:
+        if error.sqlstate not in {_GONE, _IN_USE}:
+            raise
+    else:
+        logger.info("dropped replication slot", extra={"slot": name})

@@ -1,0 +1,41 @@
+"""What work on one server needs of the world around it, handed in by the loop."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from hacore.interfaces import Job, Source
+from hacore.model.lsn import Lsn
+from hacore.model.steps import Promote, StopServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSite:
+    """Where a replica is to be made, for the chain of methods."""
+
+    data_dir: str
+    source: Source | None
+    system_id: str | None
+    major_version: int
+    programs: Mapping[str, str]  # path of each server program by its usual name
+    environment: Mapping[str, str] = field(repr=False)
+    space_bytes: int | None
+    directory_state: str  # before anything was done
+    clean: Callable[[], None]  # empty the data directory; refused where it may be somebody else's
+
+
+RestoreSettings = tuple[tuple[str, str], ...]
+CreateReplicaCall = Callable[[ReplicaSite, Job], RestoreSettings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Each call is made on the worker's thread."""
+
+    address_of: Callable[[str], tuple[str, int] | None]  # host and port at which PostgreSQL of a member is reached
+    create_replica: CreateReplicaCall  # the chain of methods; raises DataDirectoryError when all have failed
+    token: Callable[[], int | None] = lambda: None  # fencing token of the lease under which the work was begun: set by the worker
+    before_stop: Callable[[StopServer], None] = lambda _: None
+    before_promote: Callable[[Promote], None] = lambda _: None  # raises to veto
+    after_bootstrap: Callable[[str, str], None] = lambda _conninfo, _passfile: None  # raises to veto
+    on_shut_down: Callable[[Lsn], None] = lambda _: None  # the control file says "shut down"; the archiver may still work
+    on_end: Callable[[], None] = lambda: None  # the outcome is there: wake the loop

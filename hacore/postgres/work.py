@@ -1,0 +1,96 @@
+"""Long work by its step: each carried out by the module that knows it."""
+
+from typing import assert_never
+
+from hacore.errors import DataDirectoryError
+from hacore.model.jobs import JobKind
+from hacore.model.node import Role
+from hacore.model.steps import (
+    Bootstrap,
+    CreateReplica,
+    JobStep,
+    Promote,
+    RecoverFromCrash,
+    RestartServer,
+    Rewind,
+    StartServer,
+    StopMode,
+    StopServer,
+    TakeCheckpoint,
+)
+from hacore.postgres.bootstrap import bootstrap
+from hacore.postgres.crash_recovery import recover
+from hacore.postgres.instance import Instance
+from hacore.postgres.job import JobHandle
+from hacore.postgres.promotion import promote
+from hacore.postgres.replica import create_replica
+from hacore.postgres.rewind import rewind
+from hacore.postgres.start import Start, start
+from hacore.postgres.stop import stop, take_checkpoint
+from hacore.postgres.surroundings import Surroundings
+
+
+def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroundings) -> None:
+    """Do what the step says; done before means done again without harm."""
+    match step:
+        case Bootstrap():
+            bootstrap(instance, job, around)
+        case CreateReplica():
+            create_replica(instance, job, step, around)
+        case Rewind():
+            rewind(instance, job, step, around)
+        case RecoverFromCrash():
+            recover(instance, job)
+        case StartServer():
+            _start(instance, job, step, around)
+        case StopServer():
+            stop(instance, job, step, around)
+        case RestartServer():
+            _restart(instance, job, step, around)
+        case Promote():
+            promote(instance, job, step, around)
+        case TakeCheckpoint():
+            take_checkpoint(instance, job)
+        case _:
+            assert_never(step)
+
+
+def kind_of(step: JobStep) -> JobKind:
+    """Return the kind of work that a step is."""
+    return _KINDS[type(step)]
+
+
+def enables_writes(step: JobStep) -> bool:
+    """Tell whether the work makes a primary, so that it must not outlive the lease."""
+    match step:
+        case StartServer(role=role) | RestartServer(role=role):
+            return role is Role.PRIMARY
+        case _:
+            return isinstance(step, Bootstrap | Promote)
+
+
+_KINDS = {
+    Bootstrap: JobKind.BOOTSTRAP,
+    CreateReplica: JobKind.CREATE_REPLICA,
+    Rewind: JobKind.REWIND,
+    RecoverFromCrash: JobKind.CRASH_RECOVERY,
+    StartServer: JobKind.START,
+    StopServer: JobKind.STOP,
+    RestartServer: JobKind.RESTART,
+    Promote: JobKind.PROMOTE,
+    TakeCheckpoint: JobKind.CHECKPOINT,
+}
+
+
+def _start(instance: Instance, job: JobHandle, step: StartServer | RestartServer, around: Surroundings) -> None:
+    token = around.token() if step.role is Role.PRIMARY else None
+    if step.role is Role.PRIMARY and token is None:
+        raise DataDirectoryError("the lease is not held any more, no primary is started")
+    upstream = step.upstream or (instance.upstream() if step.role is Role.STANDBY else None)
+    start(instance, job, Start(role=step.role, token=token, upstream=upstream, timeout_s=step.timeout_s))
+
+
+def _restart(instance: Instance, job: JobHandle, step: RestartServer, around: Surroundings) -> None:
+    stop(instance, job, StopServer(mode=StopMode.FAST, reason="restart", checkpoint_first=True), around)
+    job.check()
+    _start(instance, job, step, around)
