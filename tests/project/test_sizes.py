@@ -24,6 +24,10 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return length
 
 
+def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == "property" for one in function.decorator_list)
+
+
 def test_no_module_is_longer_than_one_idea_needs(source_files: list[SourceFile]) -> None:
     lengths = {str(file.path): file.text.count("\n") for file in source_files}
     assert {path: length for path, length in lengths.items() if length > LONGEST_MODULE} == {}
@@ -42,7 +46,7 @@ def test_no_class_has_more_methods_than_can_be_kept_in_mind(source_files: list[S
         for node in ast.walk(file.tree):
             if isinstance(node, ast.ClassDef):
                 methods = [part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
-                named = {method.name for method in methods if not method.name.startswith("__")}
+                named = {method.name for method in methods if not method.name.startswith("__") and not is_property(method)}
                 if len(named) > MOST_METHODS:
                     too_many[f"{file.path}:{node.name}"] = len(named)
     assert too_many == {}
@@ -53,7 +57,8 @@ def test_modules_are_named_by_a_noun_of_the_field(source_files: list[SourceFile]
 
 
 def test_every_module_says_what_it_is_for(source_files: list[SourceFile]) -> None:
-    assert [str(file.path) for file in source_files if file.text.strip() and not ast.get_docstring(file.tree)] == []
+    speaking = [file for file in source_files if file.text.strip() and not file.path.name.startswith("test_")]  # those name their subject
+    assert [str(file.path) for file in speaking if not ast.get_docstring(file.tree)] == []
 
 
 def catches_all(handler: ast.ExceptHandler) -> bool:
