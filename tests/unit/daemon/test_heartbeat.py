@@ -1,3 +1,5 @@
+"""The agent's heartbeat, and the watch that tells a slow agent from a stopped one."""
+
 from hacore.daemon.heartbeat import StillWatch, create_heartbeat
 
 

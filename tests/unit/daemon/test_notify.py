@@ -1,3 +1,5 @@
+"""What the service manager hears."""
+
 import socket
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""When the fence is due, and what keeps it fired."""
+
 from hacore.guard.kernel import NS_PER_S
 from hacore.guard.latch import Latch
 

@@ -1,3 +1,5 @@
+"""Messages between guard and client, and what is refused as one."""
+
 import pytest
 
 from hacore.guard import wire

@@ -1,3 +1,5 @@
+"""The deadline word in shared memory, and where the guard keeps its files."""
+
 import os
 from pathlib import Path
 
