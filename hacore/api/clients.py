@@ -12,7 +12,6 @@ from typing import Final
 from gunicorn.config import Config
 
 from hacore.api.connection import Connection, Handle, Refuse, Want
-from hacore.api.listen import keep_alive
 from hacore.api.request import Peer
 
 _MASKS: Final = {Want.READ: select.EPOLLIN, Want.WRITE: select.EPOLLOUT, Want.NOTHING: 0}
@@ -39,7 +38,6 @@ class Clients:
             self.make_room()
         try:
             client.settimeout(0)
-            keep_alive(client)
             if context is not None:
                 client = context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
         except OSError:  # gone again
@@ -49,7 +47,6 @@ class Clients:
         connection = Connection(client, peer, self._config, self._handle, self._refuse)
         connection.begin(time.monotonic())
         self._connections[client.fileno()] = connection
-        self._epoll.register(client.fileno(), 0)
         self._advance(client.fileno(), connection)
 
     def on_event(self, fd: int, events: int) -> None:
@@ -95,10 +92,14 @@ class Clients:
         self._current = None
         if want is Want.CLOSE:
             self._close(fd, connection)
-        else:
+        elif connection.watched is None:  # most are answered at once, and never come this far
+            self._epoll.register(fd, _MASKS[want])
+        elif connection.watched is not want:
             self._epoll.modify(fd, _MASKS[want])
+        connection.watched = want
 
     def _close(self, fd: int, connection: Connection) -> None:
         del self._connections[fd]
-        self._epoll.unregister(fd)
+        if connection.watched is not None:
+            self._epoll.unregister(fd)
         connection.close()

@@ -53,6 +53,7 @@ class Connection:
         self.peer = peer
         self.phase = Phase.HANDSHAKE if isinstance(sock, ssl.SSLSocket) else Phase.HEAD
         self.deadline = 0.0  # of time.monotonic, set by the server at the beginning
+        self.watched: Want | None = None  # what the server waits for on its behalf
         self._config = config
         self._handle = handle
         self._refuse = refuse
