@@ -15,7 +15,7 @@ from hacore.model.jobs import JobState, Outcome
 from hacore.model.memory import Memory
 from hacore.model.node import FenceState, NodeState, PeerState, Upstream
 from hacore.model.policy import Policy, Times
-from hacore.model.steps import JobStep
+from hacore.model.steps import JobStep, ReconcileSlots
 from hacore.model.world import Decision, Me, World
 
 
@@ -34,8 +34,8 @@ class Postgres(Protocol):
     def reload(self) -> None:
         """Write the settings in force and reload the server."""
 
-    def reconcile_slots(self, wanted: Sequence[str], droppable: Sequence[str]) -> None:
-        """Create missing physical slots of ``wanted``; drop inactive ones of ``droppable`` that are not wanted."""
+    def reconcile_slots(self, step: ReconcileSlots) -> None:
+        """Create, drop and move physical slots; one that is in use is left alone."""
 
     def end(self, reason: str) -> None:
         """End every server process of the data directory: SIGQUIT, then SIGKILL. Needs no store, DNS or new thread."""

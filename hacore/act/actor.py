@@ -141,7 +141,7 @@ class Actor:
             case ReloadServer():
                 self._ports.postgres.reload()
             case ReconcileSlots():
-                self._ports.postgres.reconcile_slots(step.wanted, step.droppable)
+                self._ports.postgres.reconcile_slots(step)
             case EndServer():
                 self._ports.postgres.end(step.reason)
             case Arm():

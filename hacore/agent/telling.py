@@ -105,5 +105,3 @@ class Gates:
         veto = self._listeners.after_bootstrap(AfterBootstrap(context=self._context(), conninfo=conninfo, passfile=passfile))
         if veto is not None:
             raise PluginUnavailableError(f"bootstrap refused: {veto.reason}")
-
-

@@ -2,12 +2,14 @@
 
 from hacore.model.address import host_and_port
 from hacore.model.cluster import ClusterView, Member
-from hacore.model.node import Upstream
+from hacore.model.lsn import Lsn
+from hacore.model.node import SlotState, Upstream
 from hacore.model.slots import slot_name
 from hacore.model.steps import ReconcileSlots
 from hacore.model.world import World
 
 NOBODY = Upstream(member=None)
+_SEGMENT_BYTES = 16 * 1024 * 1024
 
 
 def wanted_upstream(world: World, cluster: ClusterView) -> Upstream:
@@ -40,36 +42,57 @@ def _leader_name(cluster: ClusterView) -> str | None:
 def slot_changes(world: World, cluster: ClusterView) -> ReconcileSlots | None:
     """Return the step that brings the physical slots of members in order, ``None`` where they are.
 
-    Slots of members that were here within ``member_slots_ttl`` stay; only slots of members that this cluster has seen are dropped.
+    Every node that may become leader keeps a slot for every other member, so that they stream from a new leader at once; those of members
+    that stream elsewhere are moved forward. Slots of members that were here within ``member_slots_ttl`` stay; only slots of members that
+    this cluster has seen are dropped (interface reference 7).
     """
     if not world.policy.use_slots:
         return None
-    wanted = {slot_name(member.name) for member in world.others if _streams_from_me(world, cluster, member)}
+    wanted = {slot_name(member.name) for member in world.others if _needs_slot_here(world, cluster, member)}
+    there = {slot.name: slot for slot in world.node.slots if slot.is_physical}
+    step = ReconcileSlots(
+        wanted=tuple(sorted(wanted - set(there))),
+        droppable=tuple(name for name in _surplus(world, cluster, wanted) if name in there and not there[name].active),
+        advance=tuple(_advances(world, cluster, there)),
+    )
+    return step if step != ReconcileSlots() else None
+
+
+def _needs_slot_here(world: World, cluster: ClusterView, member: Member) -> bool:
+    if member.tags.nostream:
+        return False
+    return world.me.tags.may_lead or _streams_from_me(world, cluster, member)
+
+
+def _surplus(world: World, cluster: ClusterView, wanted: set[str]) -> list[str]:
+    """Return the slots of members of this cluster that are not wanted, nor kept for one that was here a while ago."""
+    ours = set(cluster.own.known_members if cluster.own else ()) | set(world.memory.members)
     kept = {
         slot_name(name)
         for name, seen_at in world.sightings.members_seen
-        if world.now - seen_at < world.policy.member_slots_ttl_s and not _streams_elsewhere(world, cluster, name)
+        if cluster.member(name) is None and world.now - seen_at < world.policy.member_slots_ttl_s
     }
-    ours = set(cluster.own.known_members if cluster.own else ()) | set(world.memory.members)
-    there = {slot.name: slot for slot in world.node.slots if slot.is_physical}
-    surplus = sorted(name for name in {slot_name(member) for member in ours} - wanted - kept if name in there and not there[name].active)
-    missing = sorted(wanted - set(there))
-    if not surplus and not missing:
-        return None
-    return ReconcileSlots(wanted=tuple(missing), droppable=tuple(surplus))
+    return sorted({slot_name(name) for name in ours} - wanted - kept)
+
+
+def _advances(world: World, cluster: ClusterView, there: dict[str, SlotState]) -> list[tuple[str, Lsn]]:
+    """Return how far inactive slots of members that stream elsewhere may go: by whole segments, as WAL is kept by whole segments."""
+    mine = world.node.flushed_lsn if world.node.is_primary else world.node.replayed_lsn
+    published = dict(cluster.status.slots)
+    found = []
+    for member in world.others:
+        slot = there.get(slot_name(member.name))
+        if slot is None or slot.active or slot.restart_lsn is None or mine is None or _streams_from_me(world, cluster, member):
+            continue
+        reached = max(published.get(slot.name, Lsn(0)), member.replay_lsn or member.lsn or Lsn(0))
+        target = min(mine, reached)
+        if target - slot.restart_lsn >= _SEGMENT_BYTES:
+            found.append((slot.name, target))
+    return found
 
 
 def _streams_from_me(world: World, cluster: ClusterView, member: Member) -> bool:
-    if member.tags.nostream:
-        return False
     named = member.tags.replicatefrom
     if named is not None and named != member.name and cluster.member(named) is not None:
         return named == world.me.name
     return _leader_name(cluster) == world.me.name
-
-
-def _streams_elsewhere(world: World, cluster: ClusterView, name: str) -> bool:
-    if name == world.me.name or _leader_name(cluster) != world.me.name:
-        return True
-    member = cluster.member(name)
-    return member is not None and not _streams_from_me(world, cluster, member)

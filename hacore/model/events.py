@@ -15,8 +15,9 @@ class EventKind(StrEnum):
     CRASHED = "crashed"  # it ended by itself
     ROLE_CHANGED = "role_changed"  # ``previous``
     LEADER_CHANGED = "leader_changed"  # ``previous``, ``leader``
-    SWITCHOVER = "switchover"  # this node has taken over as planned; ``previous``, and how many milliseconds each step took
+    SWITCHOVER = "switchover"  # this node has taken over as planned; ``previous``, ``began``, and for each step ``STEP_ms``, ``total_ms``
     FAILOVER = "failover"  # this node has taken over, not as planned; the same
+    HANDED_OVER = "handed_over"  # this node has given the lead away as planned; the same with ``candidate``
     BOOTSTRAPPED = "bootstrapped"  # this node has created the cluster
     REPLICA_CREATED = "replica_created"  # ``took_ms``
     JOB_FAILED = "job_failed"  # ``job``, ``error``
@@ -33,7 +34,7 @@ class Event:
     """One thing that has happened. ``role`` is in the field's words: ``primary``, ``replica``, ``demoted``, ``uninitialized``."""
 
     id: int  # grows with each event of this node, across restarts of the agent
-    at: datetime  # for people
+    at: datetime  # UTC, for people
     kind: EventKind
     scope: str
     member: str

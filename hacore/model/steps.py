@@ -160,10 +160,11 @@ class ReloadServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileSlots:
-    """Make physical slots match ``wanted``; drop only such of ``droppable`` that are not wanted."""
+    """Create missing physical slots, drop such of ``droppable`` that nobody uses, move inactive ones forward."""
 
-    wanted: tuple[str, ...]
-    droppable: tuple[str, ...]
+    wanted: tuple[str, ...] = ()
+    droppable: tuple[str, ...] = ()
+    advance: tuple[tuple[str, Lsn], ...] = ()  # so that slots of members that stream elsewhere hold no WAL for ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

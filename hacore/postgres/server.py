@@ -6,7 +6,6 @@ Everything here ends within its limit. Long work is in ``work``, on the worker's
 import logging
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +13,7 @@ from hacore.config.postgres_settings import PostgresSettings
 from hacore.errors import ConfigError, PostgresUnreachableError
 from hacore.model.clock import BootClock, Clock
 from hacore.model.node import DataDirectory, NodeState, Role, ServerState, Upstream
+from hacore.model.steps import ReconcileSlots
 from hacore.postgres import pending, query
 from hacore.postgres.connection import Connection
 from hacore.postgres.conninfo import parse_conninfo
@@ -110,9 +110,9 @@ class PostgresNode:
             self._signal_reload()
         self._instance.note(settings_wanted=False)
 
-    def reconcile_slots(self, wanted: Sequence[str], droppable: Sequence[str]) -> None:
-        """Create missing physical slots of ``wanted``; drop inactive ones of ``droppable`` that are not wanted."""
-        reconcile(self._session(), wanted, droppable, timeout_s=_SLOTS_S)
+    def reconcile_slots(self, step: ReconcileSlots) -> None:
+        """Create, drop and move physical slots; one that is in use is left alone."""
+        reconcile(self._session(), step, timeout_s=_SLOTS_S)
 
     def end(self, reason: str) -> None:
         """End every server process of the data directory: SIGQUIT, then SIGKILL, by the guard."""

@@ -18,6 +18,8 @@ from hacore.model.node import (
     Upstream,
     WalSender,
 )
+from hacore.model.steps import ReconcileSlots
+from hacore.model.steps import ReconcileSlots
 from hacore.testing.simulation.engine import Engine
 from hacore.testing.simulation.host import Host
 from hacore.testing.simulation.server import Server
@@ -53,14 +55,21 @@ class AgentPostgres:
         """Bring settings in."""
         self._engine.sleep(0.005)
 
-    def reconcile_slots(self, wanted: Sequence[str], droppable: Sequence[str]) -> None:
-        """Create and drop slots."""
+    def reconcile_slots(self, step: ReconcileSlots) -> None:
+        """Create, drop and move slots."""
         self._engine.sleep(0.005)
         server = self._host.server
         if not server.serves:
             raise PostgresUnreachableError("the server does not answer")
-        server.slots |= set(wanted)
-        server.slots -= set(droppable) - set(wanted) - {one.upstream.slot for one in server.followers if one.upstream.slot}
+        active = {one.upstream.slot for one in server.followers}
+        for name in step.droppable:
+            if name not in active:
+                server.slots.pop(name, None)
+        for name in step.wanted:
+            server.slots.setdefault(name, server.log.end)
+        for name, lsn in step.advance:
+            if name in server.slots and name not in active:
+                server.slots[name] = max(server.slots[name], lsn)
 
     def end(self, reason: str) -> None:
         """End every server process."""
@@ -106,8 +115,11 @@ class AgentPostgres:
 
     @staticmethod
     def _slots(server: Server) -> tuple[SlotState, ...]:
-        active = {one.upstream.slot for one in server.followers}
-        return tuple(SlotState(name=name, is_physical=True, active=name in active) for name in sorted(server.slots))
+        active = {one.upstream.slot: one.log.end for one in server.followers}
+        return tuple(
+            SlotState(name=name, is_physical=True, active=name in active, restart_lsn=active.get(name, lsn))
+            for name, lsn in sorted(server.slots.items())
+        )
 
     @staticmethod
     def _senders(server: Server) -> tuple[WalSender, ...]:
