@@ -1,6 +1,7 @@
 """Addresses as they stand in the configuration: ``host:port`` with IPv6 in brackets. It resolves no names."""
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Final
 
 WILDCARD_HOSTS: Final = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
@@ -59,13 +60,21 @@ def _split(text: str) -> tuple[str, str | None]:
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise ValueError(_WANTED)
-        return host, rest[1:] if rest else None
+        return _ipv6(host), rest[1:] if rest else None
     if text.count(":") > 1:  # an IPv6 address without brackets: its last group is not a port
-        return text, None
+        return _ipv6(text), None
     host, colon, port = text.partition(":")
     if any(mark.isspace() or mark in "/@?#" for mark in host):
         raise ValueError(_WANTED)
     return host, port if colon else None
+
+
+def _ipv6(text: str) -> str:
+    try:
+        IPv6Address(text)
+    except ValueError as error:
+        raise ValueError(_WANTED) from error
+    return text
 
 
 def _port(text: str) -> int:

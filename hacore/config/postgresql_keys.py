@@ -3,6 +3,7 @@
 Those of the local file alone (addresses, directories, passwords) stand in the schema of the section.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ DYNAMIC_ONLY: Final = frozenset({"use_slots"})
 TOOLS: Final = ("pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres", "pg_isready", "pg_rewind")
 CALLBACKS: Final = ("on_start", "on_stop", "on_restart", "on_reload", "on_role_change")
 BASEBACKUP: Final = "basebackup"
+_PARAMETER: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)*", re.ASCII)
 _METHOD_FLAGS: Final = ("no_params", "no_leader", "keep_data")
 
 
@@ -39,11 +41,21 @@ def _callbacks(value: object) -> CallbackSettings:
 
 def parameters(value: object) -> dict[str, str | None]:
     """Server settings by lower-case name; ``None`` removes one."""
-    found = convert.mapped(lambda one: None if one is None else convert.setting(one), "a mapping of server settings")(value)
-    wrong: Parts = {(name,): "the name of a server setting" for name in found if not name.replace("_", "a").replace(".", "a").isalnum()}
+    if not isinstance(value, Mapping):
+        raise WrongValueError("a mapping of server settings")
+    found: dict[str, str | None] = {}
+    wrong: Parts = {}
+    for name, one in value.items():
+        if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
+            wrong[str(name),] = "the name of a server setting"
+            continue
+        try:
+            found[name.lower()] = None if one is None else convert.setting(one)
+        except WrongValueError as error:
+            wrong[name,] = str(error)
     if wrong:
         raise WrongValueError(wrong)
-    return {name.lower(): one for name, one in found.items()}
+    return found
 
 
 def _recovery_conf(value: object) -> dict[str, str]:

@@ -17,7 +17,9 @@ def test_an_address_has_a_host_and_a_port(text: str, wanted: HostPort) -> None:
     assert parse_host_port(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", "host:x", "host:0", "host:65536", "host:²", "[::1", "[::1]x:1", "http://a:1", "a b:1", "::1"])
+@pytest.mark.parametrize(
+    "text", ["", "host", "host:", "host:x", "host:0", "host:65536", "host:²", "[::1", "[::1]x:1", "http://a:1", "a b:1", "::1"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="address"):
         parse_host_port(text)
