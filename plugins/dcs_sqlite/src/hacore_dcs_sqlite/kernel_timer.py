@@ -34,6 +34,7 @@ class KillTimer:
 
     def __init__(self) -> None:
         self._timer = ctypes.c_void_p()
+        self._exists = True
         event = _SigEvent(None, signal.SIGKILL, _SIGEV_SIGNAL)
         _check(_LIBC.timer_create(time.CLOCK_BOOTTIME, ctypes.byref(event), ctypes.byref(self._timer)), "timer_create")
 
@@ -47,8 +48,10 @@ class KillTimer:
             self._set(0)
 
     def close(self) -> None:
-        """Give the timer back to the kernel."""
-        _check(_LIBC.timer_delete(self._timer), "timer_delete")
+        """Give the timer back to the kernel. Closing twice is once."""
+        if self._exists:
+            self._exists = False
+            _check(_LIBC.timer_delete(self._timer), "timer_delete")
 
     def _set(self, at_ns: int) -> None:
         spec = _TimerSpec(_TimeSpec(0, 0), _TimeSpec(*divmod(at_ns, _NS_PER_S)))

@@ -1,0 +1,194 @@
+"""What the kit for stores needs of the store under test, and how its tests open sessions."""
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from hacore.hookspecs import OpenDcs, PluginContext
+from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, Renewed, RenewRequest, Snapshot, WriteRequest, Written
+from hacore.model.clock import BootClock, Instant
+from hacore.model.lease import Lock
+from hacore.model.policy import Policy, Times
+
+CALL_S: Final = 3.0  # limit of an ordinary call
+SLACK_S: Final = 0.5  # what a call may take beyond its limit on a busy machine
+EVENTUALLY_S: Final = 20.0
+TIMES: Final = Times(ttl_s=4.0, loop_wait_s=1.0, retry_timeout_s=3.0)
+NAMESPACE: Final = "/hacore-kit/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DcsFaults:
+    """What can be done to the store from outside, never by patching the plugin. ``None``: there is no such fault for this store."""
+
+    remove_lock: Callable[[str], None]  # of a cluster, by somebody else's hand
+    remove_member: Callable[[str, str], None]  # record of a member of a cluster, likewise
+    stalled: Callable[[], AbstractContextManager[None]]  # no write is answered for the time of the block: frozen, not gone
+    save: Callable[[], object]  # take a copy of the whole store ...
+    restore: Callable[[Any], None]  # ... and put it in the store's place
+    down: Callable[[], AbstractContextManager[None]] | None = None  # killed; there again, with all it had, after the block
+    slow: Callable[[float], AbstractContextManager[None]] | None = None  # each answer comes so many seconds late
+    drip: Callable[[], AbstractContextManager[None]] | None = None  # answers come one byte now and then
+    deaf: Callable[[], AbstractContextManager[None]] | None = None  # requests take effect, their answers are lost
+    one_frozen: Callable[[], AbstractContextManager[None]] | None = None  # the member that this session talks to; others go on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUnderTest:
+    """A store that runs, and the plugin with the settings to reach it."""
+
+    plugin: type[Any]  # the class that the entry point names
+    settings: object  # what its schema made of its section; picklable
+    faults: DcsFaults
+
+
+def request_for(cluster: str, member: str, *, observer: bool = False) -> OpenDcs:
+    """Return the request that opens a session of a member."""
+    context = PluginContext(scope=cluster, namespace=NAMESPACE, member=member, clock=BootClock(), policy=Policy(times=TIMES))
+    return OpenDcs(context=context, observer=observer)
+
+
+@dataclass(slots=True)
+class Wakes:
+    """A loop that only notes when it was woken."""
+
+    count: int = 0
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __call__(self) -> None:
+        """Take note; called from the session's thread."""
+        with self.changed:
+            self.count += 1
+            self.changed.notify_all()
+
+    def quiet(self, for_s: float = 0.3) -> int:
+        """Wait until nobody has woken it for a while; the number of wakes so far."""
+        with self.changed:
+            while True:
+                before = self.count
+                if not self.changed.wait_for(lambda before=before: self.count > before, for_s):  # type: ignore[misc]
+                    return before
+
+    def within(self, seconds: float, *, after: int) -> bool:
+        """Wait for a wake beyond ``after``."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.count > after, seconds)
+
+
+class StoreKit:
+    """Fixtures and words of the tests. A subclass says what ``store`` is; it may be shared, each test has a cluster of its own in it."""
+
+    @pytest.fixture
+    def store(self) -> StoreUnderTest:
+        """Return the store under test."""
+        raise NotImplementedError("a subclass of the kit says what the store is")
+
+    @pytest.fixture
+    def cluster(self) -> str:
+        """Return the scope of a cluster that nobody else uses."""
+        return f"kit-{uuid.uuid4().hex[:12]}"
+
+    @pytest.fixture
+    def open_dcs(self, store: StoreUnderTest, cluster: str) -> Iterator[Callable[[str], Dcs]]:
+        """Return what opens a session of a member; all are closed at the end."""
+        with ExitStack() as stack:
+
+            def opened(member: str) -> Dcs:
+                session: Dcs = store.plugin(store.settings).hacore_open_dcs(request_for(cluster, member))
+                stack.callback(session.close)
+                return session
+
+            yield opened
+
+    @pytest.fixture
+    def a(self, open_dcs: Callable[[str], Dcs]) -> Dcs:
+        """Return a session of the member ``a``."""
+        return open_dcs("a")
+
+    @pytest.fixture
+    def b(self, open_dcs: Callable[[str], Dcs]) -> Dcs:
+        """Return a session of the member ``b``."""
+        return open_dcs("b")
+
+    @pytest.fixture
+    def wakes(self, b: Dcs) -> Wakes:
+        """Return the wakes of ``b``, which watches and has been woken for the opening of its watch."""
+        wakes = Wakes()
+        b.watch(wakes)
+        assert wakes.within(EVENTUALLY_S, after=0)
+        wakes.quiet()
+        return wakes
+
+    @pytest.fixture
+    def ttl_s(self, a: Dcs) -> float:
+        """Return the shortest time to live that the store keeps."""
+        return max(2.0, a.capabilities.minimum_ttl_s)
+
+
+def now() -> Instant:
+    """Return boot-time seconds."""
+    return BootClock().now()
+
+
+def look(session: Dcs) -> Snapshot:
+    """Read everything."""
+    return session.snapshot(timeout_s=CALL_S)
+
+
+def take(session: Dcs, ttl_s: float, *puts: Put) -> Lock:
+    """Acquire the lock, which must be free."""
+    return taken(session.acquire(AcquireRequest(ttl_s=ttl_s, puts=puts), timeout_s=CALL_S)).lock
+
+
+def taken(answer: Acquired | Refused) -> Acquired:
+    """Return the answer, which must not be a refusal."""
+    assert isinstance(answer, Acquired), answer
+    return answer
+
+
+def renew(session: Dcs, lock: Lock, ttl_s: float, *puts: Put) -> Renewed | Refused:
+    """Renew the lock."""
+    return session.renew(RenewRequest(lock=lock, ttl_s=ttl_s, puts=puts), timeout_s=CALL_S)
+
+
+def write(session: Dcs, *puts: Put, lock: Lock | None = None) -> Written | Refused:
+    """Write records."""
+    return session.write(WriteRequest(puts=puts, lock=lock), timeout_s=CALL_S)
+
+
+def written(session: Dcs, *puts: Put, lock: Lock | None = None) -> tuple[int, ...]:
+    """Write records, which must not be refused; their versions."""
+    answer = write(session, *puts, lock=lock)
+    assert isinstance(answer, Written), answer
+    return answer.versions
+
+
+def eventually(condition: Callable[[], bool], *, within_s: float = EVENTUALLY_S) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s"
+        time.sleep(0.02)
+
+
+def wanted(fault: Callable[..., Any] | None) -> Callable[..., AbstractContextManager[None]]:
+    """Return the fault, or leave out the test where the store knows no such fault."""
+    if fault is None:
+        pytest.skip("this store cannot fail in this way")
+    return fault
+
+
+@contextlib.contextmanager
+def takes_at_most(seconds: float) -> Iterator[None]:
+    """Judge how long the block took."""
+    started = now()
+    yield
+    took = now() - started
+    assert took <= seconds + SLACK_S, f"took {took:.2f} s, want at most {seconds:.2f} s"
