@@ -1,0 +1,111 @@
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hacore.api import metrics, status
+from hacore.publish.picture import Figures, Picture
+from tests.unit.api.samples import NOW, OPTIME, PRIMARY, STANDBY, seen
+
+NAMES = {
+    "patroni_version",
+    "patroni_postgres_running",
+    "patroni_postmaster_start_time",
+    "patroni_primary",
+    "patroni_xlog_location",
+    "patroni_standby_leader",
+    "patroni_replica",
+    "patroni_sync_standby",
+    "patroni_quorum_standby",
+    "patroni_xlog_received_location",
+    "patroni_xlog_replayed_location",
+    "patroni_xlog_replayed_timestamp",
+    "patroni_xlog_paused",
+    "patroni_postgres_streaming",
+    "patroni_postgres_in_archive_recovery",
+    "patroni_postgres_server_version",
+    "patroni_cluster_unlocked",
+    "patroni_failsafe_mode_is_active",
+    "patroni_postgres_timeline",
+    "patroni_dcs_last_seen",
+    "patroni_pending_restart",
+    "patroni_is_paused",
+    "patroni_postgres_state",
+}
+
+
+def values(picture: Picture | None, *, lease_s: float | None = None) -> dict[str, float]:
+    measured = status.of_picture(picture) if picture is not None else None
+    text = metrics.render(seen(picture, lease_s=lease_s), measured, NOW).decode()
+    families = list(text_string_to_metric_families(text))
+    assert all(family.type == "gauge" for family in families)
+    assert all(family.documentation for family in families)
+    samples = [sample for family in families for sample in family.samples]
+    assert all(sample.labels["scope"] == "demo" and sample.labels["name"] == "a" for sample in samples)
+    return {sample.name: sample.value for sample in samples}
+
+
+def test_every_name_that_dashboards_know_is_there() -> None:
+    assert NAMES <= values(PRIMARY).keys()
+
+
+def test_a_primary_in_numbers() -> None:
+    found = values(PRIMARY, lease_s=5.0)
+    expected = {
+        "patroni_version": 40105,
+        "patroni_postgres_running": 1,
+        "patroni_primary": 1,
+        "patroni_replica": 0,
+        "patroni_xlog_location": OPTIME + 100,
+        "patroni_xlog_received_location": 0,
+        "patroni_postgres_server_version": 150004,
+        "patroni_postgres_timeline": 3,
+        "patroni_postgres_state": 5,
+        "patroni_dcs_last_seen": 1_700_000_000,
+        "hacore_lease_remaining_seconds": 5.0,
+        "hacore_picture_age_seconds": 1.0,
+    }
+    assert {name: found[name] for name in expected} == expected
+    assert found["patroni_postmaster_start_time"] == pytest.approx(1735787045.678901)
+
+
+def test_a_standby_in_numbers() -> None:
+    found = values(replace(STANDBY, replay_paused=True, replayed_at="2025-01-02 03:04:05.000000+00:00"))
+    expected = {
+        "patroni_primary": 0,
+        "patroni_replica": 1,
+        "patroni_xlog_location": 0,
+        "patroni_xlog_received_location": OPTIME,
+        "patroni_xlog_replayed_location": OPTIME - 10,
+        "patroni_xlog_replayed_timestamp": 1735787045,
+        "patroni_xlog_paused": 1,
+        "patroni_postgres_streaming": 1,
+        "patroni_postgres_in_archive_recovery": 0,
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_a_server_that_does_not_answer_has_no_state() -> None:
+    found = values(replace(PRIMARY, running=False))
+    assert (found["patroni_postgres_running"], found["patroni_postgres_state"]) == (0, -1)
+    assert found["patroni_postgres_timeline"] == 3
+
+
+def test_a_stopped_server_is_counted_by_its_state() -> None:
+    assert values(replace(PRIMARY, state="stopped", running=False))["patroni_postgres_state"] == 12
+
+
+def test_before_the_first_turn_there_is_nothing_to_count() -> None:
+    assert values(None) == {}
+
+
+def test_rules_and_plugin_calls_are_counted_by_name() -> None:
+    figures = Figures(
+        turns=7, turn_s=0.25, dcs_latency_s=0.002, dcs_errors=3, fences=1, rules=(("leading", "keep_leading", 5),),
+        plugin_calls=(("callbacks", "hacore_event", "late", 2),),
+    )  # fmt: skip
+    text = metrics.render(seen(replace(PRIMARY, figures=figures)), None, NOW).decode()
+    assert 'hacore_rule_answers{name="a",rule="keep_leading",scope="demo",table="leading"} 5.0' in text
+    assert 'hacore_plugin_calls{hook="hacore_event",name="a",outcome="late",plugin="callbacks",scope="demo"} 2.0' in text
+    assert 'hacore_loop_duration_seconds{name="a",scope="demo"} 0.25' in text
+    assert 'hacore_dcs_errors{name="a",scope="demo"} 3.0' in text
