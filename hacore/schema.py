@@ -44,9 +44,7 @@ class SectionSchema(Schema):
         """Word the library's messages as the rest of the faults are worded."""
         super().on_bind_field(field_name, field_obj)
         self.error_messages["type"] = "a mapping"
-        for kind, wanted in _WANTED.items():
-            if isinstance(field_obj, kind):
-                field_obj.error_messages |= {name: text for name, text in wanted.items() if name in field_obj.error_messages}
+        _reword(field_obj)
 
     def welcomes(self, key: str, section: Mapping[str, Any]) -> bool:  # noqa: ARG002 - for subclasses
         """Tell whether a key that no field knows is right in this section. It is then the subclass's to read."""
@@ -122,6 +120,17 @@ def unknown_keys(schema: Schema, section: object) -> Iterator[tuple[Path, tuple[
                 yield (key,), tuple(known)
         elif isinstance(nested := known[key], fields.Nested):
             yield from (((key, *path), names) for path, names in unknown_keys(nested.schema, value))
+
+
+def _reword(field: fields.Field[Any]) -> None:
+    for kind, wanted in _WANTED.items():
+        if isinstance(field, kind):
+            field.error_messages |= {name: text for name, text in wanted.items() if name in field.error_messages}
+    inner: list[fields.Field[Any] | None] = [field.inner] if isinstance(field, fields.List) else []
+    if isinstance(field, fields.Mapping):
+        inner = [field.key_field, field.value_field]
+    for one in filter(None, inner):
+        _reword(one)
 
 
 def _described(schema: Schema, path: tuple[str, ...]) -> Iterator[KeyDescription]:

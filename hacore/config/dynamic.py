@@ -46,7 +46,7 @@ def parse(text: str) -> dict[str, Any]:
         raise ConfigError(f"config: more than {MAX_BYTES} bytes, want at most 1 MiB")
     try:
         found = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
-        text.encode()
+        json.dumps(found, ensure_ascii=False).encode()  # half a character, spelt as an escape, could not be written again
     except RecursionError as error:
         raise ConfigError(f"config: want at most {_MAX_DEPTH} levels of nesting") from error
     except ValueError as error:

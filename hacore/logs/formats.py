@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hacore.config.redaction import HIDDEN, is_secret, redact, redact_text
+from hacore.config.redaction import redact, redact_text
 from hacore.config.settings import LogSettings
 from hacore.logs.heartbeat import MARK
 
@@ -68,8 +68,8 @@ class JsonFormatter(logging.Formatter):
 
 def facts(record: logging.LogRecord) -> dict[str, Any]:
     """Return what came by ``extra``."""
-    found = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    return {key: HIDDEN if is_secret((key,)) and value is not None else value for key, value in found.items()}
+    found: dict[str, Any] = redact({key: value for key, value in vars(record).items() if key not in _STANDARD})
+    return found
 
 
 def formatter(settings: LogSettings) -> logging.Formatter:

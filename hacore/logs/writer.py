@@ -15,7 +15,7 @@ class QueuedHandler(logging.Handler):
         super().__init__()
         self._target = target
         self._limit = limit
-        self._queue: deque[logging.LogRecord] = deque()
+        self._queue: deque[logging.LogRecord | logging.Handler] = deque()  # a handler: write to it from here on
         self._changed = threading.Condition()
         self._writing = False
         self._closed = False
@@ -42,14 +42,12 @@ class QueuedHandler(logging.Handler):
             self._changed.notify_all()
 
     def use(self, target: logging.Handler, limit: int) -> None:
-        """Write to another target from the next record on."""
+        """Write to another target from the next record on; what waits still goes to the old one."""
         target.handleError = self._count_lost  # type: ignore[method-assign]
         with self._changed:
-            old, self._target, self._limit = self._target, target, limit
-            writing = self._writing
-        if writing:
-            self.drain(_CLOSING_S)
-        old.close()
+            self._limit = limit
+            self._queue.append(target)
+            self._changed.notify_all()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until the queue is empty and its last record written."""
@@ -76,9 +74,13 @@ class QueuedHandler(logging.Handler):
                 self._changed.wait_for(lambda: bool(self._queue) or self._closed)
                 if not self._queue:
                     return
-                record, target, self._writing = self._queue.popleft(), self._target, True
+                next_one, self._writing = self._queue.popleft(), True
             try:
-                target.handle(record)
+                if isinstance(next_one, logging.Handler):
+                    self._target.close()
+                    self._target = next_one
+                else:
+                    self._target.handle(next_one)
             finally:
                 with self._changed:
                     self._writing = False

@@ -39,9 +39,10 @@ def _can_be_filled(text: str) -> bool:
     """Try a format on a record; a field that is not the library's own comes with ``extra``, as text."""
     fields = vars(logging.makeLogRecord({})) | {"asctime": "", "message": ""}
     try:
-        return bool(_FIELD.search(text)) and bool(text % {name: fields.get(name, "") for name in _NAME.findall(text)})
+        text % {name: fields.get(name, "") for name in _NAME.findall(text)}
     except (TypeError, ValueError, KeyError):
         return False
+    return _FIELD.search(text) is not None
 
 
 def _field(item: object) -> tuple[str, str]:

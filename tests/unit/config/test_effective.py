@@ -182,7 +182,25 @@ def test_a_wrong_section_of_a_method_is_said(tmp_path: Path) -> None:
     assert (dict(found.postgres.methods), len(found.warnings)) == ({}, 1)
 
 
-NASTY = (None, True, -1, 1.5, 1e308, 10**30, "", "x", "\0", "99999999999d", [], {}, [[]], [None], {"": None}, {"a": []}, {"a": {"b": 1}})
+NASTY: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    1.5,
+    1e308,
+    10**30,
+    "",
+    "x",
+    "\0",
+    "99999999999d",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    {"a": []},
+    {"a": {"b": 1}},
+)
 DYNAMIC_NAMES = tuple(name for key in DYNAMIC_KEYS for name in key.names)
 POSTGRESQL_NAMES = (*(name for key in SHARED_KEYS for name in key.names), "authentication", "nobody")
 

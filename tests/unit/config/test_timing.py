@@ -5,7 +5,7 @@ import pytest
 from hacore.config import choose_times, effective
 from hacore.config.timing import guard_times
 from hacore.model.policy import Policy, Times
-from tests.unit.config.samples import load_values, changed
+from tests.unit.config.samples import changed, load_values
 
 
 def _times(ttl: float, loop_wait: float, retry_timeout: float) -> Times:
