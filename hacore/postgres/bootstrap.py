@@ -25,7 +25,6 @@ from hacore.postgres.instance import Instance, superuser_name
 from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import login, temporary_passfile
 from hacore.postgres.processes import Processes
-from hacore.postgres.programs import ENVIRONMENT
 from hacore.postgres.roles import create_roles, set_superuser_password
 from hacore.postgres.start import Start, start
 from hacore.postgres.stop import signal_reload
@@ -38,6 +37,8 @@ _START_S: Final = 300.0
 _RESTORE_S: Final = 86400.0
 _TOLD: Final = 400
 _EMPTY: Final = BootstrapSettings(dcs={}, method=None, initdb=(), pg_hba=(), post_bootstrap=None)
+_LOCALE: Final = ("LC_ALL", "LC_CTYPE", "LANG")
+_NO_ENCODING: Final = frozenset({"", "C", "POSIX"})
 _OWN_ARGUMENTS: Final = frozenset({"scope", "datadir"})
 
 
@@ -90,6 +91,10 @@ def _initdb(instance: Instance, job: JobHandle, wanted: BootstrapSettings) -> No
     writes_hba = instance.settings.pg_hba is None and not wanted.pg_hba and "hba_file" not in instance.settings.parameters
     if writes_hba and superuser.password and not any(option.name.startswith("auth") for option in wanted.initdb):
         options.append("--auth=scram-sha-256")  # initdb then sets password_encryption as well, which PostgreSQL 13 needs
+    environment = instance.server_environment()
+    has_locale = any(environment.get(name, "C") not in _NO_ENCODING for name in _LOCALE)
+    if not has_locale and not any(option.name in {"encoding", "locale"} for option in wanted.initdb):
+        options.append("--encoding=UTF8")  # what initdb would choose without a locale keeps no text apart from bytes
     with _password_file(instance.layout.state_dir, superuser.password) as pwfile:
         argv = [
             instance.programs.path("initdb"),
@@ -98,7 +103,7 @@ def _initdb(instance: Instance, job: JobHandle, wanted: BootstrapSettings) -> No
             *([f"--pwfile={pwfile}"] if pwfile else []),
             f"--pgdata={instance.layout.data_dir}",
         ]
-        finished = job.run(argv, environment={**instance.server_environment(), **ENVIRONMENT})
+        finished = job.run(argv, environment=environment)
     if finished.exit_code != 0:
         raise DataDirectoryError(f"initdb ended with {finished.exit_code}: {finished.output.strip()[-_TOLD:]}")
     if writes_hba:
@@ -116,7 +121,7 @@ def _append_hba(instance: Instance, wanted: BootstrapSettings) -> None:
 def _restore(instance: Instance, job: JobHandle, wanted: BootstrapSettings, method: BootstrapMethod, token: int) -> None:
     """Run a method of a person's own, and the server until it has left the recovery that the method asked for."""
     job.progress(f"bootstrap method {method.name}")
-    finished = job.run(_method_argv(instance, method), environment={**instance.server_environment(), **ENVIRONMENT})
+    finished = job.run(_method_argv(instance, method), environment=instance.server_environment())
     if finished.exit_code != 0:
         raise DataDirectoryError(f"bootstrap method {method.name} ended with {finished.exit_code}: {finished.output.strip()[-_TOLD:]}")
     instance.replaced()
@@ -181,7 +186,6 @@ def _post_bootstrap(instance: Instance, job: JobHandle, wanted: BootstrapSetting
         if wanted.post_bootstrap is not None:
             environment = {
                 **instance.server_environment(),
-                **ENVIRONMENT,
                 "PGPASSFILE": str(passfile),
                 "PGOPTIONS": "-c synchronous_commit=local -c statement_timeout=0",
             }

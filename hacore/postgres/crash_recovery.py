@@ -7,7 +7,7 @@ from hacore.errors import DataDirectoryError
 from hacore.postgres.files import remove_durably
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.programs import ENVIRONMENT
+from hacore.postgres.programs import C_LOCALE
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def recover(instance: Instance, job: JobHandle) -> None:
         *archive,
         "template1",
     )
-    environment = {**instance.server_environment(), **ENVIRONMENT}
+    environment = {**instance.server_environment(), **C_LOCALE}
     finished = job.run(argv, environment=environment, cwd=str(layout.data_dir))
     state = instance.control.read(instance.programs).control.state
     if finished.exit_code != 0 or state not in CLEAN:

@@ -17,7 +17,8 @@ _QUESTION_DEADLINE_S: Final = 10.0
 _OLDEST: Final = 13
 _FIELDS: Final = 7
 # Nothing of the agent's own environment: a PGHOST or PGPASSWORD there is not meant for these.
-ENVIRONMENT: Final[Mapping[str, str]] = {"LANG": "C", "LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
+C_LOCALE: Final[Mapping[str, str]] = {"LANG": "C", "LC_ALL": "C"}
+ENVIRONMENT: Final[Mapping[str, str]] = {**C_LOCALE, "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

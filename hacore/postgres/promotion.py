@@ -4,6 +4,7 @@ The signal is repeated: one that arrives just when the standby has lost its upst
 """
 
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -14,10 +15,12 @@ from hacore.model.steps import Promote
 from hacore.postgres.connection import Connection
 from hacore.postgres.files import remove_durably, sync_directory, write_durably
 from hacore.postgres.history import name_of
-from hacore.postgres.instance import Instance
+from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import asked
 from hacore.postgres.surroundings import Surroundings
+
+logger = logging.getLogger(__name__)
 
 _REPEAT_S: Final = 0.05
 _LOOK_S: Final = 0.01
@@ -51,6 +54,10 @@ def promote(instance: Instance, job: JobHandle, step: Promote, around: Surroundi
         instance.layout.promote_file.unlink(missing_ok=True)
     if reached != step.timeline:
         raise DataDirectoryError(f"promoted to timeline {reached}, want the claimed {step.timeline}")
+    try:
+        instance.write_settings(NOBODY, standby=False)  # so that no later start as a standby takes up with the upstream of before
+    except DataDirectoryError as error:
+        logger.warning("promoted, but the configuration was not written", extra={"error": str(error)})
 
 
 def _timeline(session: Connection) -> int | None:

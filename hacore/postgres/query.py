@@ -39,9 +39,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
         ORDER BY application_name, pid) FROM pg_stat_replication)""",
 }
 # (first major version, column, expression): the last that fits wins.
-_SINCE: Final = (
-    (14, "replay_paused", "CASE WHEN r.r THEN pg_get_wal_replay_pause_state() <> 'not paused' END"),
-)
+_SINCE: Final = ((14, "replay_paused", "CASE WHEN r.r THEN pg_get_wal_replay_pause_state() <> 'not paused' END"),)
 _FROM: Final = """FROM (SELECT pg_is_in_recovery() AS r) r
     CROSS JOIN pg_control_system() s CROSS JOIN pg_control_checkpoint() c CROSS JOIN pg_control_recovery() m
     LEFT JOIN pg_stat_wal_receiver w ON true"""

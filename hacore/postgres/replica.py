@@ -12,7 +12,7 @@ from hacore.postgres.directory import read_directory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import Login, login, temporary_passfile
-from hacore.postgres.programs import ENVIRONMENT
+from hacore.postgres.programs import C_LOCALE
 from hacore.postgres.restore_settings import keep_restore_settings
 from hacore.postgres.seal import seal
 from hacore.postgres.surroundings import ReplicaSite, Surroundings
@@ -76,4 +76,4 @@ def _programs(instance: Instance) -> dict[str, str]:
 
 
 def _environment(instance: Instance, passfile: Path) -> dict[str, str]:
-    return {**instance.server_environment(), **ENVIRONMENT, "PGPASSFILE": str(passfile)}
+    return {**instance.server_environment(), **C_LOCALE, "PGPASSFILE": str(passfile)}

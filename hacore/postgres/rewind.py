@@ -15,7 +15,7 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.leader import LeaderFacts, leader_facts, rewind_dsn
 from hacore.postgres.lineage import Prefix, compare
 from hacore.postgres.passfile import login, temporary_passfile
-from hacore.postgres.programs import ENVIRONMENT
+from hacore.postgres.programs import C_LOCALE
 from hacore.postgres.seal import seal
 from hacore.postgres.surroundings import Surroundings
 from hacore.postgres.wal_end import WalEnd
@@ -93,7 +93,7 @@ def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts:
     with temporary_passfile(instance.layout.state_dir, login(instance.settings.authentication.rewind, *address)) as passfile:
         environment = {
             **instance.server_environment(),
-            **ENVIRONMENT,
+            **C_LOCALE,
             "PGPASSFILE": str(passfile),
             "PGOPTIONS": "-c statement_timeout=0",
         }

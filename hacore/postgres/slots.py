@@ -11,6 +11,7 @@ logger = logging.getLogger(__name__)
 
 _GONE: Final = "42704"
 _IN_USE: Final = "55006"
+_BEHIND: Final = "55000"  # it stands further on already
 _EXISTS: Final = "42710"
 _IDLE: Final = ("physical", False)
 _LIST: Final = "SELECT slot_name, slot_type, active FROM pg_replication_slots"
@@ -37,7 +38,7 @@ def _advance(session: Connection, name: str, lsn: Lsn, timeout_s: float) -> None
     try:
         session.query("SELECT pg_replication_slot_advance(%s, %s::pg_lsn)", (name, str(lsn)), timeout_s=timeout_s)
     except QueryError as error:
-        if error.sqlstate not in {_GONE, _IN_USE}:
+        if error.sqlstate not in {_GONE, _IN_USE, _BEHIND}:
             raise
 
 

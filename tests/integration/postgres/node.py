@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from hacore.model.lsn import Lsn
 from hacore.model.node import NodeState, Role, ServerState, Upstream
 from hacore.model.steps import Bootstrap, CreateReplica, JobStep, Promote, StartServer
 from hacore.postgres.connection import Connection
-from hacore.postgres.instance import Instance
+from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.server import PostgresNode
 from hacore.postgres.surroundings import ReplicaSite, RestoreSettings, Surroundings
 from hacore.postgres.work import kind_of
@@ -126,10 +126,10 @@ class Node:
             assert time.monotonic() < end, state
             time.sleep(0.02)
 
-    def sql(self, statement: str, *, timeout_s: float = 10.0, database: str = "postgres") -> list[tuple[Any, ...]]:
-        session = self.instance.session(database=database)
+    def sql(self, statement: str, parameters: Sequence[object] | None = None, *, timeout_s: float = 10.0) -> list[tuple[Any, ...]]:
+        session = self.session()
         try:
-            return session.query(statement, timeout_s=timeout_s)
+            return session.query(statement, parameters, timeout_s=timeout_s)
         finally:
             session.close()
 
@@ -146,7 +146,7 @@ class Node:
         self.start_standby(leader, slot=slot)
 
     def start_standby(self, leader: "Node | None", *, slot: str | None = None) -> None:
-        self.do(StartServer(role=Role.STANDBY, upstream=leader.as_upstream(slot) if leader else None))
+        self.do(StartServer(role=Role.STANDBY, upstream=leader.as_upstream(slot) if leader else NOBODY))
 
     def as_upstream(self, slot: str | None = None) -> Upstream:
         return Upstream(member=self.name, host="127.0.0.1", port=self.port, slot=slot)
