@@ -1,6 +1,6 @@
 """What ends the wait between two turns: a timer on the boot-time clock, somebody who calls ``wake``, the end of the postmaster.
 
-``poll`` and ``select`` do not count a suspended machine: the timer is a timerfd of the kernel, with an absolute instant (timerfd_create(2)).
+``poll`` and ``select`` do not count a suspended machine: the timer is a timerfd with an absolute instant (timerfd_create(2)).
 """
 
 import ctypes

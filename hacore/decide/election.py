@@ -104,8 +104,8 @@ def why_behind(world: World, cluster: ClusterView) -> str | None:
     lsn, timeline = wal_end(node), node.timeline or (node.directory.control.timeline if node.directory.control else None)
     if lsn is None or timeline is None:
         return "its position is not known"
-    recorded = cluster.timeline
-    if recorded is not None and timeline < recorded:
+    recorded = max(cluster.timeline or 0, world.memory.timeline or 0)
+    if timeline < recorded:
         return f"it is on timeline {timeline}, the cluster on {recorded}"
     optime = max(cluster.status.optime or Lsn(0), world.memory.lsn or Lsn(0))
     lag = optime - lsn

@@ -52,11 +52,6 @@ def leader_without_data(seen: Known) -> Answer | None:
     return Answer(reason="the data directory is gone", steps=(ReleaseLease(clean=True),), wake_after_s=0)
 
 
-def paused_and_empty(seen: Known) -> Answer | None:
-    """In maintenance no cluster is created and nothing is wiped."""
-    return Answer(reason="pause: no bootstrap, no copy") if seen.world.policy.pause else None
-
-
 def finish_rewind(seen: Known) -> Answer | None:
     """A rewind that was interrupted left a directory that must never be started: rewind again."""
     lock, directory = seen.cluster.lock, seen.node.directory
@@ -158,7 +153,6 @@ EMPTY: Final = Table(
         bootstrap_failed,
         bootstrap_under_lease,
         leader_without_data,
-        paused_and_empty,
         finish_rewind,
         waiting_for_ready_leader,
         create_replica,

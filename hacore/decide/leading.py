@@ -94,14 +94,16 @@ def write_history(seen: Leading) -> Answer | None:
     history = seen.node.history
     if history is None or history.timeline != seen.node.timeline:
         return None
-    known = {line.timeline: line for line in seen.cluster.history or ()}
+    known = {(line.timeline, line.lsn): line for line in seen.cluster.history or ()}
     lines = tuple(
-        known.get(switch.timeline, HistoryLine(timeline=switch.timeline, lsn=switch.switchpoint, reason=switch.reason))
+        known.get(
+            (switch.timeline, switch.switchpoint), HistoryLine(timeline=switch.timeline, lsn=switch.switchpoint, reason=switch.reason)
+        )
         for switch in history.switches
     )
     keep = seen.world.policy.max_timelines_history
     lines = lines[-keep:] if keep > 0 else lines
-    if tuple(line.timeline for line in lines) == tuple(line.timeline for line in seen.cluster.history or ()):
+    if tuple((line.timeline, line.lsn) for line in lines) == tuple((line.timeline, line.lsn) for line in seen.cluster.history or ()):
         return None
     return Answer(reason="the timeline history has grown", steps=(WriteHistory(lines=lines),), wake_after_s=0)
 

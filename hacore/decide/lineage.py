@@ -10,12 +10,20 @@ from hacore.model.timeline import TimelineHistory, TimelineSwitch
 
 
 def recorded_history(cluster: ClusterView) -> TimelineHistory | None:
-    """Return the history of the newest recorded timeline; ``None`` where ``/history`` does not reach up to it yet."""
-    timeline = cluster.timeline
+    """Return the history of the newest recorded timeline; ``None`` where ``/history`` is not yet that of this timeline.
+
+    Numbers may be skipped (claims of others), so the own record says which timeline was left, and where; without it the last line has to
+    be of the number before.
+    """
+    timeline, own = cluster.timeline, cluster.own
     if timeline is None or (cluster.history is None and timeline > 1):
         return None
     lines = cluster.history or ()
-    if timeline > 1 and (not lines or lines[-1].timeline < timeline - 1):
+    last = (lines[-1].timeline, int(lines[-1].lsn)) if lines else None
+    if timeline > 1 and own is not None and own.timeline == timeline and own.parent is not None:
+        if last != own.parent:
+            return None
+    elif timeline > 1 and (last is None or last[0] < timeline - 1):
         return None
     return TimelineHistory(
         timeline=timeline,

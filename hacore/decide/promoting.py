@@ -125,9 +125,9 @@ def promote(seen: Leading) -> Answer | None:
 
 def _next_timeline(seen: Leading) -> int:
     """Return the first timeline after the server's own that no other token has claimed."""
-    current = seen.node.timeline or 0
+    current, world_timeline = seen.node.timeline or 0, seen.world.memory.timeline or 0
     others = [number for number, token in seen.own.claims if token != seen.lease.token and number > current]
-    return max([current, *others]) + 1
+    return max([current, world_timeline, *others]) + 1
 
 
 def _budget_left_s(seen: Leading) -> float:

@@ -1,0 +1,312 @@
+"""Which rule answers while somebody holds the lock: this node, or another; and in maintenance."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from hacore.decide import decide
+from hacore.model.cluster import HistoryLine
+from hacore.model.jobs import JobKind
+from hacore.model.lease import Lock
+from hacore.model.lsn import Lsn
+from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState, SlotState, Upstream
+from hacore.model.policy import Policy
+from hacore.model.steps import (
+    AcquireLease,
+    Arm,
+    ArmAdopted,
+    CancelJob,
+    CreateReplica,
+    Disarm,
+    EndServer,
+    Follow,
+    Promote,
+    PutRecord,
+    ReconcileSlots,
+    RecoverFromCrash,
+    ReleaseLease,
+    ReloadServer,
+    RememberDemotion,
+    ResumeLease,
+    Rewind,
+    StartServer,
+    StopServer,
+    TakeCheckpoint,
+    WriteHistory,
+    WriteOwn,
+)
+from hacore.model.timeline import TimelineHistory, TimelineSwitch
+from hacore.model.world import World
+
+from . import worlds as w
+
+ARMED = FenceState(armed=True, token=1)
+PEERS = {"peers": (w.peer("b"), w.peer("c")), "peers_asked": True}
+DEMOTING = w.sightings(demoting="c", demoting_since=w.NOW - 1, healthy_since=w.NOW - 50)
+WISH = w.request(leader="a", candidate="c")
+DOWN_LONG = w.sightings(down_since=w.NOW - 400)
+SHUT_DOWN = w.stopped(fence=ARMED)
+DIVERGED = w.stopped(directory=w.directory(control=w.control("shut down"), wal_end=Lsn(w.POSITION + 99), wal_end_timeline=1))
+ON_TIMELINE_2 = w.cluster(own=w.own(timeline=2, claims=((1, 1), (2, 1))), history=w.lines((1, w.POSITION)))
+CRASHED = w.stopped("in production", directory=w.directory(control=w.control("in production")))
+HELD = w.cluster("a", lock=Lock(holder="a", instance="7"))
+STANDBY_LEADS = w.leading(node=w.standby(fence=ARMED), sightings=w.sightings(down_since=w.NOW - 1), **PEERS)
+HISTORY_2 = TimelineHistory(timeline=2, switches=(TimelineSwitch(timeline=1, switchpoint=w.POSITION),))
+
+
+def wishing(base: World, **fields: object) -> World:
+    return replace(base, cluster=replace(base.cluster, failover=w.request(**fields)))  # type: ignore[type-var]
+
+
+CASES: list[tuple[str, World, tuple[type, ...]]] = [
+    # handing over
+    (
+        "release_to_candidate",
+        w.leading(node=SHUT_DOWN, sightings=DEMOTING, peers=(w.peer("c", lsn=Lsn(w.POSITION + 120)),), peers_asked=True),
+        (ReleaseLease,),
+    ),
+    (
+        "hand_over_is_stuck",
+        w.leading(node=SHUT_DOWN, sightings=replace(DEMOTING, demoting_since=w.NOW - 60), **PEERS),
+        (RememberDemotion,),
+    ),
+    ("waiting_for_candidate", w.leading(node=SHUT_DOWN, sightings=DEMOTING, **PEERS), ()),
+    ("hand_over_in_flight", w.leading(sightings=DEMOTING, job=w.job(JobKind.CHECKPOINT)), ()),
+    ("hand_over_withdrawn", w.leading(sightings=DEMOTING), (RememberDemotion,)),
+    ("checkpoint_before_hand_over", wishing(w.leading(sightings=DEMOTING), leader="a", candidate="c"), (TakeCheckpoint,)),
+    (
+        "stop_for_hand_over",
+        wishing(w.leading(sightings=DEMOTING, outcomes=(w.outcome(JobKind.CHECKPOINT, ago_s=0.1),)), leader="a", candidate="c"),
+        (StopServer,),
+    ),
+    # leading
+    ("guard_must_be_armed", w.leading(node=w.primary(fence=FenceState())), (Arm,)),
+    ("timeline_of_another", w.leading(cluster=w.cluster("a", own=w.own(holder="a", claims=((1, 9),)))), (EndServer,)),
+    ("claim_own_timeline", w.leading(cluster=w.cluster("a", own=w.own(holder="a", claims=()))), (WriteOwn,)),
+    ("restore_records", w.leading(cluster=w.cluster("a", initialize=None, initialize_version=None)), (PutRecord,)),
+    ("end_of_pause", w.leading(cluster=w.cluster("a", own=w.own(holder="a", unfenced="a"))), (WriteOwn,)),
+    ("failover_request_is_over", wishing(w.leading(), leader="b", candidate="c"), (PutRecord,)),
+    ("switchover_requested", wishing(w.leading(**PEERS), leader="a", candidate="c"), (RememberDemotion,)),
+    ("work_beside_leading", w.leading(job=w.job(JobKind.CHECKPOINT)), ()),
+    ("first_checkpoint", w.leading(sightings=w.sightings(checkpointed_timeline=None)), (TakeCheckpoint,)),
+    (
+        "write_history",
+        w.leading(
+            node=w.primary(timeline=2, history=HISTORY_2),
+            sightings=w.sightings(checkpointed_timeline=2),
+            cluster=w.cluster("a", own=w.own(holder="a", claims=((2, 1),))),
+        ),
+        (WriteHistory,),
+    ),
+    ("tend_slots_of_standbys", w.leading(node=w.primary(slots=())), (ReconcileSlots,)),
+    ("keep_leading", w.leading(), ()),
+    ("keep_leading", w.leading(node=w.primary(settings_wanted=True)), (ReloadServer,)),
+    # promoting
+    (
+        "start_overdue",
+        w.leading(node=SHUT_DOWN, job=w.job(JobKind.START, enables_writes=True), sightings=DOWN_LONG, **PEERS),
+        (CancelJob, EndServer),
+    ),
+    ("taking_over_in_flight", replace(STANDBY_LEADS, job=w.job(JobKind.PROMOTE, enables_writes=True)), ()),
+    ("guard_must_be_armed", replace(STANDBY_LEADS, node=w.standby()), (Arm,)),
+    ("give_up_crashed_primary", w.leading(node=SHUT_DOWN, sightings=DOWN_LONG, **PEERS), (ReleaseLease,)),
+    (
+        "start_failed_recently",
+        w.leading(node=SHUT_DOWN, outcomes=(w.outcome(JobKind.START, ago_s=0.2, error="port taken"),), **PEERS),
+        (),
+    ),
+    ("start_in_place", w.leading(node=SHUT_DOWN, **PEERS), (StartServer,)),
+    (
+        "start_before_promotion",
+        w.leading(node=w.stopped("shut down in recovery", fence=ARMED), **PEERS),
+        (StartServer,),
+    ),
+    ("waiting_for_server", replace(STANDBY_LEADS, peers_asked=False), ()),
+    ("yield_to_better_peer", replace(STANDBY_LEADS, peers=(w.peer("c", lsn=Lsn(w.POSITION + 1)),)), (ReleaseLease,)),
+    ("promotion_failed", replace(STANDBY_LEADS, outcomes=(w.outcome(JobKind.PROMOTE, ago_s=0.5, error="refused"),)), (ReleaseLease,)),
+    ("claim_timeline", STANDBY_LEADS, (WriteOwn,)),
+    ("promote", replace(STANDBY_LEADS, cluster=w.cluster("a", own=w.own(holder="a", claims=((1, 1), (2, 1))))), (Promote,)),
+    # following
+    ("resume_lease", w.world(cluster=HELD, node=w.primary(), memory=w.memory(held_token=1, held_instance="7")), (ResumeLease,)),
+    (
+        "give_back_fenced_lock",
+        w.world(cluster=HELD, node=w.stopped(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=1, held_instance="7")),
+        (ReleaseLease,),
+    ),
+    ("lock_in_my_name", w.world(cluster=HELD, node=w.primary(fence=FenceState())), (ArmAdopted,)),
+    ("superseded_by_leader", w.world(node=w.primary()), (EndServer,)),
+    ("work_beside_following", w.world(job=w.job(JobKind.START)), ()),
+    ("recover_before_rewind", w.world(cluster=ON_TIMELINE_2, node=CRASHED), (RecoverFromCrash,)),
+    (
+        "wait_for_rewind_source",
+        w.world(cluster=replace(ON_TIMELINE_2, members=(w.member("b", role="primary", checkpoint_after_promote=False),)), node=DIVERGED),
+        (),
+    ),
+    ("repair_diverged", w.world(cluster=ON_TIMELINE_2, node=DIVERGED), (Rewind,)),
+    ("start_standby", w.world(node=w.stopped()), (StartServer,)),
+    (
+        "stop_diverged_standby",
+        w.world(cluster=ON_TIMELINE_2, node=w.standby(received_lsn=Lsn(w.POSITION + 99))),
+        (StopServer,),
+    ),
+    ("follow_upstream", w.world(node=w.standby(upstream=Upstream(member="c", host="10.0.0.3", port=5432, slot="a"))), (Follow,)),
+    ("keep_following", w.world(), ()),
+    ("keep_following", w.world(node=w.standby(settings_wanted=True)), (ReloadServer,)),
+    # paused
+    ("work_in_pause", w.paused(w.leading(job=w.job(JobKind.RESTART))), ()),
+    ("note_unfenced", w.paused(w.leading()), (WriteOwn,)),
+    ("disarm_in_pause", w.paused(w.leading(cluster=w.cluster("a", own=w.own(holder="a", unfenced="a")))), (Disarm,)),
+    (
+        "request_in_pause",
+        w.paused(
+            wishing(
+                w.leading(node=w.primary(fence=FenceState()), cluster=w.cluster("a", own=w.own(holder="a", unfenced="a")), **PEERS),
+                leader="a",
+                candidate="c",
+            )
+        ),
+        (RememberDemotion,),
+    ),
+    (
+        "resume_in_pause",
+        w.paused(w.world(cluster=HELD, node=w.primary(), memory=w.memory(held_token=1, held_instance="7"))),
+        (ResumeLease,),
+    ),
+    ("release_in_pause", w.paused(w.leading(node=SHUT_DOWN)), (ReleaseLease,)),
+    (
+        "primary_takes_lock_in_pause",
+        w.paused(w.leaderless(node=w.primary(), cluster=w.cluster(None, own=w.own(unfenced="a")), peers=())),
+        (AcquireLease,),
+    ),
+    (
+        "named_candidate_in_pause",
+        w.paused(w.leaderless(cluster=w.cluster(None, failover=w.request(candidate="a"), own=w.own(clean="7")), peers=())),
+        (AcquireLease,),
+    ),
+    (
+        "standby_in_pause",
+        w.paused(w.world(node=w.standby(upstream=Upstream(member="c", host="10.0.0.3", port=5432, slot="a")))),
+        (Follow,),
+    ),
+    ("nothing_in_pause", w.paused(w.leaderless()), ()),
+]
+
+
+@pytest.mark.parametrize(("rule", "seen", "steps"), CASES, ids=[f"{number}-{rule}" for number, (rule, _, _) in enumerate(CASES)])
+def test_the_rule_answers_with_its_steps(rule: str, seen: World, steps: tuple[type, ...]) -> None:
+    decision = decide(seen)
+    assert (decision.rule, tuple(type(step) for step in decision.steps)) == (rule, steps)
+
+
+def test_a_promotion_skips_timelines_that_other_tokens_have_claimed() -> None:
+    claims = ((1, 1), (2, 3), (3, 1))
+    seen = replace(STANDBY_LEADS, cluster=w.cluster("a", own=w.own(holder="a", claims=claims)))
+    (step,) = decide(seen).steps
+    assert step == Promote(timeline=3, claimed=(2,))
+
+
+def test_a_standby_does_not_promote_while_another_member_holds_the_lock() -> None:
+    assert decide(w.world()).rule == "keep_following"
+
+
+def test_with_a_start_timeout_of_0_a_crashed_primary_gives_way_at_once() -> None:
+    policy = Policy(times=w.TIMES, primary_start_timeout_s=0)
+    assert decide(w.leading(node=SHUT_DOWN, policy=policy, **PEERS)).rule == "give_up_crashed_primary"
+
+
+def test_a_crashed_primary_without_a_successor_starts_in_place_whatever_the_timeout() -> None:
+    policy = Policy(times=w.TIMES, primary_start_timeout_s=0)
+    seen = w.leading(node=SHUT_DOWN, policy=policy, peers=(PeerState(name="b", reachable=False),), peers_asked=True)
+    assert decide(seen).rule == "start_in_place"
+
+
+def test_a_hand_over_releases_while_the_archiver_still_works() -> None:
+    node = replace(SHUT_DOWN, server=ServerState.STOPPING)
+    seen = w.leading(
+        node=node, sightings=DEMOTING, job=w.job(JobKind.STOP), peers=(w.peer("c", lsn=Lsn(w.POSITION + 120)),), peers_asked=True
+    )
+    assert decide(seen).rule == "release_to_candidate"
+
+
+def test_only_the_named_candidate_counts_in_a_hand_over() -> None:
+    seen = w.leading(node=SHUT_DOWN, sightings=DEMOTING, peers=(w.peer("b", lsn=Lsn(w.POSITION + 120)),), peers_asked=True)
+    assert decide(seen).rule == "waiting_for_candidate"
+
+
+def test_a_switchover_to_a_member_that_lags_is_dropped() -> None:
+    seen = wishing(w.leading(peers=(w.peer("c", lsn=Lsn(10)),), peers_asked=True), leader="a", candidate="c")
+    assert decide(seen).rule == "failover_request_is_over"
+
+
+def test_a_scheduled_switchover_waits_and_is_dropped_when_it_is_late() -> None:
+    early = wishing(w.leading(**PEERS), leader="a", candidate="c", scheduled_at=w.WALL + timedelta(seconds=60))
+    late = wishing(w.leading(**PEERS), leader="a", candidate="c", scheduled_at=w.WALL - timedelta(seconds=60))
+    assert (decide(early).rule, decide(late).rule) == ("keep_leading", "failover_request_is_over")
+
+
+def test_a_diverged_directory_is_parked_where_no_setting_allows_a_repair() -> None:
+    decision = decide(w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=Policy(times=w.TIMES)))
+    assert (decision.rule, decision.steps) == ("repair_diverged", ())
+
+
+def test_a_diverged_directory_is_created_again_where_the_setting_says_so() -> None:
+    policy = Policy(times=w.TIMES, remove_data_directory_on_diverged_timelines=True)
+    (step,) = decide(w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=policy)).steps
+    assert isinstance(step, CreateReplica)
+
+
+def test_wal_that_ends_where_the_cluster_left_the_timeline_is_a_prefix() -> None:
+    assert decide(w.world(cluster=ON_TIMELINE_2, node=w.stopped())).rule == "start_standby"
+
+
+def test_a_fenced_holder_does_not_resume_its_lease() -> None:
+    seen = w.world(cluster=HELD, node=w.standby(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=1, held_instance="7"))
+    assert decide(seen).rule == "lock_in_my_name"
+
+
+def test_an_inactive_slot_of_a_member_that_streams_elsewhere_is_moved_by_whole_segments() -> None:
+    slots = (SlotState(name="b", is_physical=True, active=False), SlotState(name="c", is_physical=True, active=False, restart_lsn=Lsn(1)))
+    (step,) = decide(w.world(node=w.standby(slots=slots))).steps
+    assert step == ReconcileSlots(advance=(("c", w.POSITION),))
+
+
+def test_a_slot_that_belongs_to_nobody_of_this_cluster_is_left_alone() -> None:
+    slots = (*w.primary().slots, SlotState(name="debezium", is_physical=True, active=False))
+    assert decide(w.leading(node=w.primary(slots=slots))).rule == "keep_leading"
+
+
+def test_a_slot_of_a_member_that_is_gone_for_longer_than_its_ttl_is_dropped() -> None:
+    members = tuple(member for member in w.cluster("a").members if member.name != "c")
+    slots = (SlotState(name="b", is_physical=True, active=True), SlotState(name="c", is_physical=True, active=False))
+    seen = w.leading(
+        node=w.primary(slots=slots),
+        cluster=w.cluster("a", members=members),
+        sightings=w.sightings(healthy_since=w.NOW - 50, members_seen=(("c", w.NOW - 2000),)),
+    )
+    (step,) = decide(seen).steps
+    assert step == ReconcileSlots(droppable=("c",))
+
+
+def test_a_directory_without_its_control_file_is_created_again_while_a_leader_exists() -> None:
+    (step,) = decide(w.world(node=w.stopped(directory=w.directory(DirectoryState.BROKEN)))).steps
+    assert isinstance(step, CreateReplica)
+
+
+def test_history_lines_that_are_known_keep_their_time() -> None:
+    line = HistoryLine(timeline=1, lsn=w.POSITION, reason="x", timestamp="2026-01-01T00:00:00+00:00", new_leader="b")
+    history = TimelineHistory(timeline=3, switches=(*HISTORY_2.switches, TimelineSwitch(timeline=2, switchpoint=Lsn(w.POSITION + 5))))
+    seen = w.leading(
+        node=w.primary(timeline=3, history=history),
+        sightings=w.sightings(checkpointed_timeline=3),
+        cluster=w.cluster("a", history=(line,), own=w.own(holder="a", claims=((3, 1),))),
+    )
+    (step,) = decide(seen).steps
+    assert isinstance(step, WriteHistory)
+    assert step.lines[0] == line
+
+
+def test_a_leader_whose_role_is_not_known_is_no_primary() -> None:
+    seen = w.leading(node=w.primary(server=ServerState.UNREACHABLE, role=None), **PEERS)
+    assert decide(seen).rule == "waiting_for_server"
+    assert decide(replace(seen, node=w.primary(role=Role.PRIMARY))).rule == "keep_leading"

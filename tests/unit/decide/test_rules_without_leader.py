@@ -1,0 +1,216 @@
+"""Which rule answers where nobody holds the lock, where the store is away, and where there is no data."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from hacore.decide import decide
+from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCommand, ShutdownCommand
+from hacore.model.jobs import JobKind
+from hacore.model.lease import Lock
+from hacore.model.lsn import Lsn
+from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState
+from hacore.model.policy import Policy, Tags
+from hacore.model.steps import (
+    AcquireLease,
+    AnswerCommand,
+    ArmAdopted,
+    Bootstrap,
+    CancelJob,
+    CreateReplica,
+    EndServer,
+    Exit,
+    PutRecord,
+    ReleaseLease,
+    Reload,
+    RestartServer,
+    Rewind,
+    StartServer,
+    StopServer,
+)
+from hacore.model.world import World
+
+from . import worlds as w
+
+SHUTDOWN = ShutdownCommand(id="end", received_at=w.NOW)
+BEHIND = w.standby(received_lsn=Lsn(1000), replayed_lsn=Lsn(1000))
+NEW = w.cluster(None, initialize=None, initialize_version=None, members=(), own=None, own_version=None, config=None, history=None)
+BOOTSTRAPPING = w.cluster("a", initialize="", own=w.own(holder="a", bootstrapping=True, claims=()))
+
+
+def restart(**fields: object) -> RestartCommand:
+    return RestartCommand(**{"id": "r", "received_at": w.NOW, **fields})  # type: ignore[arg-type]
+
+
+CASES: list[tuple[str, World, tuple[type, ...]]] = [
+    # urgent
+    ("orphaned_server", w.leading(node=w.primary(server=ServerState.ORPHANED, role=None)), (EndServer,)),
+    ("lease_lost_while_taking_over", w.leaderless(job=w.job(JobKind.PROMOTE, enables_writes=True)), (CancelJob, EndServer)),
+    # ending
+    ("leave_in_pause", w.paused(w.leading(commands=(SHUTDOWN,))), (Exit,)),
+    ("hand_over_at_end", w.leading(node=w.stopped(), commands=(SHUTDOWN,)), (ReleaseLease,)),
+    ("cancel_work_at_end", w.world(job=w.job(JobKind.CREATE_REPLICA), commands=(SHUTDOWN,)), (CancelJob,)),
+    ("stop_at_end", w.leading(commands=(SHUTDOWN,)), (StopServer,)),
+    ("end", w.world(node=w.stopped(), commands=(SHUTDOWN,)), (AnswerCommand, Exit)),
+    # unsure
+    ("work_goes_on_without_store", w.world(cluster=None, job=w.job(JobKind.START)), ()),
+    ("pause_without_store", w.paused(w.leading(cluster=None)), ()),
+    ("lease_about_to_expire", w.leading(cluster=None, lease=w.lease(sent_at=w.NOW - 24.5)), (StopServer,)),
+    ("leading_without_store", w.leading(cluster=None), ()),
+    ("adopted_primary_needs_a_deadline", w.world(cluster=None, node=w.primary(fence=FenceState())), (ArmAdopted,)),
+    (
+        "read_only_without_store",
+        w.world(cluster=None, node=w.stopped(), sightings=w.sightings(store_lost_since=w.NOW - 20)),
+        (StartServer,),
+    ),
+    ("waiting_for_store", w.world(cluster=None), ()),
+    # identity
+    ("foreign_system_id", w.world(cluster=w.cluster(initialize="7999999999999999999")), (Exit,)),
+    # asked
+    ("reload_requested", w.world(commands=(ReloadCommand(id="l", received_at=w.NOW),)), (Reload,)),
+    ("restart_ended", w.world(commands=(restart(),), outcomes=(w.outcome(JobKind.RESTART, command="r"),)), (AnswerCommand,)),
+    ("restart_dropped", w.world(commands=(restart(schedule=w.WALL - timedelta(seconds=60)),)), (AnswerCommand,)),
+    ("restart_refused", w.world(commands=(restart(role="primary"),)), (AnswerCommand,)),
+    ("restart_requested", w.world(commands=(restart(),)), (RestartServer,)),
+    ("reinitialize_refused", w.leading(commands=(ReinitializeCommand(id="i", received_at=w.NOW),)), (AnswerCommand,)),
+    ("reinitialize_requested", w.world(commands=(ReinitializeCommand(id="i", received_at=w.NOW),)), (StopServer,)),
+    (
+        "reinitialize_requested",
+        w.world(node=w.stopped(), commands=(ReinitializeCommand(id="i", received_at=w.NOW),)),
+        (CreateReplica, AnswerCommand),
+    ),
+    # empty
+    ("filling_directory", w.world(node=w.bare(), job=w.job(JobKind.CREATE_REPLICA)), ()),
+    (
+        "bootstrap_failed",
+        w.leading(node=w.bare(), cluster=BOOTSTRAPPING, outcomes=(w.outcome(JobKind.BOOTSTRAP, error="initdb failed"),)),
+        (PutRecord, ReleaseLease, Exit),
+    ),
+    ("bootstrap_under_lease", w.leading(node=w.bare(), cluster=BOOTSTRAPPING), (Bootstrap,)),
+    ("leader_without_data", w.leading(node=w.bare()), (ReleaseLease,)),
+    ("finish_rewind", w.world(node=w.stopped(directory=w.directory(DirectoryState.UNFINISHED, mark="rewind"))), (Rewind,)),
+    ("waiting_for_ready_leader", w.world(node=w.bare(), cluster=w.cluster(members=())), ()),
+    ("create_replica", w.world(node=w.bare()), (CreateReplica,)),
+    ("abandoned_bootstrap", w.world(node=w.bare(), cluster=replace(BOOTSTRAPPING, lock=None)), (PutRecord,)),
+    (
+        "bootstrap_race",
+        w.world(node=w.bare(), cluster=NEW, memory=w.memory(store_id=None), sightings=w.sightings(uninitialized_since=w.NOW - 31)),
+        (AcquireLease,),
+    ),
+    (
+        "create_without_leader",
+        w.leaderless(node=w.bare(), me=replace(w.world().me, leaderless_methods=True)),
+        (CreateReplica,),
+    ),
+    ("waiting_for_leader", w.leaderless(node=w.bare()), ()),
+    # leaderless
+    ("wait_for_heir", w.leaderless(sightings=w.sightings(demoting="c", demoting_since=w.NOW - 1)), ()),
+    (
+        "former_holder_returns",
+        w.leaderless(node=w.primary(), cluster=w.cluster(None, own=w.own(holder="a")), memory=w.memory(held_token=1, held_instance="7")),
+        (AcquireLease,),
+    ),
+    ("adopt_running_primary", w.leaderless(node=w.primary(fence=FenceState()), cluster=w.cluster(None, own=None)), (ArmAdopted,)),
+    ("adopt_running_primary", w.leaderless(node=w.primary(), cluster=w.cluster(None, own=None)), (AcquireLease,)),
+    ("superseded_primary", w.leaderless(node=w.primary()), (EndServer,)),
+    ("start_before_election", w.leaderless(node=w.stopped()), (StartServer,)),
+    ("server_is_busy", w.leaderless(node=w.standby(server=ServerState.STARTING, role=None)), ()),
+    ("may_not_lead", w.leaderless(me=replace(w.world().me, tags=Tags(nofailover=True))), ()),
+    ("candidate_is_another", w.leaderless(cluster=w.cluster(None, failover=w.request(leader="b", candidate="c"))), ()),
+    ("wait_before_challenge", w.leaderless(sightings=w.sightings(own_version_since=w.NOW - 5)), ()),
+    ("behind_the_record", w.leaderless(node=BEHIND), ()),
+    ("peer_comes_first", w.leaderless(peers=(w.peer("c", lsn=Lsn(w.POSITION + 1)),)), ()),
+    ("take_the_lock", w.leaderless(), (AcquireLease,)),
+]
+
+
+@pytest.mark.parametrize(("rule", "seen", "steps"), CASES, ids=[f"{number}-{rule}" for number, (rule, _, _) in enumerate(CASES)])
+def test_the_rule_answers_with_its_steps(rule: str, seen: World, steps: tuple[type, ...]) -> None:
+    decision = decide(seen)
+    assert (decision.rule, tuple(type(step) for step in decision.steps)) == (rule, steps)
+
+
+def test_an_acquisition_compares_the_revision_that_was_seen_for_a_whole_ttl() -> None:
+    (step,) = decide(w.leaderless()).steps
+    assert isinstance(step, AcquireLease)
+    assert (step.own_version, step.own.token, step.own.clean) == (5, 2, None)
+
+
+def test_a_clean_mark_lets_the_next_one_follow_at_once() -> None:
+    seen = w.leaderless(sightings=w.sightings(own_version_since=w.NOW), cluster=w.cluster(None, own=w.own(clean="7")))
+    assert decide(seen).rule == "take_the_lock"
+
+
+def test_a_clean_mark_of_another_lock_instance_does_not_count() -> None:
+    seen = w.leaderless(sightings=w.sightings(own_version_since=w.NOW), cluster=w.cluster(None, own=w.own(clean="6")))
+    assert decide(seen).rule == "wait_before_challenge"
+
+
+def test_challengers_wait_for_the_larger_of_their_ttl_and_the_recorded_one() -> None:
+    seen = w.leaderless(sightings=w.sightings(own_version_since=w.NOW - 40), cluster=w.cluster(None, own=w.own(ttl_s=60.0)))
+    assert decide(seen).rule == "wait_before_challenge"
+
+
+def test_a_holder_of_another_product_is_waited_for_from_the_last_sight_of_its_lock() -> None:
+    seen = w.sightings(lock_instance="99", lock_holder="p", lock_seen_at=w.NOW - 10)
+    assert decide(w.leaderless(sightings=seen)).rule == "wait_before_challenge"
+
+
+def test_a_name_proves_nothing_for_a_former_holder_whose_disk_has_another_token() -> None:
+    seen = w.leaderless(node=w.primary(), cluster=w.cluster(None, own=w.own(holder="a", token=2)), memory=w.memory(token=2, held_token=1))
+    assert decide(seen).rule == "superseded_primary"
+
+
+def test_a_stopped_former_primary_takes_its_lock_again_to_start_in_place() -> None:
+    seen = w.leaderless(node=w.stopped("in production"), cluster=w.cluster(None, own=w.own(holder="a")), memory=w.memory(held_token=1))
+    assert decide(seen).rule == "former_holder_returns"
+
+
+def test_a_node_that_pause_left_unfenced_keeps_the_others_from_the_lock() -> None:
+    assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(unfenced="b")))).rule == "may_not_lead"
+
+
+def test_a_node_that_would_have_to_ignore_a_setting_does_not_stand_for_election() -> None:
+    policy = Policy(times=w.TIMES, refuses_election="synchronous_mode does not work yet")
+    assert decide(w.leaderless(policy=policy)).rule == "may_not_lead"
+
+
+def test_after_a_store_went_back_a_standby_leads_only_when_all_remembered_members_answer() -> None:
+    seen = w.leaderless(memory=w.memory(token=5))
+    assert decide(seen).rule == "behind_the_record"
+    assert decide(replace(seen, peers=(w.peer("b"), w.peer("c")))).rule == "take_the_lock"
+
+
+def test_a_peer_that_is_primary_still_comes_first() -> None:
+    assert decide(w.leaderless(peers=(PeerState(name="b", reachable=True, role=Role.PRIMARY),))).rule == "peer_comes_first"
+
+
+def test_a_higher_failover_priority_wins_between_equal_positions() -> None:
+    assert decide(w.leaderless(peers=(w.peer("c", failover_priority=2),))).rule == "peer_comes_first"
+    assert decide(w.leaderless(peers=(w.peer("b", failover_priority=2),))).rule == "take_the_lock"  # the former leader is not preferred
+
+
+def test_a_standby_on_an_older_timeline_than_the_recorded_one_is_not_promoted() -> None:
+    assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(timeline=2, claims=((2, 1),))))).rule == "behind_the_record"
+
+
+def test_a_peer_that_may_not_lead_is_nobody_to_wait_for() -> None:
+    assert decide(w.leaderless(peers=(w.peer("c", lsn=Lsn(w.POSITION + 1), nofailover=True),))).rule == "take_the_lock"
+
+
+def test_an_empty_store_is_initialized_only_after_a_whole_ttl() -> None:
+    seen = w.world(node=w.bare(), cluster=NEW, sightings=w.sightings(uninitialized_since=w.NOW - 10))
+    decision = decide(seen)
+    assert (decision.rule, decision.steps) == ("bootstrap_race", ())
+    assert decision.wake_after_s == pytest.approx(20)
+
+
+def test_a_bootstrap_that_a_member_reports_is_not_taken_away() -> None:
+    busy = replace(BOOTSTRAPPING, lock=None, members=(w.member("c", state="initializing new cluster"),))
+    assert decide(w.world(node=w.bare(), cluster=busy)).steps == ()
+
+
+def test_a_lock_that_expired_stays_a_lock_to_somebody_else_until_the_store_says_so() -> None:
+    seen = w.world(cluster=w.cluster(lock=Lock(holder="c", instance="8")))
+    assert decide(seen).rule == "follow_upstream"
