@@ -6,6 +6,7 @@ import pytest
 
 from hacore.errors import DcsUnavailableError, JobCancelledError, PluginUnavailableError
 from hacore.plugins.lanes import Lane
+from tests.unit.plugins.making import wait_until
 
 
 def test_a_call_returns_what_the_function_returns_on_one_thread_of_its_own() -> None:
@@ -25,10 +26,7 @@ def test_a_call_that_does_not_end_is_abandoned_and_not_made_again_before_it_has_
         lane.run(lambda: 1, what="call", limit_s=5)
     assert (lane.late, lane.refused) == (1, 1)
     go_on.set()
-    for _ in range(500):
-        if not lane.is_stuck:
-            break
-        threading.Event().wait(0.01)
+    wait_until(lambda: not lane.is_stuck)
     assert lane.run(lambda: 1, what="call", limit_s=5) == 1
     lane.end()
 
