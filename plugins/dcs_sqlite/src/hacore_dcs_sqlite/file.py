@@ -117,10 +117,10 @@ class StoreFile:
     @contextmanager
     def _alone(self, until: Instant) -> Iterator[int]:
         """Open the file one process at a time, so that what is left of a replaced file is cleared away only once."""
-        with suppress(FileExistsError):  # never open and close a file that is there: that would take away the locks of this process
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        mode = self._path.stat().st_mode & 0o666
-        record = os.open(f"{self._path}-opened", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        opened = Path(f"{self._path}-opened")
+        _create(self._path, 0o600)
+        _create(opened, self._path.stat().st_mode & 0o666)
+        record = os.open(opened, os.O_RDWR | os.O_CLOEXEC)
         try:
             while True:
                 with self._timer.armed(_CLOSE_S):
@@ -171,6 +171,19 @@ def _ended(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _create(path: Path, mode: int) -> None:
+    """Create a file that is missing. One that is there is not even opened: closing it would take away the locks of this process."""
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:  # for the agents, when it is root who looks first
+                owner = path.parent.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        finally:
+            os.close(descriptor)
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

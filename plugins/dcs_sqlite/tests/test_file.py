@@ -1,0 +1,240 @@
+"""What can happen to the file that all agents of a machine share."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hacore.errors import ConfigError, DcsUnavailableError
+from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, RenewRequest, WriteRequest, Written
+from hacore.testing.conformance.store import CALL_S, Wakes, look, renew, request_for, take, takes_at_most, written
+from hacore_dcs_sqlite.plugin import SqlitePlugin
+from hacore_dcs_sqlite.settings import SqliteSettings
+
+STOPS_ITSELF_INSIDE = """
+import os, signal, sys
+from pathlib import Path
+from hacore.model.clock import BootClock
+from hacore_dcs_sqlite.file import StoreFile
+from hacore_dcs_sqlite.tables import SCRIPT
+clock = BootClock()
+file = StoreFile(Path(sys.argv[1]), clock, SCRIPT)
+with file.transaction("write", until=clock.now() + 5) as connection:
+    connection.execute("UPDATE store SET revision = 1000000")
+    print("inside", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.fixture
+def path(scratch: Path) -> Path:
+    return scratch / "store.db"
+
+
+@pytest.fixture
+def a(path: Path) -> Iterator[Dcs]:
+    with contextlib.closing(opened(path, "a")) as session:
+        yield session
+
+
+@pytest.fixture
+def b(path: Path) -> Iterator[Dcs]:
+    with contextlib.closing(opened(path, "b")) as session:
+        yield session
+
+
+def opened(path: Path, member: str) -> Dcs:
+    return SqlitePlugin(SqliteSettings(path=path)).hacore_open_dcs(request_for("demo", member))
+
+
+def test_a_process_stopped_inside_a_transaction_is_ended_and_the_others_go_on(path: Path, a: Dcs) -> None:
+    written(a, Put(name="config", value="1"))
+    with subprocess.Popen([sys.executable, "-c", STOPS_ITSELF_INSIDE, str(path)], stdout=subprocess.PIPE) as stopped:
+        assert stopped.stdout is not None
+        assert stopped.stdout.readline() == b"inside\n"
+        with takes_at_most(1.0):
+            written(a, Put(name="config", value="2"))
+        assert stopped.wait(CALL_S) == -signal.SIGKILL
+    seen = look(a)
+    assert seen.records["config"].value == "2"
+    assert seen.revision is not None
+    assert seen.revision < 1_000_000
+
+
+def test_a_transaction_that_somebody_forgot_ends_a_write_at_its_limit_and_lets_readers_read(path: Path, a: Dcs) -> None:
+    lock = take(a, 30.0)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as forgotten:
+        forgotten.execute("BEGIN IMMEDIATE")
+        with takes_at_most(0.5), pytest.raises(DcsUnavailableError):
+            a.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=0.5)
+        assert look(a).lock == lock
+    renew(a, lock, 30.0)
+
+
+def test_a_deleted_file_is_an_empty_store_at_once(path: Path, a: Dcs, b: Dcs) -> None:
+    lock = take(a, 30.0, Put(name="config", value="1"))
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    assert renew(a, lock, 30.0) == Refused(holder=None)
+    assert (look(b).lock, dict(look(b).records)) == (None, {})
+    written(a, Put(name="config", value="2"))
+    assert look(b).records["config"].value == "2"
+
+
+def test_a_file_deleted_without_its_log_does_not_come_back_from_it(path: Path, a: Dcs, b: Dcs) -> None:
+    written(a, Put(name="config", value="1"))
+    path.unlink()
+    assert dict(look(b).records) == {}
+    written(b, Put(name="status", value="2"))
+    assert {name: record.value for name, record in look(a).records.items()} == {"status": "2"}
+    integrity(path)
+
+
+def test_a_copy_restored_in_place_is_a_transaction_like_any_other(path: Path, a: Dcs, b: Dcs) -> None:
+    written(a, Put(name="config", value="old"))
+    with contextlib.closing(sqlite3.connect(path)) as live, contextlib.closing(sqlite3.connect(":memory:")) as copy:
+        live.backup(copy)
+        written(a, Put(name="config", value="new"))
+        before = look(b)
+        copy.backup(live)
+    seen = look(b)
+    assert seen.records["config"].value == "old"
+    assert before.revision is not None
+    assert seen.revision is not None
+    assert seen.revision < before.revision
+    assert seen.records["config"].received_at > before.sent_at
+
+
+def test_a_reboot_ends_locks_and_member_records_and_keeps_the_rest(path: Path, a: Dcs, b: Dcs) -> None:
+    lock = take(a, 30.0, Put(name="config", value="1"))
+    a.publish("member", ttl_s=30.0, timeout_s=CALL_S)
+    with contextlib.closing(sqlite3.connect(path)) as hand, hand:
+        hand.execute("UPDATE lock SET boot_id = 'of the boot before'")
+        hand.execute("UPDATE record SET boot_id = 'of the boot before' WHERE boot_id IS NOT NULL")
+    seen = look(b)
+    assert (seen.lock, dict(seen.members)) == (None, {})
+    assert seen.records["config"].value == "1"
+    assert renew(a, lock, 30.0) == Refused(holder=None)
+    assert int(take(b, 30.0).instance) > int(lock.instance)
+
+
+def test_the_file_is_for_its_user_alone_unless_it_was_created_otherwise(path: Path, scratch: Path, a: Dcs) -> None:
+    look(a)
+    assert {one.name: oct(one.stat().st_mode & 0o777) for one in scratch.glob("store.db*")} == {
+        "store.db": "0o600",
+        "store.db-opened": "0o600",
+        "store.db-shm": "0o600",
+        "store.db-wal": "0o600",
+    }
+    shared = scratch / "shared.db"
+    shared.touch()
+    shared.chmod(0o660)
+    with contextlib.closing(opened(shared, "a")) as session:
+        written(session, Put(name="config", value="1"))
+        assert {oct(one.stat().st_mode & 0o777) for one in scratch.glob("shared.db*")} == {"0o660"}
+
+
+def test_a_missing_directory_is_a_fault_of_the_configuration(scratch: Path) -> None:
+    with pytest.raises(ConfigError, match="no directory"):
+        opened(scratch / "nowhere" / "store.db", "a")
+
+
+def test_a_directory_that_vanishes_is_a_store_that_does_not_answer(path: Path, a: Dcs) -> None:
+    written(a, Put(name="config", value="1"))
+    away = path.parent.with_name(f"{path.parent.name}-away")
+    path.parent.rename(away)
+    try:
+        with pytest.raises(DcsUnavailableError):
+            look(a)
+    finally:
+        away.rename(path.parent)
+    assert look(a).records["config"].value == "1"
+
+
+def test_a_file_that_is_no_store_is_left_alone(path: Path) -> None:
+    path.write_bytes(b"something else of more than a few bytes" * 100)
+    with pytest.raises(DcsUnavailableError, match="not a database"):
+        opened(path, "a")
+    assert path.read_bytes().startswith(b"something else")
+
+
+def test_a_file_of_a_newer_format_is_left_alone(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigError, match="99"):
+        opened(path, "a")
+
+
+def test_many_that_open_a_new_file_at_once_all_succeed(path: Path) -> None:
+    sessions: list[Dcs] = []
+    threads = [threading.Thread(target=lambda name=f"m{number}": sessions.append(opened(path, name))) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sessions) == 8
+    for session in sessions:
+        session.publish("member", ttl_s=30.0, timeout_s=CALL_S)
+    assert len(look(sessions[0]).members) == 8
+    for session in sessions:
+        session.close()
+
+
+def test_the_log_does_not_grow_without_end(path: Path, a: Dcs) -> None:
+    for number in range(400):
+        written(a, Put(name="config", value=str(number) + "x" * 10_000))
+    assert Path(f"{path}-wal").stat().st_size < 8 << 20
+    integrity(path)
+
+
+def test_a_wake_follows_the_commit_within_milliseconds(a: Dcs, b: Dcs) -> None:
+    wakes = Wakes()
+    b.watch(wakes)
+    wakes.quiet()
+    delays = []
+    for number in range(20):
+        before = wakes.quiet(0.12)
+        written(a, Put(name="config", value=str(number)))
+        committed_at = time.monotonic()
+        assert wakes.within(1.0, after=before)
+        delays.append(time.monotonic() - committed_at)
+    assert sorted(delays)[len(delays) // 2] < 0.02
+
+
+def test_the_watch_sleeps_while_nothing_happens(a: Dcs, b: Dcs) -> None:
+    b.watch(Wakes())
+    time.sleep(0.5)
+    before = os.times()
+    time.sleep(1.0)
+    after = os.times()
+    assert (after.user + after.system) - (before.user + before.system) < 0.05
+
+
+def test_two_challengers_of_an_expired_lock_get_one_lock(a: Dcs, b: Dcs) -> None:
+    take(a, 0.2)
+    time.sleep(0.25)
+    request = AcquireRequest(ttl_s=30.0)
+    answers = [session.acquire(request, timeout_s=CALL_S) for session in (b, a)]
+    assert [type(answer) for answer in answers] == [Acquired, Refused]
+
+
+def test_a_late_turn_is_not_taken(path: Path, a: Dcs) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DcsUnavailableError):
+            a.write(WriteRequest(puts=(Put(name="config", value="1"),)), timeout_s=0.2)
+    assert "config" not in look(a).records
+    assert isinstance(a.write(WriteRequest(puts=(Put(name="config", value="1"),)), timeout_s=0.2), Written)
+
+
+def integrity(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as hand:
+        assert hand.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
