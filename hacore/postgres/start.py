@@ -16,8 +16,8 @@ from hacore.postgres.pidfile import READY
 
 _LOOK_S: Final = 0.03
 _ANSWER_S: Final = 1.0
-_TOLD_LINES: Final = 12
-_WORST: Final = ("FATAL:", "PANIC:", "ERROR:")
+_TOLD_LINES: Final = 6
+_TOLD_CHARS: Final = 800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +88,9 @@ def wait_ready(instance: Instance, job: JobHandle, pid: int, timeout_s: float) -
 
 
 def last_words(instance: Instance) -> str:
-    """Return what the server said last, its complaints first."""
+    """Return what the server said last."""
     lines = (read_if_there(instance.layout.log) or "").splitlines()[-_TOLD_LINES:]
-    complaints = [line for line in lines if any(word in line for word in _WORST)]
-    return " | ".join(complaints or lines[-3:]) or "it said nothing"
+    return " | ".join(line.strip() for line in lines)[-_TOLD_CHARS:] or "it said nothing"
 
 
 def _answers(session: Connection) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import BootstrapSettings
-from hacore.testing.servers import locate
+from hacore.testing.servers import cache_directory, locate
 from tests.integration.postgres.node import INITDB, Change, Node, Site
 
 USER = "postgres"
@@ -25,11 +25,12 @@ class MakeNode(Protocol):
 
 
 @pytest.fixture(autouse=True)
-def unprivileged() -> Iterator[None]:
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both user ids of the process, so that children may not come back; the saved one stays, so that we may."""
     if os.geteuid() != 0:
         yield
         return
+    monkeypatch.setenv("HACORE_CACHE", str(cache_directory()))  # of the user who installed the servers
     account = pwd.getpwnam(USER)
     groups = os.getgroups()
     os.setgroups([account.pw_gid])

@@ -11,6 +11,7 @@ from typing import Any
 
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import BootstrapSettings
+from hacore.errors import DataDirectoryError
 from hacore.guard.client import GuardClient
 from hacore.guard.kernel import NS_PER_S, boot_ns
 from hacore.interfaces import Job
@@ -72,6 +73,7 @@ class Node:
         self.token: int | None = None
         self.ended = threading.Event()
         self.shut_down: list[Lsn] = []
+        self.around_vetoes = False
         self.create_replica: Callable[[ReplicaSite, Job], RestoreSettings] = basebackup
         self.adopt_agent()
         nodes[name] = self
@@ -86,9 +88,21 @@ class Node:
         return Surroundings(
             address_of=lambda name: ("127.0.0.1", self.nodes[name].port) if name in self.nodes else None,
             create_replica=self._create_replica,
+            after_bootstrap=self._after_bootstrap,
             on_shut_down=self.shut_down.append,
             on_end=self.ended.set,
         )
+
+    def _after_bootstrap(self, conninfo: str, passfile: str) -> None:
+        assert "password" not in conninfo
+        assert Path(passfile).exists()
+        if self.around_vetoes:
+            raise DataDirectoryError("vetoed")
+
+    def change(self, **settings: Any) -> None:  # noqa: ANN401 - any of them
+        """Put other settings in force."""
+        self.settings = replace(self.settings, **settings)
+        self.postgres.configure(self.settings)
 
     def _create_replica(self, site: ReplicaSite, job: Job) -> RestoreSettings:
         return self.create_replica(site, job)

@@ -1,0 +1,344 @@
+"""What is killed, stopped or left half done is recognised, ends at the deadline, and is repaired or refused."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from hacore.errors import PostgresUnreachableError
+from hacore.interfaces import Job
+from hacore.model.node import DirectoryState, Role, ServerState
+from hacore.model.steps import (
+    Bootstrap,
+    CreateReplica,
+    RecoverFromCrash,
+    RestartServer,
+    Rewind,
+    StartServer,
+    StopMode,
+    StopServer,
+)
+from hacore.postgres.mark import Mark
+from hacore.postgres.surroundings import ReplicaSite, RestoreSettings
+from tests.integration.postgres.conftest import MakeNode
+from tests.integration.postgres.node import Node, basebackup
+
+IMMEDIATE = StopServer(mode=StopMode.IMMEDIATE, reason="test")
+
+
+def kill_postmaster(node: Node) -> None:
+    pid = node.read().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    node.until(lambda state: state.server is ServerState.STOPPED)
+
+
+def test_a_stopped_backend_costs_a_reading_its_deadline_and_no_more(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    node.read()
+    backend = node.postgres._session().backend_pid
+    assert backend is not None
+    os.kill(backend, signal.SIGSTOP)
+    began = time.monotonic()
+    state = node.read(timeout_s=1.0)
+    assert time.monotonic() - began < 2.0
+    assert (state.server, state.role) == (ServerState.UNREACHABLE, None)
+    assert node.read().server is ServerState.RUNNING  # by another session
+    os.kill(backend, signal.SIGCONT)
+
+
+def test_a_stopped_postmaster_is_unreachable_and_its_role_not_known(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    pid = node.read().pid
+    assert pid is not None
+    node.adopt_agent()
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    state = node.read(timeout_s=1.0)
+    assert time.monotonic() - began < 2.0
+    assert (state.server, state.role) == (ServerState.UNREACHABLE, None)
+    os.kill(pid, signal.SIGCONT)
+    node.until(lambda found: found.server is ServerState.RUNNING)
+
+
+def test_a_stopped_backend_does_not_hold_up_a_stop_for_ever(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    session = node.session()
+    session.query("SELECT 1", timeout_s=5.0)
+    assert session.backend_pid is not None
+    os.kill(session.backend_pid, signal.SIGSTOP)
+    node.do(StopServer(mode=StopMode.FAST, reason="test", timeout_s=1.0), timeout_s=20.0)
+    assert node.read().server is ServerState.STOPPED
+    session.close()
+
+
+def test_backends_that_outlive_the_postmaster_are_seen_and_ended(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    session = node.session()
+    session.query("SELECT 1", timeout_s=5.0)
+    backend = session.backend_pid
+    pid = node.read().pid
+    assert backend is not None
+    assert pid is not None
+    os.kill(backend, signal.SIGSTOP)
+    os.kill(node.guard_process.pid, signal.SIGSTOP)  # it would sweep them up at once
+    os.kill(pid, signal.SIGKILL)
+    node.until(lambda state: state.server is ServerState.ORPHANED)
+    os.kill(node.guard_process.pid, signal.SIGCONT)
+    node.do(IMMEDIATE)
+    assert node.read().server is ServerState.STOPPED
+    session.close()
+
+
+def test_a_crashed_primary_is_started_again_in_place(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    node.sql("CREATE TABLE public.t (a int)")
+    kill_postmaster(node)
+    assert node.instance.layout.pid_file.exists()
+    node.do(StartServer(role=Role.PRIMARY))
+    state = node.read()
+    assert (state.role, state.timeline) == (Role.PRIMARY, 1)
+    assert node.sql("SELECT count(*) FROM public.t") == [(0,)]
+
+
+def test_a_crashed_primary_is_brought_to_a_clean_end_without_letting_anybody_in(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    node.sql("CREATE TABLE public.t (a int)")
+    kill_postmaster(node)
+    control = node.read().directory.control
+    assert control is not None
+    assert control.was_primary
+    node.do(RecoverFromCrash())
+    state = node.until(lambda found: found.directory.wal_end is not None)
+    assert state.directory.control is not None
+    assert state.directory.control.is_clean_primary_shutdown
+    assert state.directory.wal_end is not None
+    assert state.directory.wal_end > state.directory.control.checkpoint_lsn
+
+
+def test_a_server_that_cannot_start_says_why(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    node.do(IMMEDIATE)
+    with node.instance.layout.base_conf.open("a") as file:
+        file.write("work_mem = nonsense\n")
+    outcome = node.run(StartServer(role=Role.PRIMARY))
+    assert not outcome.is_done
+    assert "work_mem" in (outcome.error or "")
+    state = node.read()
+    assert "work_mem" in (state.last_start_failed or "")
+    assert state.server is ServerState.STOPPED
+    assert not node.run(StartServer(role=Role.PRIMARY)).is_done
+    assert node.worker.outcomes()[-1].failures == 2
+
+
+def test_a_bootstrap_that_fails_is_moved_aside(make_node: MakeNode, directory: Path) -> None:
+    node = make_node("a")
+    node.around_vetoes = True
+    node.adopt_agent()
+    node.lead()
+    outcome = node.run(Bootstrap())
+    assert not outcome.is_done
+    state = node.read()
+    assert (state.server, state.directory.state) == (ServerState.STOPPED, DirectoryState.EMPTY)
+    assert (directory / "a.failed" / "PG_VERSION").exists()
+
+
+def test_an_interrupted_initdb_is_recognised_and_begun_anew(make_node: MakeNode) -> None:
+    node = make_node("a")
+    Mark(node.state_dir).set("bootstrap")
+    node.data_dir.mkdir(mode=0o700)
+    (node.data_dir / "PG_VERSION").write_text("15\n")
+    state = node.read()
+    assert (state.directory.state, state.directory.mark) == (DirectoryState.UNFINISHED, "bootstrap")
+    assert not node.run(StartServer(role=Role.STANDBY)).is_done
+    node.create_cluster()
+    assert node.read().directory.state is DirectoryState.INITIALIZED
+
+
+def test_files_of_somebody_else_are_never_emptied(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.data_dir.mkdir(mode=0o700)
+    (node.data_dir / "letter.txt").write_text("dear")
+    assert node.read().directory.state is DirectoryState.BROKEN
+    node.lead()
+    assert not node.run(Bootstrap()).is_done
+    assert not node.run(CreateReplica(leader=None, source=None, system_id="1")).is_done
+    assert [path.name for path in node.data_dir.iterdir()] == ["letter.txt"]
+
+
+def test_a_replica_method_that_dies_leaves_a_mark_and_the_next_attempt_begins_anew(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+
+    def dies(site: ReplicaSite, job: Job) -> RestoreSettings:
+        basebackup(site, job)
+        raise PostgresUnreachableError("killed")
+
+    b.create_replica = dies
+    step = CreateReplica(leader="a", source="a", system_id=a.read().system_id)
+    assert not b.run(step).is_done
+    state = b.read()
+    assert state.directory.state is DirectoryState.UNFINISHED
+    assert not b.run(StartServer(role=Role.STANDBY, upstream=a.as_upstream())).is_done
+    b.create_replica = basebackup
+    b.follow_from_scratch(a)
+    b.until(lambda found: found.replication_state == "streaming")
+
+
+def test_a_cancelled_base_backup_ends_its_processes(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+
+    def slow(site: ReplicaSite, job: Job) -> RestoreSettings:
+        assert site.source is not None
+        options = ("--max-rate=32k", "--checkpoint=fast", "-X", "stream", f"--pgdata={site.data_dir}", f"--dbname={site.source.conninfo}")
+        job.run([site.programs["pg_basebackup"], *options], environment=site.environment)
+        return ()
+
+    b.create_replica = slow
+    step = CreateReplica(leader="a", source="a", system_id=a.read().system_id)
+    b.submit(step)
+    a.until(lambda state: any(sender.application_name == "b" for sender in state.senders))
+    b.worker.cancel("test")
+    outcome = b.wait(step)
+    assert not outcome.is_done
+    a.until(lambda state: not state.senders)
+    assert b.read().directory.state is not DirectoryState.INITIALIZED
+
+
+def test_a_replica_of_another_cluster_is_not_sealed(make_node: MakeNode) -> None:
+    a, b, c = make_node("a"), make_node("b"), make_node("c")
+    a.create_cluster()
+    b.create_cluster()
+    step = CreateReplica(leader="a", source="b", system_id=a.read().system_id)
+    assert not c.run(step).is_done
+    assert c.read().directory.state is DirectoryState.UNFINISHED
+
+
+def test_a_rewind_that_is_killed_leaves_a_directory_that_is_never_started(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+    b.follow_from_scratch(a)
+    b.until(lambda found: found.replication_state == "streaming")
+    b.lead()
+    assert b.promote(2).is_done
+    b.sql("CHECKPOINT")
+    a.sql("CREATE TABLE public.lost (a int)")
+    a.do(IMMEDIATE)
+    killer = a.instance.layout.state_dir / "pg_rewind"
+    killer.write_text("#!/bin/sh\necho 'pg_rewind: need to copy 1 MB'\nkill -9 $$\n")
+    killer.chmod(0o755)
+    a.instance.programs._names["pg_rewind"] = str(killer)
+    assert not a.run(Rewind(leader="b", wipe_on_failure=False)).is_done
+    state = a.read()
+    assert (state.directory.state, state.directory.mark) == (DirectoryState.UNFINISHED, "rewind")
+    assert not a.run(StartServer(role=Role.STANDBY, upstream=b.as_upstream())).is_done
+    a.instance.programs._names.clear()
+    a.follow_from_scratch(b)
+    a.until(lambda found: found.replication_state == "streaming" and found.timeline == 2)
+
+
+def test_a_rewind_that_is_refused_before_it_writes_leaves_the_directory_whole(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+    b.follow_from_scratch(a)
+    b.until(lambda found: found.replication_state == "streaming")
+    b.lead()
+    assert b.promote(2).is_done
+    b.sql("CHECKPOINT")
+    a.sql("CREATE TABLE public.lost (a int)")
+    a.do(IMMEDIATE)
+    a.do(RecoverFromCrash())
+    for segment in (a.data_dir / "pg_wal").glob("0000000100*"):
+        segment.unlink()
+    assert not a.run(Rewind(leader="b", wipe_on_failure=False)).is_done
+    assert a.read().directory.mark is None
+    assert not a.run(Rewind(leader="b", wipe_on_failure=True)).is_done
+    assert a.read().directory.state is DirectoryState.EMPTY
+
+
+def test_a_restart_keeps_the_role_and_takes_the_settings_that_waited(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    wanted = {**node.settings.controlled_parameters, "max_connections": "60"}
+    parameters = {**node.settings.parameters, "work_mem": "8MB", "shared_buffers": "20MB", "no_such_thing": "1"}
+    node.change(controlled_parameters=wanted, parameters=parameters)
+    assert node.read().settings_wanted
+    node.postgres.reload()
+    state = node.until(lambda found: len(found.pending_restart) == 2)
+    assert not state.settings_wanted
+    assert state.pending_restart == (("max_connections", "50", "60"), ("shared_buffers", "16MB", "20MB"))
+    assert node.sql("SHOW work_mem") == [("8MB",)]
+    node.do(RestartServer(role=Role.PRIMARY))
+    state = node.read()
+    assert (state.role, state.pending_restart) == (Role.PRIMARY, ())
+    assert node.sql("SHOW max_connections") == [("60",)]
+
+
+def test_no_secret_is_in_a_command_line_or_in_a_file_that_others_may_read(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+    seen: list[str] = []
+
+    def spying(site: ReplicaSite, job: Job) -> RestoreSettings:
+        assert site.source is not None
+        seen.append(site.source.conninfo)
+        return basebackup(site, job)
+
+    b.create_replica = spying
+    b.follow_from_scratch(a)
+    secrets = ("super secret", "rep:secret", "rew\\secret")
+    told = seen + [Path(f"/proc/{pid}/cmdline").read_text() for node in (a, b) for pid in node.instance.processes.alive()]
+    told += [path.read_text() for node in (a, b) for path in node.state_dir.glob("*.log*")]
+    assert not [secret for secret in secrets for text in told if secret in text]
+    assert Path(b.settings.pgpass).stat().st_mode & 0o777 == 0o600
+    assert not list(b.state_dir.glob("pgpass.*"))
+
+
+@pytest.mark.parametrize("mode", [StopMode.FAST, StopMode.IMMEDIATE])
+def test_a_server_that_somebody_else_started_is_adopted(make_node: MakeNode, mode: StopMode) -> None:
+    node = make_node("a")
+    programs = node.instance.programs
+    subprocess.run([programs.path("initdb"), "-D", str(node.data_dir), "-U", "postgres", "-A", "trust"], check=True, capture_output=True)
+    conf = node.data_dir / "postgresql.conf"
+    conf.write_text(conf.read_text() + f"port = {node.port}\nunix_socket_directories = '{node.data_dir.parent}'\nwork_mem = '5MB'\n")
+    start = [programs.path("pg_ctl"), "-D", str(node.data_dir), "-w", "-l", str(node.state_dir / "foreign.log"), "start"]
+    subprocess.run(start, check=True, capture_output=True)
+    state = node.read()
+    assert (state.server, state.role, state.directory.state) == (ServerState.RUNNING, Role.PRIMARY, DirectoryState.INITIALIZED)
+    assert ("wal_log_hints", "off", "on") in state.pending_restart
+    node.postgres.reload()
+    assert "work_mem = '5MB'" in node.instance.layout.base_conf.read_text()
+    assert node.sql("SHOW work_mem") == [("5MB",)]
+    assert node.read().pid == state.pid
+    node.lead()
+    node.do(StopServer(mode=mode, reason="test"))
+    node.do(StartServer(role=Role.PRIMARY))
+    assert node.read().pending_restart == ()
+    assert node.sql("SHOW wal_log_hints") == [("on",)]
+
+
+def test_promotion_works_on_the_newest_version_too(make_node: MakeNode) -> None:
+    a, b = make_node("a", "postgresql-18"), make_node("b", "postgresql-18")
+    a.create_cluster()
+    b.follow_from_scratch(a)
+    b.until(lambda found: found.replication_state == "streaming")
+    a.sql("CREATE TABLE public.t (a int)")
+    a.do(IMMEDIATE)
+    b.lead()
+    assert b.promote(2).is_done
+    b.sql("CHECKPOINT")
+    a.do(Rewind(leader="b", wipe_on_failure=False))
+    a.start_standby(b)
+    a.until(lambda found: found.replication_state == "streaming" and found.timeline == 2)
+    assert (b.read().server_version or 0) >= 180000
