@@ -60,6 +60,7 @@ class Loop:
         self._all_hacore = True
         self._error: str | None = None
         self._last_rule: str | None = None
+        self._silent: set[str] = set()  # members without a record that did not answer since the cluster last had a leader
         self.rules: Counter[tuple[str, str]] = Counter()
 
     def turn(self, commands: Sequence[Command] = ()) -> Turn:
@@ -93,6 +94,8 @@ class Loop:
         reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
         sightings = advance(self._sightings, reading)
         keeper.remember(newest(keeper.memory, cluster=cluster, node=node, paused=policy.pause))
+        if cluster is not None and cluster.lock is not None and keeper.lease is None:
+            self._silent.clear()
         needed = peers_are_needed(cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
         return World(
             now=now,
@@ -103,7 +106,7 @@ class Loop:
             cluster=cluster,
             cluster_error=self._error,
             node=node,
-            peers=self._ask_peers(cluster) if needed and cluster is not None else (),
+            peers=self._ask_peers(cluster, sightings) if needed and cluster is not None else (),
             peers_asked=needed,
             job=ports.worker.state(),
             outcomes=outcomes,
@@ -169,15 +172,19 @@ class Loop:
             else:
                 publisher.lease_renewed(lease.fence_at)
 
-    def _ask_peers(self, cluster: ClusterView) -> tuple[PeerState, ...]:
+    def _ask_peers(self, cluster: ClusterView, sightings: Sightings) -> tuple[PeerState, ...]:
+        """Ask the other members, also those whose records have ended with the store's outage; of these a silent one is asked once."""
         name = self._ports.settings.me().name
-        others = [member for member in cluster.members if member.name != name]
+        gone = [member for member in sightings.members_with_leader if cluster.member(member.name) is None]
+        others = [member for member in (*cluster.members, *gone) if member.name != name and member.name not in self._silent]
         if not others:
             return ()
         lease, limit_s = self._keeper.lease, _PEERS_S
         if lease is not None:
             limit_s = max(0.05, min(_PEERS_S, (lease.fence_at - self._ports.clock.now()) / 3))
-        return self._ports.peers.ask(others, timeout_s=limit_s)
+        peers = self._ports.peers.ask(others, timeout_s=limit_s)
+        self._silent |= {peer.name for peer in peers if not peer.reachable and cluster.member(peer.name) is None}
+        return peers
 
     # --- publish ---------------------------------------------------------------------------------------------------------
 

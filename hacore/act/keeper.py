@@ -106,6 +106,7 @@ class LeaseKeeper:
             instance=lease.lock.instance,
             ttl_s=published_s,
             timeline=node.timeline if node.is_primary and node.timeline else before.timeline,
+            parent=_parent_of(node) if node.is_primary and node.timeline else before.parent,
             times=(times.ttl_s, times.loop_wait_s, times.retry_timeout_s),
             known_members=tuple(sorted({*before.known_members, *self.memory.members})),
         )
@@ -125,7 +126,8 @@ class LeaseKeeper:
         if held is None or own is None:
             return
         if clean:
-            own = replace(own, clean=held.instance, instance=held.instance, heartbeat=own.heartbeat + 1)
+            unfenced = None if own.unfenced == self._name else own.unfenced
+            own = replace(own, clean=held.instance, instance=held.instance, heartbeat=own.heartbeat + 1, unfenced=unfenced)
         puts = [self._own_put(own, None)]
         if optime is not None:
             status = self._status()
@@ -183,6 +185,14 @@ class LeaseKeeper:
         status = replace(self._status(), optime=node.flushed_lsn, slots=tuple(sorted(slots.items())))
         text, before = status_json(status, self._texts.get(names.STATUS)), self._texts.get(names.STATUS)
         return () if text == before else (Put(name=names.STATUS, value=text),)
+
+
+def _parent_of(node: NodeState) -> tuple[int, int] | None:
+    """Return which timeline this primary's own one left, and where."""
+    history = node.history
+    if history is None or history.timeline != node.timeline or not history.switches:
+        return None
+    return history.switches[-1].timeline, int(history.switches[-1].switchpoint)
 
 
 def _lease(lock: Lock, token: int, sent_at: Instant, ttl_s: float, policy: Policy) -> Lease:

@@ -1,7 +1,7 @@
 """Who may take the lock, and when (safety.md 5). Questions only: the rules that ask them stand in the tables."""
 
 from hacore.model.clock import Instant
-from hacore.model.cluster import ClusterView, Member, OwnRecord
+from hacore.model.cluster import ClusterView, FailoverRequest, Member, OwnRecord
 from hacore.model.lsn import Lsn
 from hacore.model.node import DirectoryState, NodeState, PeerState, Role, ServerState
 from hacore.model.world import World
@@ -93,9 +93,19 @@ def why_not_eligible(world: World) -> str | None:
     if node.directory.state is not DirectoryState.INITIALIZED:
         return "its data directory is not whole"
     own = world.cluster.own if world.cluster else None
-    if own and own.unfenced not in (None, me.name):
+    if own and own.unfenced not in (None, me.name) and not _cannot_write(world.peer(own.unfenced)):
         return f"{own.unfenced} was left unfenced in pause and is not proven stopped"
     return None
+
+
+def _cannot_write(peer: PeerState | None) -> bool:
+    """Tell whether a peer has just proven that its server is stopped or in recovery."""
+    return peer is not None and peer.reachable and (peer.role is Role.STANDBY or peer.state == "stopped")
+
+
+def is_named(request: FailoverRequest | None, name: str) -> bool:
+    """Tell whether a person wants ``name`` to lead whatever it lacks: a failover. A switchover never means to lose anything."""
+    return request is not None and request.leader is None and request.candidate == name
 
 
 def why_behind(world: World, cluster: ClusterView) -> str | None:
@@ -128,30 +138,37 @@ def living_primary(world: World) -> PeerState | None:
     return next((peer for peer in world.peers if peer.reachable and peer.role is Role.PRIMARY), None)
 
 
-def better_peer(world: World, cluster: ClusterView) -> PeerState | None:
+def better_peer(world: World, cluster: ClusterView, *, by_priority: bool = True) -> PeerState | None:
     """Return a peer that has more WAL, or as much and a higher failover priority (the former leader is not preferred by priority)."""
     mine = wal_end(world.node)
     timeline = world.node.timeline or 0
     former = cluster.own.holder if cluster.own else None
     for peer in electable(world.peers):
-        if peer.lsn is None or mine is None:
+        if peer.lsn is None or mine is None or not _could_take_the_lock(world, cluster, peer):
             continue
         position, own_position = (peer.timeline or timeline, peer.lsn), (timeline, mine)
         if position > own_position:
             return peer
-        if position == own_position and peer.failover_priority > world.me.tags.failover_priority and peer.name != former:
+        if by_priority and position == own_position and peer.failover_priority > world.me.tags.failover_priority and peer.name != former:
             return peer
     return None
 
 
+def _could_take_the_lock(world: World, cluster: ClusterView, peer: PeerState) -> bool:
+    """A peer without a record does not reach the store, it seems: it is waited for until T after the lock was seen to be gone."""
+    if cluster.member(peer.name) is not None:
+        return True
+    since = world.sightings.leaderless_since
+    return since is not None and world.now - since < world.times.ttl_s
+
+
 def successors(world: World) -> tuple[PeerState, ...]:
     """Return peers that could take over from this leader now: they answered, are electable and not too far behind."""
-    mine = wal_end(world.node)
+    mine, recorded = wal_end(world.node), (world.cluster.timeline if world.cluster else None) or 0
+    able = tuple(peer for peer in electable(world.peers) if peer.timeline is None or peer.timeline >= recorded)
     if mine is None:
-        return electable(world.peers)
-    return tuple(
-        peer for peer in electable(world.peers) if peer.lsn is not None and mine - peer.lsn <= world.policy.maximum_lag_on_failover
-    )
+        return able
+    return tuple(peer for peer in able if peer.lsn is not None and mine - peer.lsn <= world.policy.maximum_lag_on_failover)
 
 
 def all_remembered_answered(world: World) -> bool:

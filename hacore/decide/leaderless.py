@@ -7,7 +7,9 @@ from hacore.decide.election import (
     better_peer,
     challenge_at,
     electable,
+    is_clean,
     is_former_holder,
+    is_named,
     living_primary,
     store_went_back,
     wal_end,
@@ -47,7 +49,9 @@ def former_holder_returns(seen: Known) -> Answer | None:
     can_write = node.is_primary or (
         node.server is ServerState.STOPPED and control is not None and control.was_primary and not node.directory.has_standby_signal
     )
-    request = seen.cluster.failover
+    own, request = seen.cluster.own, seen.cluster.failover
+    if own is not None and is_clean(own) and not node.is_primary and electable(world.peers):
+        return None  # it was given back for somebody else to take
     end, recorded = wal_end(node), max(seen.cluster.status.optime or Lsn(0), world.memory.lsn or Lsn(0))
     is_whole = node.is_primary or (end is not None and end >= recorded) or (control is not None and not control.is_clean_primary_shutdown)
     if not can_write or not is_whole or living_primary(world) is not None or (request is not None and request.candidate != seen.name):
@@ -132,8 +136,7 @@ def behind_the_record(seen: Known) -> Answer | None:
         return Answer(reason="a record that elections rest on is broken")
     if store_went_back(seen.world, seen.cluster) and not all_remembered_answered(seen.world):
         return Answer(reason="the store is not the one known before: waits until every remembered member answers", wake_after_s=1)
-    request = seen.cluster.failover
-    if request is not None and request.candidate == seen.name:
+    if is_named(seen.cluster.failover, seen.name):
         return None
     why = why_behind(seen.world, seen.cluster)
     return None if why is None else Answer(reason=f"no leader; {why}", wake_after_s=1)
@@ -145,9 +148,9 @@ def peer_comes_first(seen: Known) -> Answer | None:
     if alive is not None:
         return Answer(reason=f"{alive.name} is primary still", wake_after_s=0.5)
     request = seen.cluster.failover
-    if request is not None and request.candidate == seen.name:
+    if is_named(request, seen.name):
         return None
-    peer = better_peer(seen.world, seen.cluster)
+    peer = better_peer(seen.world, seen.cluster, by_priority=request is None)
     return None if peer is None else Answer(reason=f"{peer.name} comes first, at {peer.lsn}", wake_after_s=0.5)
 
 

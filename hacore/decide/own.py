@@ -32,7 +32,7 @@ def acquisition(world: World, cluster: ClusterView, *, bootstrapping: bool = Fal
         heartbeat=(before.heartbeat if before else 0) + 1,
         ttl_s=world.times.ttl_s,
         clean=None,
-        unfenced=before.unfenced if before else None,
+        unfenced=before.unfenced if before and before.unfenced == world.me.name else None,
         claims=kept,
         timeline=before.timeline if before else None,
         bootstrapping=bootstrapping,

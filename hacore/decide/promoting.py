@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hacore.decide.election import better_peer, successors
+from hacore.decide.election import better_peer, is_named, successors
 from hacore.decide.own import with_claim
 from hacore.decide.table import Table
 from hacore.decide.upstreams import NOBODY
@@ -92,9 +92,9 @@ def waiting_for_server(seen: Leading) -> Answer | None:
 def yield_to_better_peer(seen: Leading) -> Answer | None:
     """Positions that justify the promotion are sampled after the lock is held: give it back to a member that has more."""
     request = seen.cluster.failover
-    if request is not None and request.candidate == seen.name:
-        return None  # a person named this node
-    peer = better_peer(seen.world, seen.cluster)
+    if is_named(request, seen.name):
+        return None
+    peer = better_peer(seen.world, seen.cluster, by_priority=request is None)
     if peer is None:
         return None
     return Answer(reason=f"{peer.name} is ahead, at {peer.lsn}", steps=(ReleaseLease(clean=True),), wake_after_s=0.5)
@@ -119,15 +119,14 @@ def claim_timeline(seen: Leading) -> Answer | None:
 def promote(seen: Leading) -> Answer | None:
     """Leave recovery under a lease that is renewed."""
     current, timeline = seen.node.timeline or 0, _next_timeline(seen)
-    claimed = tuple(number for number, token in seen.own.claims if current < number < timeline and token != seen.lease.token)
-    return Answer(reason="holds the lock", steps=(Promote(timeline=timeline, claimed=claimed),))
+    return Answer(reason="holds the lock", steps=(Promote(timeline=timeline, claimed=tuple(range(current + 1, timeline))),))
 
 
 def _next_timeline(seen: Leading) -> int:
-    """Return the first timeline after the server's own that no other token has claimed."""
-    current, world_timeline = seen.node.timeline or 0, seen.world.memory.timeline or 0
+    """Return a timeline after the server's own, after any that this node has seen, and after those that other tokens have claimed."""
+    current, remembered = seen.node.timeline or 0, seen.world.memory.timeline or 0
     others = [number for number, token in seen.own.claims if token != seen.lease.token and number > current]
-    return max([current, world_timeline, *others]) + 1
+    return max([current, remembered, *others]) + 1
 
 
 def _budget_left_s(seen: Leading) -> float:

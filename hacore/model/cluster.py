@@ -90,6 +90,7 @@ class OwnRecord:
     unfenced: str | None = None  # pause: only this member takes the lock
     claims: tuple[tuple[int, int], ...] = ()  # (timeline, token that claimed it), ascending
     timeline: int | None = None  # newest timeline that the holder was primary on
+    parent: tuple[int, int] | None = None  # the timeline that ``timeline`` left, and where: by it ``/history`` is known to be up to date
     bootstrapping: bool = False  # written while the first member creates the cluster
     times: tuple[float, float, float] | None = None  # ttl, loop_wait, retry_timeout in force
     known_members: tuple[str, ...] = ()  # members that this cluster has seen: only their slots are ever dropped

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hacore.model.clock import Instant
+from hacore.model.cluster import Member
 from hacore.model.lsn import Lsn
 
 
@@ -39,7 +40,7 @@ class Sightings:
     initialize_claim_since: Instant | None = None  # ... since then
     store_lost_since: Instant | None = None
     members_seen: tuple[tuple[str, Instant], ...] = ()  # every member and when its record was last there
-    members_with_leader: tuple[str, ...] = ()  # members seen while the cluster last had a leader
+    members_with_leader: tuple[Member, ...] = ()  # records of the members seen while the cluster last had a leader
     down_since: Instant | None = None  # this node's primary, under the lease, does not run
     down_s: float = 0.0  # budget used by earlier crashes of the series
     healthy_since: Instant | None = None  # this node's primary runs under the lease

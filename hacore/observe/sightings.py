@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from hacore.model.clock import Instant
-from hacore.model.cluster import ClusterView
+from hacore.model.cluster import ClusterView, Member
 from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lease
 from hacore.model.memory import Sightings
@@ -50,7 +50,7 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
             lock_seen_at=cluster.sent_at,
             leaderless_since=None,
             uninitialized_since=None,
-            members_with_leader=names,
+            members_with_leader=_members_of(before, cluster),
         )
     has_data = any(member.is_running for member in cluster.members)
     is_new = cluster.initialize is None and not has_data
@@ -59,6 +59,14 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
         leaderless_since=before.leaderless_since or now,
         uninitialized_since=(before.uninitialized_since or now) if is_new else None,
     )
+
+
+def _members_of(before: Sightings, cluster: ClusterView) -> tuple[Member, ...]:
+    """Return the newest records: of members that are there, and of those that vanished while the same lock has been held."""
+    lock = cluster.lock
+    same = lock is not None and lock.instance == before.lock_instance
+    gone = [member for member in before.members_with_leader if same and cluster.member(member.name) is None]
+    return (*cluster.members, *gone)
 
 
 def _of_primary(seen: Sightings, reading: Reading) -> Sightings:

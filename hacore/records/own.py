@@ -7,8 +7,8 @@ from hacore.records.json_text import BrokenRecordError, as_list, as_text, as_tim
 from hacore.records.member import read_times
 
 _KNOWN: Final = frozenset(
-    {"store_id", "token", "instance", "holder", "heartbeat", "ttl", "clean", "unfenced", "claims", "timeline", "bootstrapping", "times"}
-    | {"known_members"}
+    {"store_id", "token", "instance", "holder", "heartbeat", "ttl", "clean", "unfenced", "claims", "timeline", "parent", "bootstrapping"}
+    | {"times", "known_members"}
 )
 
 
@@ -29,6 +29,7 @@ def read_own(text: str) -> OwnRecord:
         unfenced=found.text("unfenced"),
         claims=tuple(sorted(_read_claim(one) for one in found.items("claims"))),
         timeline=found.timeline("timeline"),
+        parent=_read_claim(found.raw("parent")) if found.raw("parent") is not None else None,
         bootstrapping=found.flag("bootstrapping") or False,
         times=read_times(found.raw("times")),
         known_members=found.texts("known_members"),
@@ -42,6 +43,7 @@ def own_json(own: OwnRecord, previous: str | None = None) -> str:
         "unfenced": own.unfenced,
         "claims": [list(claim) for claim in own.claims] or None,
         "timeline": own.timeline,
+        "parent": None if own.parent is None else list(own.parent),
         "bootstrapping": own.bootstrapping or None,
         "times": None if own.times is None else list(own.times),
         "known_members": list(own.known_members) or None,
@@ -67,5 +69,5 @@ def _positive(ttl_s: float | None) -> float:
 def _read_claim(found: object) -> tuple[int, int]:
     row = as_list(found)
     if len(row) != 2:  # noqa: PLR2004 - a pair
-        raise BrokenRecordError("a claim is a timeline and a token")
+        raise BrokenRecordError("want a timeline and a number")
     return as_timeline(row[0]), as_whole(row[1])

@@ -51,37 +51,45 @@ Fault = Callable[[Happening], None]
 
 
 def agent_killed(at: Happening) -> None:
+    """SIGKILL to the agent."""
     at.machine.kill_agent()
 
 
 def agent_stopped(at: Happening) -> None:
+    """SIGSTOP to the agent, for up to three leases."""
     at.machine.stop_agent()
     at.later(at.seconds(0.5, 3 * at.simulation.plan.times.ttl_s), at.machine.continue_agent)
 
 
 def guard_killed(at: Happening) -> None:
+    """SIGKILL to the guard."""
     at.machine.guard.kill()
 
 
 def guard_stopped(at: Happening) -> None:
+    """SIGSTOP to the guard."""
     at.machine.guard.stop()
     at.later(at.seconds(0.5, 2 * at.simulation.plan.times.ttl_s), at.machine.guard.go_on)
 
 
 def postmaster_killed(at: Happening) -> None:
+    """SIGKILL to the postmaster: its backends may go on."""
     at.machine.server.lose_postmaster()
 
 
 def server_crashed(at: Happening) -> None:
+    """PostgreSQL crashes."""
     at.machine.server.quit()
 
 
 def everything_killed(at: Happening) -> None:
+    """SIGKILL to everything of ours and of PostgreSQL."""
     if at.machine.is_on:
         at.machine.kill_everything()
 
 
 def crashes_in_a_row(at: Happening) -> None:
+    """PostgreSQL crashes again and again."""
     for number in range(4):
         at.later(number * at.seconds(0.5, 1.5), at.machine.server.quit)
 
@@ -90,11 +98,13 @@ def crashes_in_a_row(at: Happening) -> None:
 
 
 def machine_frozen(at: Happening) -> None:
+    """The whole machine stands still for a while."""
     at.machine.freeze()
     at.later(at.seconds(1.0, 4 * at.simulation.plan.times.ttl_s), at.machine.thaw)
 
 
 def power_lost(at: Happening) -> None:
+    """The machine goes down and comes back."""
     if at.machine.is_on:
         at.machine.lose_power()
         at.later(at.seconds(1.0, 20.0), lambda: _power_back(at))
@@ -106,6 +116,7 @@ def _power_back(at: Happening) -> None:
 
 
 def wall_clock_set(at: Happening) -> None:
+    """Somebody sets the time of day."""
     at.machine.clock.wall_error_s = at.dice.choice([-86400.0, -30.0, 30.0, 86400.0])
 
 
@@ -124,48 +135,57 @@ def disk_lost(at: Happening) -> None:
 
 
 def cut_off_from_store(at: Happening) -> None:
+    """Nothing gets through to or from the store."""
     at.simulation.network.cut_both(at.machine.name, STORE)
     _mend_later(at)
 
 
 def answers_cut_off(at: Happening) -> None:
+    """Requests arrive at the store, answers do not come back."""
     at.simulation.network.cut(STORE, at.machine.name)
     _mend_later(at)
 
 
 def requests_cut_off(at: Happening) -> None:
+    """Requests do not arrive at the store; news from it does."""
     at.simulation.network.cut(at.machine.name, STORE)
     _mend_later(at)
 
 
 def isolated(at: Happening) -> None:
+    """The machine is cut off from everything; its clients are on its side."""
     at.simulation.network.isolate(at.machine.name, list(at.simulation.machines))
     _mend_later(at)
 
 
 def link_cut(at: Happening) -> None:
+    """Two machines do not reach each other."""
     if at.others:
         at.simulation.network.cut_both(at.machine.name, at.dice.choice(at.others))
         _mend_later(at)
 
 
 def link_half_cut(at: Happening) -> None:
+    """One machine does not reach another, which reaches it."""
     if at.others:
         at.simulation.network.cut(at.machine.name, at.dice.choice(at.others))
         _mend_later(at)
 
 
 def network_slow(at: Happening) -> None:
+    """Every message of a machine takes long."""
     at.simulation.network.slow(at.machine.name, at.seconds(0.05, 1.2))
     _mend_later(at)
 
 
 def network_lossy(at: Happening) -> None:
+    """Messages to and from the store are lost now and then."""
     at.simulation.network.loss = at.dice.uniform(0.05, 0.5)
     _mend_later(at)
 
 
 def answers_lost(at: Happening) -> None:
+    """Writes take effect and are not answered, or take effect long after."""
     faults = at.machine.session_faults
     faults.lost_answer, faults.late_effect = at.dice.uniform(0.1, 0.7), at.dice.uniform(0.0, 1.0)
     at.later(at.seconds(2.0, 15.0), lambda: _answer_again(faults))
@@ -186,6 +206,7 @@ def _mend(at: Happening) -> None:
 
 
 def store_down(at: Happening) -> None:
+    """The store answers nobody."""
     at.simulation.store.is_available = False
     at.later(at.seconds(0.3, 15.0), lambda: _store_up(at))
 
@@ -195,24 +216,29 @@ def _store_up(at: Happening) -> None:
 
 
 def lock_lost_early(at: Happening) -> None:
+    """The store gives the lock away before its time."""
     at.simulation.store.lose_lock()
 
 
 def every_key_lost(at: Happening) -> None:
+    """Somebody deletes every key of the cluster."""
     at.simulation.judge.store_went_back()
     at.simulation.store.lose_keys()
 
 
 def some_keys_lost(at: Happening) -> None:
+    """Somebody deletes some keys."""
     names = at.dice.sample(["initialize", "config", "status", "history", "failover"], 2)
     at.simulation.store.lose_keys(names)
 
 
 def member_records_lost(at: Happening) -> None:
+    """The members' leases are killed."""
     at.simulation.store.lose_members()
 
 
 def store_restored(at: Happening) -> None:
+    """The store goes back to a backup."""
     at.simulation.store.save()
     at.later(at.seconds(3.0, 15.0), lambda: _restore(at))
 
@@ -226,23 +252,28 @@ def _restore(at: Happening) -> None:
 
 
 def server_slow(at: Happening) -> None:
+    """Starts and promotions take long; a fast stop may never end."""
     _server_faults(at, ServerFaults(start_s=at.seconds(1.0, 12.0), promote_s=at.seconds(0.0, 6.0), stop_hangs=at.dice.random() < 0.5))
 
 
 def start_fails(at: Happening) -> None:
+    """PostgreSQL goes down and does not come up for a while."""
     _server_faults(at, ServerFaults(start_fails=True))
     at.machine.server.quit()
 
 
 def promotion_fails(at: Happening) -> None:
+    """The promote signal is without effect for a while."""
     _server_faults(at, ServerFaults(promote_fails=True))
 
 
 def replication_lags(at: Happening) -> None:
+    """WAL reaches this standby late."""
     _server_faults(at, ServerFaults(replication_lag_s=at.seconds(0.2, 8.0)))
 
 
 def server_mute(at: Happening) -> None:
+    """PostgreSQL answers no new connection; open sessions go on."""
     _server_faults(at, ServerFaults(is_mute=True))
 
 
@@ -257,6 +288,7 @@ def _server_well(machine: Machine) -> None:
 
 
 def copies_fail(at: Happening) -> None:
+    """Replica methods and rewinds fail at first."""
     at.machine.job_faults = JobFaults(copy_fails=at.dice.randrange(1, 3), rewind_fails=at.dice.randrange(0, 2), copy_s=at.seconds(0.0, 5.0))
 
 
@@ -264,6 +296,7 @@ def copies_fail(at: Happening) -> None:
 
 
 def switchover(at: Happening) -> None:
+    """A person asks for a switchover."""
     leader = at.simulation.leader
     if leader is not None:
         wish = {"leader": leader.name}
@@ -273,11 +306,13 @@ def switchover(at: Happening) -> None:
 
 
 def manual_failover(at: Happening) -> None:
+    """A person names the next leader."""
     at.simulation.judge.manual_until = at.simulation.engine.now + 60.0
     at.simulation.operator_puts("failover", json.dumps({"member": at.machine.name}))
 
 
 def maintenance(at: Happening) -> None:
+    """A person pauses the cluster for a while."""
     if at.simulation.store.value("config") is None:
         return
     judge, engine, lasts = at.simulation.judge, at.simulation.engine, at.seconds(5.0, 20.0)
@@ -287,25 +322,30 @@ def maintenance(at: Happening) -> None:
 
 
 def end_of_maintenance(simulation: Simulation) -> None:
+    """A person resumes the cluster."""
     if simulation.store.value("config") is not None:
         simulation.judge.paused_until = simulation.engine.now + _PEOPLE_LEARN_S
         simulation.change_config(pause=None)
 
 
 def restart_asked(at: Happening) -> None:
+    """A person asks for a restart of PostgreSQL."""
     at.machine.command(RestartCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
 
 
 def reload_asked(at: Happening) -> None:
+    """A person asks for a reload."""
     at.machine.command(ReloadCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
 
 
 def reinitialize_asked(at: Happening) -> None:
+    """A person asks for a new copy."""
     force = at.dice.random() < 0.5
     at.machine.command(ReinitializeCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now(), force=force))
 
 
 def agent_ended_in_order(at: Happening) -> None:
+    """The service is stopped, and started again later."""
     at.machine.command(ShutdownCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
     at.later(at.seconds(3.0, 15.0), at.machine.start_again)
 

@@ -20,6 +20,7 @@ from hacore.testing.simulation.wal import Log, WalRecord
 
 _THAW_GRACE_S: Final = 0.25  # docs/safety.md 2: a machine that was frozen kills its sessions at once, which takes a moment
 _CLOCK_SLACK_S: Final = 0.02
+_TURN_SLACK_S: Final = 0.1  # the last call of a turn gets a moment even where none is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +276,7 @@ class Judge(HostJudge, ServerJudge):
         if turn.world.lease is None or lease is None or turn.world.policy.pause:
             return
         ends_at = self._end_of(machine) - self._policy.budget(lease.ttl_s)
-        if began < ends_at < self._engine.now - _CLOCK_SLACK_S:
+        if began < ends_at < self._engine.now - _TURN_SLACK_S:
             self.broken(
                 "I14", f"{machine.name}: a leader's turn ended {self._engine.now - ends_at:.2f} s after F - D ({turn.decision.rule})"
             )

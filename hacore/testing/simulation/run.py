@@ -43,13 +43,13 @@ def plan_of(dice: Random) -> Plan:
 def _tags_of(dice: Random, name: str, names: tuple[str, ...]) -> Tags:
     kind = dice.random()
     if kind < 0.1 and name == "c":
-        return Tags(nofailover=True, failover_priority=0)
+        return Tags(nofailover=True, published=(("nofailover", True),))
     if kind < 0.2:
-        return Tags(failover_priority=2)
+        return Tags(failover_priority=2, published=(("failover_priority", 2),))
     if kind < 0.3:
-        return Tags(clonefrom=True)
+        return Tags(clonefrom=True, published=(("clonefrom", True),))
     if kind < 0.4:
-        return Tags(replicatefrom=names[0])
+        return Tags(replicatefrom=names[0], published=(("replicatefrom", names[0]),))
     return Tags()
 
 
@@ -63,11 +63,12 @@ def run_seed(seed: int, *, wrong: Wrong | None = None, tracing: bool = False) ->
     while simulation.engine.now < ends_at and not simulation.judge.violations:
         simulation.run_for(dice.expovariate(1 / _MEAN_PAUSE_S))
         draw(simulation, dice)
-    simulation.run_for(dice.uniform(0.0, 10.0))
-    heal(simulation)
-    simulation.run_for(20.0)  # what ends by itself ends
-    heal(simulation)
-    simulation.must_become_whole()
+    if not simulation.judge.violations:
+        simulation.run_for(dice.uniform(0.0, 10.0))
+        heal(simulation)
+        simulation.run_for(20.0)  # what ends by itself ends
+        heal(simulation)
+        simulation.must_become_whole()
     return simulation.verdict()
 
 

@@ -50,7 +50,6 @@ class Server:
         self.run = 0  # grows with each start: what was meant for an earlier one is void
         self.started_at = 0.0
         self.upstream = Upstream(member=None)
-        self.slots: set[str] = set()
         self.source: Server | None = None  # attached to it
         self._source_run = 0
         self._pump: Event | None = None
@@ -82,6 +81,11 @@ class Server:
     def log(self) -> Log:
         """Return the WAL of the directory."""
         return self.directory.log
+
+    @property
+    def slots(self) -> dict[str, Lsn]:
+        """Return the replication slots of the directory, with where each begins."""
+        return self.directory.slots
 
     @property
     def accepts_writes(self) -> bool:

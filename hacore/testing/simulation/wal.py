@@ -3,7 +3,7 @@
 A record is one object wherever it was copied to, and belongs to exactly one past: two logs that share a record share all before it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Self
 
@@ -118,6 +118,7 @@ class Directory:
     control_state: str = "shut down"
     checkpoint: Lsn = FIRST_LSN
     checkpoint_timeline: int = 1
+    slots: dict[str, Lsn] = field(default_factory=dict)
 
     @classmethod
     def empty(cls) -> Self:
@@ -130,4 +131,4 @@ class Directory:
 
     def copy_of(self) -> "Directory":
         """Return a base backup of this directory."""
-        return replace(self, log=self.log.copy(), standby_signal=True, control_state="in archive recovery", mark=None)
+        return replace(self, log=self.log.copy(), standby_signal=True, control_state="in archive recovery", mark=None, slots={})
