@@ -13,6 +13,9 @@ Every hook is called under a deadline and in isolation. Unless a hook says other
 
 This module knows no plugin, and not how they are found and called.
 """
+# ruff: noqa: ARG002, RET501
+# A specification uses no argument. Its ``return None`` says to type checkers that the hook is optional: without a body it is abstract,
+# and a plugin that has not implemented it cannot be built.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +81,7 @@ class AnyPlugin(Protocol):
 
         :returns: the class; ``None``, or no such method: the plugin takes no settings and is built with an empty mapping.
         """
+        return None
 
     @hookspec
     def hacore_validate(self, request: Validate) -> Sequence[str] | None:
@@ -87,6 +91,7 @@ class AnyPlugin(Protocol):
 
         :raises PluginUnavailableError: with ``online``: what the plugin drives does not answer; shown as a fault.
         """
+        return None
 
     @hookspec
     def hacore_metrics(self) -> Sequence[Metric] | None:
@@ -95,10 +100,12 @@ class AnyPlugin(Protocol):
         Called on the plugin's own thread, at most once in each turn of the loop; may block for 1 s. The newest answer is served until
         the next; the core adds the labels ``scope``, ``name`` and ``plugin``.
         """
+        return None
 
     @hookspec
     def hacore_status(self) -> Mapping[str, str | int | float | bool | None] | None:
         """Return what this plugin has to say of itself, for people: ``hacore plugins show`` and REST. Called as ``hacore_metrics``."""
+        return None
 
     @hookspec
     def hacore_close(self) -> None:
@@ -107,6 +114,7 @@ class AnyPlugin(Protocol):
         Called once, when the agent ends or another instance with new settings takes this one's place; no hook is called afterwards.
         May block for 10 s. Raising changes nothing.
         """
+        return None
 
 
 # --- dcs --------------------------------------------------------------------------------------------------------------
@@ -219,6 +227,7 @@ class ReplicaPlugin(AnyPlugin, Protocol):
         :returns: an offer; a refusal: the next method is tried; ``None``, or no such hook: the method always tries.
         :raises PluginUnavailableError: what it drives does not answer: the next method is tried.
         """
+        return None
 
     @hookspec(firstresult=True)
     def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed | None:
@@ -296,6 +305,7 @@ class ListenerPlugin(AnyPlugin, Protocol):
         Up to 1000 events wait; then the oldest is dropped and counted. Of several waiting events of kind ``role_changed`` only the newest
         is delivered. Nothing may depend on having seen every event: an agent that was killed told nobody.
         """
+        return None
 
     @hookspec
     def hacore_gate_policies(self) -> Sequence[GatePolicy] | None:
@@ -305,6 +315,7 @@ class ListenerPlugin(AnyPlugin, Protocol):
         Each gate gets a job of its own besides its request: programs that it runs by ``job.run`` are ended when its time is over or the
         action is cancelled.
         """
+        return None
 
     @hookspec
     def hacore_before_stop(self, request: BeforeStop, job: Job) -> Veto | None:
@@ -312,6 +323,7 @@ class ListenerPlugin(AnyPlugin, Protocol):
 
         Called in the thread of the job. Skipped where the lease is about to end: the fence waits for nobody.
         """
+        return None
 
     @hookspec
     def hacore_before_promote(self, request: BeforePromote, job: Job) -> Veto | None:
@@ -320,18 +332,22 @@ class ListenerPlugin(AnyPlugin, Protocol):
         Called in the thread of the job, listeners in their configured order; the lease is renewed meanwhile. The first veto counts: the
         lease is released, and this node does not stand for election for a ttl.
         """
+        return None
 
     @hookspec
     def hacore_before_demote(self, request: BeforeDemote, job: Job) -> Veto | None:
         """Prepare for, or veto, a planned demotion. A veto ends the switchover; an orderly end of the agent goes on."""
+        return None
 
     @hookspec
     def hacore_before_switchover(self, request: BeforeSwitchover, job: Job) -> Veto | None:
         """Allow or veto a planned switchover before anything is done; the person who asked is told the reason."""
+        return None
 
     @hookspec
     def hacore_after_bootstrap(self, request: AfterBootstrap, job: Job) -> Veto | None:
         """Prepare the first primary of a new cluster. A veto is a failure of the bootstrap."""
+        return None
 
 
 # --- command ----------------------------------------------------------------------------------------------------------
