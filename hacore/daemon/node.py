@@ -16,6 +16,7 @@ from hacore.daemon.guard_link import GuardLink
 from hacore.daemon.heartbeat import HEARTBEAT_VARIABLE, StillWatch, create_heartbeat
 from hacore.daemon.messages import say
 from hacore.daemon.preparation import Prepared
+from hacore.guard.jobs import NODE_VARIABLE, end_leftovers
 from hacore.guard.paths import ensure_state_dir
 from hacore.guard.word import create_memory
 
@@ -46,7 +47,12 @@ class Node:
         self.guard = GuardLink(prepared.state_dir, prepared.data_dir, environment)
         heartbeat_fd, self.heartbeat = create_heartbeat()
         snapshot_fd = create_memory("hacore-snapshot", SNAPSHOT_BYTES)
-        handed_down = {**environment, HEARTBEAT_VARIABLE: str(heartbeat_fd), SNAPSHOT_VARIABLE: str(snapshot_fd)}
+        handed_down = {
+            **environment,
+            NODE_VARIABLE: prepared.state_dir,
+            HEARTBEAT_VARIABLE: str(heartbeat_fd),
+            SNAPSHOT_VARIABLE: str(snapshot_fd),
+        }
         keep = (heartbeat_fd, snapshot_fd)
         self.agent = Child("agent", commands.agent, handed_down, keep)
         self.rest = Child("REST server", commands.rest, handed_down, keep)
@@ -87,6 +93,9 @@ class Node:
         if child is self.agent:
             self.heartbeat.clear()
             self._watch.reset()
+            left = end_leftovers(self.prepared.state_dir)
+            if left:
+                say("warning", f"work of the agent before is ended: {left}")
         try:
             child.start()
         except OSError as error:

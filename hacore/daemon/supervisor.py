@@ -60,7 +60,7 @@ class Supervisor:
             poll.register(guard_fd, select.POLLIN)
         if self._preparation is not None:
             poll.register(self._preparation.fd, select.POLLIN)
-        is_starting = self._node is not None and not self._node.agent.is_running and guard_fd is None
+        is_starting = self._node is not None and guard_fd is None
         ready = {fd for fd, _ in poll.poll((_STARTING_TICK_S if is_starting else _TICK_S) * 1000)}
         if self._node is not None and guard_fd in ready:
             self._node.guard.check(boot_ns() / NS_PER_S, at_once=True)

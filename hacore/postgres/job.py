@@ -18,6 +18,7 @@ from typing import Final
 import psutil
 
 from hacore.errors import JobCancelledError
+from hacore.guard.jobs import job_mark
 from hacore.interfaces import Finished
 
 _TERM_S: Final = 10.0  # from SIGTERM to SIGKILL of a cancelled program
@@ -94,7 +95,7 @@ class JobHandle:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(environment),
+            env={**environment, **job_mark(os.environ)},  # main ends it should we be killed
             cwd=cwd,
             start_new_session=True,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hacore.guard.client import GuardError
+from hacore.guard.jobs import leftovers
 from hacore.guard.values import FenceKind
 from hacore.testing.history import WriteLoad
 from hacore.testing.workdir import server_user
@@ -89,6 +90,25 @@ def test_an_agent_that_is_stopped_takes_writes_to_an_end_by_f_and_is_replaced(no
     node.commits_after(replaced_s)
     assert stopped_s < node.last_ack(before_s=replaced_s) < node.site.end_of_lease_s(before_s=replaced_s - 1.0)
     assert int((node.site.place / "token").read_text()) == 2
+
+
+@pytest.mark.parametrize("victim", ["agent", "main"])
+def test_long_work_of_an_agent_that_was_killed_is_ended_before_the_next_begins(site: Site, victim: str) -> None:
+    site.touch("work")
+    node = Node(site)
+    job, agent = site.numbers("jobs")[-1], node.agent
+    work = until(lambda: leftovers(str(site.state_dir)) if len(leftovers(str(site.state_dir))) > 1 else None)
+    assert job in work
+    (site.place / "work").unlink()
+    if victim == "main":
+        node.main.kill()
+        node.main = site.run_main()
+    else:
+        os.kill(agent, signal.SIGKILL)
+    until(lambda: node.agent != agent)
+    assert not any(is_alive(pid) for pid in work)
+    node.commits_after(now_s())
+    node.load.stopping.set()
 
 
 def test_the_rest_server_is_restarted_and_nobody_notices(node: Node) -> None:

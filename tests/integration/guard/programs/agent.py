@@ -6,6 +6,7 @@ Its plan is a JSON file; files in the same directory steer it: ``store-down`` st
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from hacore.daemon import exit_codes
 from hacore.daemon.heartbeat import Heartbeat
 from hacore.guard.client import GuardClient, GuardError
+from hacore.guard.jobs import job_mark
 from hacore.guard.kernel import NS_PER_S, boot_ns
 from hacore.guard.values import DisarmReason, GuardState, StartServer
 
@@ -42,8 +44,15 @@ class Agent:
         path = self.place / "token"
         return int(path.read_text()) if path.exists() else 1
 
+    def work(self) -> None:
+        """Long work, as the real agent starts it."""
+        job = subprocess.Popen(["sh", "-c", "sleep 600 & wait"], env={**os.environ, **job_mark(os.environ)}, start_new_session=True)
+        self.note("jobs", str(job.pid))
+
     def run(self) -> int:
         self.note("agents", str(os.getpid()))
+        if (self.place / "work").exists():
+            self.work()
         while not self.is_ending:
             if self.heartbeat is not None:
                 self.heartbeat.set_limit(self.ttl_s)
