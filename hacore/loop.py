@@ -175,8 +175,9 @@ class Loop:
     def _ask_peers(self, cluster: ClusterView, sightings: Sightings) -> tuple[PeerState, ...]:
         """Ask the other members, also those whose records have ended with the store's outage; of these a silent one is asked once."""
         name = self._ports.settings.me().name
-        gone = [member for member in sightings.members_with_leader if cluster.member(member.name) is None]
-        others = [member for member in (*cluster.members, *gone) if member.name != name and member.name not in self._silent]
+        known = {*(member.name for member in cluster.members), *self._silent}
+        gone = [member for member in sightings.members_with_leader if member.name not in known]
+        others = [member for member in (*cluster.members, *gone) if member.name != name]
         if not others:
             return ()
         lease, limit_s = self._keeper.lease, _PEERS_S

@@ -171,6 +171,12 @@ def successors(world: World) -> tuple[PeerState, ...]:
     return tuple(peer for peer in able if peer.lsn is not None and mine - peer.lsn <= world.policy.maximum_lag_on_failover)
 
 
+def successors_without_loss(world: World) -> tuple[PeerState, ...]:
+    """Return peers that could take over from this member and have everything that it has."""
+    mine = wal_end(world.node)
+    return tuple(peer for peer in successors(world) if mine is None or (peer.lsn is not None and peer.lsn >= mine))
+
+
 def all_remembered_answered(world: World) -> bool:
     """Tell whether every other member that this node remembers answered: what a store that went back asks for."""
     reachable = {peer.name for peer in world.peers if peer.reachable} | {world.me.name}

@@ -12,6 +12,8 @@ from hacore.decide.election import (
     is_named,
     living_primary,
     store_went_back,
+    successors,
+    successors_without_loss,
     wal_end,
     why_behind,
     why_not_eligible,
@@ -116,10 +118,11 @@ def candidate_is_another(seen: Known) -> Answer | None:
     if request.candidate is None:
         return (
             Answer(reason="a switchover away from this node", wake_after_s=0.5)
-            if request.leader == seen.name and electable(seen.world.peers)
+            if request.leader == seen.name and successors(seen.world)
             else None
         )
-    if any(peer.name == request.candidate for peer in electable(seen.world.peers)):
+    able = electable(seen.world.peers) if request.leader is None else successors_without_loss(seen.world)
+    if any(peer.name == request.candidate for peer in able):
         return Answer(reason=f"{request.candidate} was named", wake_after_s=0.5)
     return None
 

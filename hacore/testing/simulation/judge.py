@@ -54,6 +54,7 @@ class Judge(HostJudge, ServerJudge):
         self._machines: Sequence[Machine] = ()
         self.violations: list[Violation] = []
         self.paused_until = 0.0  # pause, and the time in which everybody learns of its end
+        self._unfenced: str | None = None  # whom the own record calls unfenced: only that one takes the lock
         self.manual_until = 0.0  # a person has named a candidate: lag is that person's business
         self.disturbances = 0  # of network and servers
         self.established: str | None = None  # system identifier of the one cluster
@@ -90,7 +91,7 @@ class Judge(HostJudge, ServerJudge):
             if machine.thawed_at is not None and now < machine.thawed_at + _THAW_GRACE_S:
                 continue
             writers.append(machine)
-            if now >= self.paused_until and now >= self._end_of(machine):
+            if now >= self.paused_until and self._unfenced != machine.name and now >= self._end_of(machine):
                 self.broken("I1", f"{machine.name} can acknowledge commits at or after F = {self._end_of(machine):.3f}")
         if len(writers) > 1:
             self.broken("I1", f"{' and '.join(one.name for one in writers)} can both acknowledge commits")
@@ -247,6 +248,7 @@ class Judge(HostJudge, ServerJudge):
         except (ValueError, KeyError, TypeError):
             self.broken("I7", f"{change.by} writes an own record that nobody can read: {text!r}")
             return
+        self._unfenced = own.get("unfenced")
         known = self._tokens.get(store_id, 0)
         if token < known or (change.kind == "acquire" and token == known):
             self.broken("I7", f"{change.by}: {change.kind} under token {token}, {known} was there before")

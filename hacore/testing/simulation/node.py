@@ -19,7 +19,6 @@ from hacore.model.node import (
     WalSender,
 )
 from hacore.model.steps import ReconcileSlots
-from hacore.model.steps import ReconcileSlots
 from hacore.testing.simulation.engine import Engine
 from hacore.testing.simulation.host import Host
 from hacore.testing.simulation.server import Server
