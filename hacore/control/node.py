@@ -82,14 +82,14 @@ def version_number(text: str) -> int:
     :raises ValueError: it is none.
     """
     parts = text.split(".")
-    if not all(part.isascii() and part.isdigit() and int(part) <= _LARGEST_PART for part in parts if part) or "" in parts:
-        raise ValueError(text)
+    if not all(part.isascii() and part.isdigit() and int(part[:3]) <= _LARGEST_PART for part in parts):
+        raise ValueError(f"{text!r} is no server version")
     numbers = [int(part) for part in parts]
     if numbers[0] >= _TWO_PART and len(numbers) <= 2:  # noqa: PLR2004 - major and minor
         return numbers[0] * 10_000 + (numbers[1] if len(numbers) > 1 else 0)
     if numbers[0] < _TWO_PART and len(numbers) in {2, 3}:
         return numbers[0] * 10_000 + numbers[1] * 100 + (numbers[2] if len(numbers) > 2 else 0)  # noqa: PLR2004 - three parts
-    raise ValueError(text)
+    raise ValueError(f"{text!r} is no server version")
 
 
 def _restart_command(context: Context, body: Body, world: World) -> RestartCommand:

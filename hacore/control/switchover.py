@@ -156,7 +156,7 @@ def _write(context: Context, wish: Wish, view: ClusterView) -> None:
 def _wait(context: Context, wish: Wish, old_leader: str | None, written_at: float) -> Reply:
     def ended(world: World, _decision: Decision) -> Reply | None:
         view = world.cluster
-        if view is None or view.sent_at < written_at:  # a reading from before the wish says nothing about it
+        if view is None or view.sent_at <= written_at:  # a reading from before the wish says nothing about it
             return None
         holder = view.lock.holder if view.lock else None
         if holder is not None and holder != old_leader:
