@@ -12,8 +12,11 @@ _SECRET_KEY: Final = re.compile(
 )
 # A connection string or a command line inside a value.
 _INSIDE: Final = re.compile(
-    r"(?i)(\b\w*(?:password|passwd|secret|token)\w*\s*[=:]\s*)('(?:[^'\\]|\\.)*'|\"[^\"]*\"|[^\s'\"]+)|(://[^/\s:@]*:)([^@\s/]+)(?=@)"
+    r"(?i)(\b\w*(?:password|passwd|passphrase|secret)\w*\s*[=:]\s*|\b\w*token\w*\s*[=:]\s*(?!\d+\b))"
+    r"('(?:[^'\\]|\\.)*'|\"[^\"]*\"|[^\s'\"]+)|(://[^/\s:@]*:)([^@\s/]+)(?=@)"
 )
+# A fencing token is a number, and no secret.
+_NUMBERED: Final = re.compile(r"(^|_)token$", re.IGNORECASE)
 _LONGEST: Final = 60
 
 
@@ -26,7 +29,8 @@ def is_secret(path: Path, marked: Collection[Path] = ()) -> bool:
 def redact(value: Any, path: Path = (), marked: Collection[Path] = ()) -> Any:  # noqa: ANN401 - plain values in, plain values out
     """Return a copy of a plain value that may be shown."""
     if value is not None and not isinstance(value, Mapping) and is_secret(path, marked):
-        return HIDDEN
+        is_number = isinstance(value, int) and isinstance(path[-1], str) and _NUMBERED.search(path[-1])
+        return value if is_number and path not in marked else HIDDEN
     if isinstance(value, Mapping):
         return {key: redact(one, (*path, str(key)), marked) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -36,6 +36,9 @@ def test_a_schema_may_mark_any_key_as_secret() -> None:
         ("/bin/x --token=hush -v", f"/bin/x --token={HIDDEN} -v"),
         ("AWS_SECRET_ACCESS_KEY=hush /bin/x", f"AWS_SECRET_ACCESS_KEY={HIDDEN} /bin/x"),
         ("http://h:5432/d", "http://h:5432/d"),
+        ("lease lost token=12 fired", "lease lost token=12 fired"),
+        ("token=12ab", f"token={HIDDEN}"),
+        ("password=12", f"password={HIDDEN}"),
         ("nothing here", "nothing here"),
     ],
 )
@@ -47,6 +50,10 @@ def test_a_whole_tree_is_redacted() -> None:
     tree = {"a": {"password": "hush", "token": None, "list": ["password=hush", 1]}, "secret": ["hush"], "n": 1}
     found = redact(tree)
     assert found == {"a": {"password": HIDDEN, "token": None, "list": [f"password={HIDDEN}", 1]}, "secret": HIDDEN, "n": 1}
+
+
+def test_a_fencing_token_is_no_secret() -> None:
+    assert redact({"token": 12, "fencing_token": 3, "password": 12}) == {"token": 12, "fencing_token": 3, "password": HIDDEN}
 
 
 @pytest.mark.parametrize(
