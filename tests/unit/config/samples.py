@@ -92,7 +92,7 @@ def load_text(text: str, tmp_path: Path, environ: Mapping[str, str] | None = Non
     return load(str(path), environ or {}, plugins=Plugins(), strict=strict)
 
 
-def local(tmp_path: Path, **changes: Any) -> LocalSettings:  # noqa: ANN401 - values of a file
+def local(tmp_path: Path, **changes: Any) -> LocalSettings:
     return load_values(changed({key.replace("__", "."): value for key, value in changes.items()}), tmp_path).local
 
 

@@ -5,7 +5,7 @@ from hacore.config import Row, explain, origins
 from tests.unit.config.samples import changed, load_values
 
 
-def _rows(tmp_path: Path, dynamic: dict[str, Any] | None = None, **changes: Any) -> dict[str, Row]:  # noqa: ANN401 - values of a file
+def _rows(tmp_path: Path, dynamic: dict[str, Any] | None = None, **changes: Any) -> dict[str, Row]:
     loaded = load_values(
         changed({key.replace("__", "."): value for key, value in changes.items()}), tmp_path, {"PATRONI_LOG_LEVEL": "ERROR"}
     )
