@@ -34,6 +34,7 @@ logger: Final = logging.getLogger(__name__)
 
 _READ_S: Final = 1.0  # for PostgreSQL: a healthy one answers in milliseconds
 _PEERS_S: Final = 2.0  # interface reference 10.9
+_SPARE_S: Final = 0.8  # of the second that a turn may last beyond W + 2R: what takes time without being asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Loop:
         ports, keeper = self._ports, self._keeper
         policy = ports.settings.policy(self._config)
         times = ports.settings.times(policy, all_hacore=self._all_hacore)
+        keeper.turn_ends_at = ports.clock.now() + times.loop_wait_s + 2 * times.retry_timeout_s + _SPARE_S
         node = replace(ports.postgres.read(timeout_s=self._read_s(times)), fence=self._fence())
         self._drop_ended_lease(node)
         cluster = self._read_store(node, times, policy)
@@ -180,9 +182,9 @@ class Loop:
         others = [member for member in (*cluster.members, *gone) if member.name != name]
         if not others:
             return ()
-        lease, limit_s = self._keeper.lease, _PEERS_S
+        lease, limit_s = self._keeper.lease, self._keeper.budget_s(_PEERS_S)
         if lease is not None:
-            limit_s = max(0.05, min(_PEERS_S, (lease.fence_at - self._ports.clock.now()) / 3))
+            limit_s = max(0.05, min(limit_s, (lease.fence_at - self._ports.clock.now()) / 3))
         peers = self._ports.peers.ask(others, timeout_s=limit_s)
         self._silent |= {peer.name for peer in peers if not peer.reachable and cluster.member(peer.name) is None}
         return peers
@@ -202,6 +204,7 @@ class Loop:
 
     def _log(self, decision: Decision) -> None:
         self.rules[decision.table, decision.rule] += 1
-        level = logging.DEBUG if decision.rule == self._last_rule else logging.INFO
-        logger.log(level, "decision", extra={"table": decision.table, "rule": decision.rule, "reason": decision.reason})
+        is_repeated = decision.rule == self._last_rule
+        facts = {"table": decision.table, "rule": decision.rule, "reason": decision.reason, "heartbeat": is_repeated}
+        logger.log(logging.DEBUG if is_repeated else logging.INFO, "decision", extra=facts)
         self._last_rule = decision.rule
