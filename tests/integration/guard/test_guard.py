@@ -337,3 +337,18 @@ def test_the_guard_loads_the_standard_library_alone(site: Site, client: GuardCli
     maps = Path(f"/proc/{site.started[0].pid}/maps").read_text()
     assert "site-packages" not in maps
     assert client.state().guard_pid == site.started[0].pid
+
+
+def test_the_guard_keeps_no_descriptor_of_what_is_over(site: Site, client: GuardClient) -> None:
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{site.started[0].pid}/fd").iterdir()))
+
+    start_primary(site, client)
+    client.end()
+    before = descriptors()
+    for _ in range(20):
+        with site.attach() as successor:
+            start_primary(site, successor)
+            successor.end()
+    client.attach()
+    until(lambda: descriptors() == before, within_s=3.0)
