@@ -14,6 +14,7 @@ from hacore.api.app import application
 from hacore.api.dispatch import Dispatcher
 from hacore.api.listen import listen
 from hacore.api.local_server import LocalServer
+from hacore.api.measuring import Measurer
 from hacore.api.pool import Pool
 from hacore.api.positions import Positions
 from hacore.api.request import parser_config
@@ -52,7 +53,7 @@ class RestProcess:
         self._local = LocalServer(self._settings.postgres)
         self._socket = Path(environ.get(STATE_DIR_VARIABLE) or self._settings.state_dir) / SOCKET_NAME
         clock = BootClock()
-        positions = Positions(self._dsn)
+        positions = Positions(Measurer(self._dsn).measure)
         self._view = View(
             name=self._settings.name,
             scope=self._settings.scope,
