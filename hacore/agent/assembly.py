@@ -30,6 +30,8 @@ from hacore.postgres.instance import Instance
 from hacore.postgres.server import PostgresNode
 from hacore.postgres.surroundings import Surroundings
 from hacore.postgres.worker import JobWorker
+from hacore.publish.journal import Journal
+from hacore.publish.narrator import Narrator
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +55,13 @@ class Agent:
     clock: BootClock
     loop: Loop
     count: Count
+    journal: Journal
     state_dir: Path
 
     def close(self) -> None:
         """End threads and connections; guard and server stay as they are."""
         self.listeners.close(2.0)
+        self.journal.close(2.0)
         self.node.close()
         self.dcs.close()
         self.registry.close()
@@ -93,7 +97,8 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     worker = JobWorker(instance, surroundings, clock=clock)
     peers = HttpPeers(local.ctl)
     dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=context.now())), clock)
-    publishers: tuple[Publisher, ...] = (RestPicture(environ, clock, count.figures),)
+    journal = Journal(state_dir)
+    publishers: tuple[Publisher, ...] = (RestPicture(environ, clock, count.figures), Narrator(clock, listeners.tell, journal))
     ports = Ports(
         clock=clock,
         dcs=dcs,
@@ -128,6 +133,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
         clock=clock,
         loop=Loop(ports),
         count=count,
+        journal=journal,
         state_dir=state_dir,
     )
 

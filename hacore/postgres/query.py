@@ -59,7 +59,8 @@ class Answer:
     checkpoint_timeline: int
     min_recovery_lsn: Lsn | None
     min_recovery_timeline: int | None
-    timeline: int
+    timeline: int  # of a standby that nothing streams to: as far as the control file knows
+    receiver_timeline: int | None
     flushed_lsn: Lsn | None
     received_lsn: Lsn | None
     replayed_lsn: Lsn | None
@@ -105,6 +106,7 @@ def parse(row: Row) -> Answer:
         min_recovery_lsn=_lsn(found["min_recovery_lsn"]) or None,
         min_recovery_timeline=found["min_recovery_timeline"] or None,
         timeline=_timeline(found),
+        receiver_timeline=found["receiver_timeline"] or None,
         flushed_lsn=_lsn(found["flushed_lsn"]),
         received_lsn=received,
         replayed_lsn=_lsn(found["replayed_lsn"]),

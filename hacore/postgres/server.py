@@ -22,6 +22,7 @@ from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.launcher import asked
 from hacore.postgres.parameters import Change
 from hacore.postgres.pidfile import READY, STOPPING
+from hacore.postgres.replay_timeline import ReplayTimeline
 from hacore.postgres.slots import reconcile
 from hacore.postgres.stop import signal_reload
 
@@ -55,6 +56,7 @@ class PostgresNode:
         self._instance = instance
         self._clock = clock or BootClock()
         self._kept = _Reading()
+        self._replay_timeline = ReplayTimeline()
         for left in instance.layout.state_dir.glob("pgpass.*"):  # of an agent that was killed
             left.unlink(missing_ok=True)
 
@@ -120,7 +122,8 @@ class PostgresNode:
         asked(lambda: self._instance.launcher.end(kill=False))
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connections."""
+        self._replay_timeline.close()
         if self._kept.connection is not None:
             self._kept.connection.close()
 
@@ -152,16 +155,25 @@ class PostgresNode:
                 raise
             # Once more: the session was one of a server before this one, or the role changed while it was asked.
             rows = self._session().query(sql, timeout_s=deadline - time.monotonic())
-        answer = query.parse(rows[0])
+        answer = self._with_replay_timeline(query.parse(rows[0]), deadline)
         if self._is_pending_due(pid):
             self._read_pending(pid, deadline)
         return answer
+
+    def _with_replay_timeline(self, answer: query.Answer, deadline: float) -> query.Answer:
+        """Ask for the timeline where the answer does not tell it for sure."""
+        if answer.role is Role.PRIMARY or answer.receiver_timeline is not None:
+            self._replay_timeline.close()
+            return answer
+        found = self._replay_timeline.ask(self._instance.local_dsn(), timeout_s=max(deadline - time.monotonic(), 0.05))
+        return answer if found is None else replace(answer, timeline=found)
 
     def _session(self) -> Connection:
         """The kept session, unless the server is to be reached otherwise by now."""
         dsn = self._instance.local_dsn()
         if self._kept.connection is None or self._kept.dsn != dsn:
-            self.close()
+            if self._kept.connection is not None:
+                self._kept.connection.close()
             self._kept.connection, self._kept.dsn = self._instance.session(statement_timeout_s=2.0), dsn
         return self._kept.connection
 

@@ -4,17 +4,22 @@
 the finder answers when it is done. Of a server that runs nothing is asked here.
 """
 
+import logging
 import re
 import subprocess
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from hacore.errors import DataDirectoryError
 from hacore.model.lsn import Lsn
 from hacore.model.node import ControlData
 from hacore.postgres.history import FIRST, HistoryReader
 from hacore.postgres.programs import ENVIRONMENT, Programs
+
+logger = logging.getLogger(__name__)
 
 _PAGE: Final = 8192
 _SHORT_HEADER: Final = 24
@@ -53,23 +58,32 @@ class WalEndFinder:
         self._asked: tuple[object, ControlData] | None = None
         self._search: _Search | None = None
         self._found: WalEnd | None = None
+        self._lock = threading.Lock()  # the worker drops what the loop looks for
 
     def poll(self, programs: Programs, control: ControlData, stamp: object, *, patience_s: float = 0.0) -> WalEnd | None:
         """Begin the search, or look whether it has ended, waiting a little. ``stamp`` changes whenever the server may have written."""
-        if self._asked != (stamp, control):
-            self.drop()
-            self._asked = (stamp, control)
-            begin = starting_point(control, self._segments(), self._histories)
-            self._search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
-        if self._search is not None:
-            found = self._search.poll(patience_s)
-            if found is None:
-                return None
-            self._found, self._search = found, None
-        return self._found
+        with self._lock:
+            if self._asked != (stamp, control):
+                self._drop()
+                self._asked = (stamp, control)
+                begin = starting_point(control, self._segments(), self._histories)
+                self._search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
+            if self._search is not None:
+                try:
+                    self._found = self._search.poll(patience_s)
+                except DataDirectoryError as error:
+                    logger.warning("the end of WAL is not known", extra={"error": str(error)})
+                    self._drop()
+                if self._found is not None:
+                    self._search = None
+            return self._found
 
     def find(self, programs: Programs, control: ControlData, *, timeout_s: float) -> WalEnd:
-        """Search and wait for the answer: for work that has a thread of its own."""
+        """Search and wait for the answer: for work that has a thread of its own.
+
+        :raises DataDirectoryError: pg_waldump did not say where it ends.
+        :raises subprocess.TimeoutExpired: it took longer.
+        """
         begin = starting_point(control, self._segments(), self._histories)
         search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
         try:
@@ -79,6 +93,10 @@ class WalEndFinder:
 
     def drop(self) -> None:
         """Forget what was found and end a search."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
         if self._search is not None:
             self._search.end()
         self._asked = self._search = self._found = None
@@ -174,20 +192,22 @@ class _Search:
     def _conclude(self) -> WalEnd | None:
         output, errors = _text(self._process.stdout), _text(self._process.stderr)
         self._close()
-        if self._measuring:
-            match = _LENGTH.search(output)
-            lsn = advance(Lsn.parse(match[2]), int(match[1]), self._segment_bytes) if match else self._begin.lsn
-            return WalEnd(lsn=lsn, timeline=self._begin.timeline)
-        last = _LAST_RECORD.search(errors)
+        measured = _LENGTH.search(output)
+        if measured is not None and self._measuring:
+            end = advance(Lsn.parse(measured[2]), int(measured[1]), self._segment_bytes)
+            return WalEnd(lsn=end, timeline=self._begin.timeline)
+        last = None if self._measuring else _LAST_RECORD.search(errors)
         if last is not None:
             self._measuring = True
             self._process = self._launch(f"--start={last[1]}", "--limit=1")
             return None
+        if _NOTHING_AFTER.search(errors) is not None:
+            return WalEnd(lsn=self._begin.lsn, timeline=self._begin.timeline)
         missing = _NO_FILE.search(errors)
-        lsn = self._begin.lsn
-        if missing is not None and _NOTHING_AFTER.search(errors) is None:
-            lsn = max(lsn, segment_start(missing[1], self._segment_bytes))
-        return WalEnd(lsn=lsn, timeline=self._begin.timeline)
+        if missing is None:  # an end that is too early would let a diverged server follow: better none
+            raise DataDirectoryError(f"pg_waldump ended with {self._process.returncode}: {errors.strip()[-200:]}")
+        end = segment_start(missing[1], self._segment_bytes)
+        return WalEnd(lsn=max(end, self._begin.lsn), timeline=self._begin.timeline)
 
     def _close(self) -> None:
         for stream in (self._process.stdout, self._process.stderr):
