@@ -168,7 +168,7 @@ class Client:
             question = {"name": self._settings.username, "password": self._settings.password}
             reply = self._post(endpoint, "auth/authenticate", question, {}, until, until)
             try:
-                self._token = str(self._answer(endpoint, "auth/authenticate", reply)["token"])
+                self._token = str(self._answer(endpoint, "auth/authenticate", reply).get("token", ""))
             except RejectedError as error:
                 if error.code != _PRECONDITION:
                     raise

@@ -169,7 +169,7 @@ class EtcdDcs:
 
     def _note(self, answer: Json) -> None:
         """Forget everything when the store is another one or has gone back; every answer here shows all that was answered before it."""
-        identity, revision = str(answer["header"]["cluster_id"]), _revision(answer)
+        identity, revision = str(answer.get("header", {}).get("cluster_id")), _revision(answer)
         if self._store[0] and (self._store[0] != identity or revision < self._store[1]):
             logger.warning("the store has gone back or is another one", extra={"revision": revision, "seen": self._store[1]})
             self._leader_on = self._published = None
@@ -194,7 +194,7 @@ class EtcdDcs:
 
 
 def _revision(answer: Json) -> int:
-    revision = number(answer["header"], "revision")
+    revision = number(answer.get("header", {}), "revision")
     if revision <= 0:
         raise DcsUnavailableError("etcd: an answer without a revision")
     return revision

@@ -58,7 +58,7 @@ class _Limited(socket.socket):
         super().sendall(*args, **kwargs)
 
 
-class _LimitedTls(ssl.SSLSocket, _Limited):
+class _LimitedTls(_Limited, ssl.SSLSocket):  # in this order: the limit is set before OpenSSL reads
     """The same, encrypted."""
 
 
@@ -98,7 +98,7 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        if self._http is None or self._http.sock is None:  # the server said that it closes
+        if self._http is None or self._http.sock is None or len(content) == _MOST_BYTES:  # the server closes, or there is more
             self.close()
         return Reply(status=response.status, body=content)
 

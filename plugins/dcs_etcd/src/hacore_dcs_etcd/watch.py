@@ -18,6 +18,7 @@ from hacore_dcs_etcd.wire import Json, Keys
 
 _CONNECT_S: Final = 2.0
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+_STEADY_S: Final = 2.0  # a stream that lasted this long is opened again without a pause
 _DISCOVER_EVERY_S: Final = 300.0
 _JOIN_S: Final = 3.0
 logger = logging.getLogger(__name__)
@@ -54,18 +55,23 @@ class Watch:
     def _run(self, wake: Callable[[], None]) -> None:
         failures = 0
         while not self._ended.is_set():
+            opened_at = time.monotonic()
             try:
-                for answer in self._answers():
-                    failures = 0
-                    if answer.get("created") or self._concerns(answer):
-                        wake()
-                    if answer.get("canceled") or self._ended.is_set():
-                        break
-            except DcsUnavailableError as error:
+                self._follow(wake)
+            except (DcsUnavailableError, KeyError, TypeError, ValueError) as error:  # the last three: not what a server of ours sends
                 logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
+            failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-            failures += 1
             self._discover()
+
+    def _follow(self, wake: Callable[[], None]) -> None:
+        for answer in self._answers():
+            if self._ended.is_set():
+                return
+            if answer.get("created") or self._concerns(answer):
+                wake()
+            if answer.get("canceled"):
+                return
 
     def _answers(self) -> Iterator[Json]:
         body = {"create_request": {**self._keys.all(), "progress_notify": True}}

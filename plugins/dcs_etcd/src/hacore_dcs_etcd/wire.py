@@ -6,11 +6,12 @@ Keys and values travel in base64, numbers as text, and a zero or a false is left
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from hacore.interfaces import Put
 from hacore.model.lease import Lock
 
+_DIGITS: Final = 19  # of a signed number of 64 bits
 Json = Mapping[str, Any]
 
 
@@ -121,4 +122,4 @@ def ranges(answer: Json) -> list[Json]:
 
 def _instance(lock: Lock) -> int:
     """Return the revision that a lock instance names; one that no etcd can have named compares unequal with all."""
-    return int(lock.instance) if lock.instance.isdecimal() else -1
+    return int(lock.instance) if lock.instance.isdecimal() and len(lock.instance) < _DIGITS else -1

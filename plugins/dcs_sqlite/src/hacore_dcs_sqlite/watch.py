@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_sqlite.file import StoreFile
 from hacore_dcs_sqlite.inotify import DirectoryWatch
@@ -63,7 +63,7 @@ class Watch:
     def _run(self, wake: Callable[[], None]) -> None:
         pauses: Iterator[float] = iter(())
         while not self._ended.is_set():
-            if self._look():
+            if self._look() and not self._ended.is_set():
                 wake()
             if self._directory.wait(next(pauses, self._until_next_look())):
                 pauses = iter(_AGAIN_S)
@@ -74,7 +74,7 @@ class Watch:
             with self._file.transaction("read", until=self._clock.now() + _LOOK_S) as connection:
                 tables = self._tables(connection)
                 lock, self._lock_ends_at, rows = tables.lock(), tables.lock_ends_at(), tables.rows()
-        except DcsUnavailableError as error:
+        except (ConfigError, DcsUnavailableError) as error:
             logger.debug("the watch cannot read the store", extra={"error": str(error)})
             self._seen, self._lock_ends_at = None, None
             return False
