@@ -178,7 +178,8 @@ def test_a_stopped_postmaster_does_not_hold_up_the_fence(site: Site, client: Gua
 
 def test_a_forced_end_ends_what_a_fast_stop_cannot_and_latches_nothing(site: Site, client: GuardClient) -> None:
     start_primary(site, client)
-    os.kill(backend_of(Session(site.dsn)), signal.SIGSTOP)
+    session = Session(site.dsn)
+    os.kill(backend_of(session), signal.SIGSTOP)
     client.signal(signal.SIGINT)
     time.sleep(0.5)
     assert client.state().server_pid is not None
@@ -208,7 +209,8 @@ def test_a_server_whose_data_directory_was_deleted_is_found(site: Site, client: 
 def test_a_server_that_forks_no_orphan_is_found_by_its_directory_alone(site: Site, client: GuardClient) -> None:
     foreign = site.run(list(site.argv), "foreign.log")
     until(lambda: can_connect(site))
-    backend = backend_of(Session(site.dsn))
+    session = Session(site.dsn)
+    backend = backend_of(session)
     assert client.adopt(foreign.pid).fence is FenceKind.PARTIAL
     os.kill(backend, signal.SIGSTOP)
     foreign.kill()
