@@ -33,6 +33,7 @@ class LeaseKeeper:
         self._ports = ports
         self._name = ports.settings.me().name
         self.lease: Lease | None = None
+        self.turn_ends_at: Instant = float("inf")  # one turn has one deadline (safety.md 3.5)
         self.memory: Memory = ports.disk.load()
         self._own: OwnRecord | None = None
         self._texts: Mapping[str, str] = {}
@@ -53,10 +54,9 @@ class LeaseKeeper:
         self._texts = {name: record.value for name, record in snapshot.records.items()}
 
     def budget_s(self, wanted_s: float) -> float:
-        """Return how long a call may take: never beyond what is left until F - D."""
-        if self.lease is None:
-            return wanted_s
-        return max(_MIN_CALL_S, min(wanted_s, self.lease.fence_at - self._ports.clock.now()))
+        """Return how long a call may take: never beyond what is left of the turn, nor until F - D."""
+        ends_at = self.turn_ends_at if self.lease is None else min(self.turn_ends_at, self.lease.fence_at)
+        return max(_MIN_CALL_S, min(wanted_s, ends_at - self._ports.clock.now()))
 
     def acquire(self, step: AcquireLease, *, times: Times, policy: Policy) -> bool:
         """Take the lock, note the token on the disk and arm the guard. ``False``: definitely refused."""

@@ -4,6 +4,7 @@ A fault that lasts ends by itself; :func:`heal` ends what is left, so that a run
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -244,8 +245,10 @@ def store_restored(at: Happening) -> None:
 
 
 def _restore(at: Happening) -> None:
-    at.simulation.judge.store_went_back()
-    at.simulation.store.restore()
+    """What nobody remembers is gone for good: a restore is survived where every node has seen what is lost."""
+    if at.simulation.store.token() == min(machine.memory.token for machine in at.simulation.machines.values()):
+        at.simulation.judge.store_went_back()
+        at.simulation.store.restore()
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------------
@@ -313,17 +316,15 @@ def manual_failover(at: Happening) -> None:
 
 def maintenance(at: Happening) -> None:
     """A person pauses the cluster for a while."""
-    if at.simulation.store.value("config") is None:
-        return
-    judge, engine, lasts = at.simulation.judge, at.simulation.engine, at.seconds(5.0, 20.0)
-    judge.paused_until = max(judge.paused_until, engine.now + lasts + _PEOPLE_LEARN_S)
+    judge, lasts = at.simulation.judge, at.seconds(5.0, 20.0)
+    judge.paused_until = math.inf
     at.simulation.change_config(pause=True)
     at.later(lasts, lambda: end_of_maintenance(at.simulation))
 
 
 def end_of_maintenance(simulation: Simulation) -> None:
     """A person resumes the cluster."""
-    if simulation.store.value("config") is not None:
+    if simulation.judge.paused_until == math.inf:
         simulation.judge.paused_until = simulation.engine.now + _PEOPLE_LEARN_S
         simulation.change_config(pause=None)
 
@@ -422,5 +423,4 @@ def heal(simulation: Simulation) -> None:
         if not machine.is_on:
             machine.boot(10.0)
         machine.start_again()
-    if "pause" in json.loads(simulation.store.value("config") or "{}"):
-        end_of_maintenance(simulation)
+    end_of_maintenance(simulation)

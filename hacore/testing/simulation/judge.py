@@ -55,6 +55,7 @@ class Judge(HostJudge, ServerJudge):
         self.violations: list[Violation] = []
         self.paused_until = 0.0  # pause, and the time in which everybody learns of its end
         self._unfenced: str | None = None  # whom the own record calls unfenced: only that one takes the lock
+        self._in_pause: set[str] = set()  # machines whose agents know of no end of the pause
         self.manual_until = 0.0  # a person has named a candidate: lag is that person's business
         self.disturbances = 0  # of network and servers
         self.established: str | None = None  # system identifier of the one cluster
@@ -91,7 +92,8 @@ class Judge(HostJudge, ServerJudge):
             if machine.thawed_at is not None and now < machine.thawed_at + _THAW_GRACE_S:
                 continue
             writers.append(machine)
-            if now >= self.paused_until and self._unfenced != machine.name and now >= self._end_of(machine):
+            is_exempt = now < self.paused_until or machine.name == self._unfenced or machine.name in self._in_pause
+            if not is_exempt and now >= self._end_of(machine):
                 self.broken("I1", f"{machine.name} can acknowledge commits at or after F = {self._end_of(machine):.3f}")
         if len(writers) > 1:
             self.broken("I1", f"{' and '.join(one.name for one in writers)} can both acknowledge commits")
@@ -268,6 +270,7 @@ class Judge(HostJudge, ServerJudge):
 
     def turned(self, machine: Machine, turn: Turn, began: float) -> None:
         """Look at how long a turn took."""
+        (self._in_pause.add if turn.world.policy.pause else self._in_pause.discard)(machine.name)
         if machine.stopped_since(began):
             return
         took, times = self._engine.now - began, turn.world.times
@@ -275,7 +278,7 @@ class Judge(HostJudge, ServerJudge):
         if took > longest:
             self.broken("I14", f"{machine.name}: a turn took {took:.2f} s, at most {longest} s are allowed ({turn.decision.rule})")
         lease = machine.leases.newest
-        if turn.world.lease is None or lease is None or turn.world.policy.pause:
+        if turn.world.lease is None or lease is None or turn.world.policy.pause or not machine.server.accepts_writes:
             return
         ends_at = self._end_of(machine) - self._policy.budget(lease.ttl_s)
         if began < ends_at < self._engine.now - _TURN_SLACK_S:
