@@ -95,11 +95,16 @@ def _order(wanted: Iterable[Wanted]) -> dict[str, list[str]]:
 
 def _reuse_or_build(uses: list[Wanted], old: Plugin | None) -> Plugin:
     given = next((one.settings for one in uses if one.settings is not None), None)
-    if old is not None and {one.kind for one in uses} <= set(old.found.kinds) and given == old.given:
+    if old is not None and {one.kind for one in uses} <= set(old.found.kinds) and (given == old.given or _is_store(uses)):
         return old
     found, *_ = [find(one.kind, one.name) for one in uses]  # of every kind that it is wanted for
     settings = default_settings(found) if given is None else given
     return Plugin(found, given, settings, Calls(found.name, _instance(found, settings)))
+
+
+def _is_store(uses: list[Wanted]) -> bool:
+    """Tell whether a session may be open on the plugin: its settings count from the next start of the process."""
+    return any(one.kind == "dcs" for one in uses)
 
 
 def _instance(found: Found, settings: object) -> object:

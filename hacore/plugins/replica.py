@@ -6,13 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 from hacore.config.postgres_settings import PostgresSettings
-from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError, PluginUnavailableError
-from hacore.hookspecs import PluginContext, ReplicaRequest
+from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
+from hacore.hookspecs import ReplicaRequest
 from hacore.interfaces import Created, Failed, Job, Offer, Refusal
 from hacore.plugins.finding import declared
-from hacore.plugins.leftovers import end_leftovers, marked
 from hacore.plugins.registry import Plugin, Registry
-from hacore.postgres.surroundings import ReplicaSite
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +62,6 @@ def create_replica(
     :raises JobCancelledError: the work was cancelled; the directory is clean.
     :raises HacoreError: what ``clean`` raised.
     """
-    end_leftovers(request.data_dir)
-    request = replace(request, environment=marked(request.environment, request.data_dir))
     reasons: list[str] = []
     for method in methods:
         if request.source is None and not method.no_leader:
@@ -77,41 +73,6 @@ def create_replica(
         logger.warning("replica method failed", extra={"method": method.name, "reason": outcome.reason})
         reasons.append(f"{method.name}: {outcome.reason}")
     return Failed(reason="; ".join(reasons) or "no replica method is configured")
-
-
-class ReplicaChain:
-    """The configured chain as the door to PostgreSQL calls it.
-
-    :param context: what is in force now.
-    :param settings: of PostgreSQL, in force now.
-    """
-
-    def __init__(self, registry: Registry, context: Callable[[], PluginContext], settings: Callable[[], PostgresSettings]) -> None:
-        self._registry = registry
-        self._context = context
-        self._settings = settings
-
-    def __call__(self, site: ReplicaSite, job: Job) -> tuple[tuple[str, str], ...]:
-        """Fill the data directory and return the recovery settings that fetch the WAL which it still needs.
-
-        :raises DataDirectoryError: all methods have failed.
-        """
-        request = ReplicaRequest(
-            context=self._context(),
-            method="",
-            data_dir=site.data_dir,
-            source=site.source,
-            system_id=site.system_id,
-            major_version=site.major_version,
-            directory_state=site.directory_state,
-            space_bytes=site.space_bytes,
-            programs=site.programs,
-            environment=site.environment,
-        )
-        outcome = create_replica(self._registry, methods_of(self._settings()), request, job, site.clean)
-        if isinstance(outcome, Failed):
-            raise DataDirectoryError(f"{site.data_dir}: no replica method worked: {outcome.reason}")
-        return outcome.restore_settings
 
 
 def _method(name: str, settings: PostgresSettings, known: set[str]) -> Method:

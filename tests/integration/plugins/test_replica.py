@@ -1,9 +1,5 @@
 """Replica methods at work on real servers."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +9,14 @@ import pytest
 
 from hacore.config.postgres_settings import PostgresSettings, ReplicaMethod
 from hacore.config.settings import ToolOption
-from hacore.hookspecs import PluginContext
+from hacore.errors import DataDirectoryError
+from hacore.hookspecs import PluginContext, ReplicaRequest
+from hacore.interfaces import Failed, Job
 from hacore.model.clock import BootClock
 from hacore.model.steps import CreateReplica
-from hacore.plugins.leftovers import end_leftovers, marked
 from hacore.plugins.registry import Registry, Wanted
-from hacore.plugins.replica import ReplicaChain
+from hacore.plugins.replica import create_replica, methods_of
+from hacore.postgres.surroundings import ReplicaSite, RestoreSettings
 from tests.integration.postgres.conftest import MakeNode, directory, make_node, unprivileged
 from tests.integration.postgres.node import Node
 from tests.unit.plugins.making import wait_until
@@ -48,7 +46,18 @@ def chained(node: Node, registry: Registry, *methods: str, **changes: object) ->
     context = PluginContext(scope=node.settings.scope, namespace="/service", member=node.name, clock=BootClock())
     changes = {"basebackup": FAST, **changes}
     settings: PostgresSettings = replace(node.settings, create_replica_methods=methods, **changes)  # type: ignore[arg-type]
-    node.create_replica = ReplicaChain(registry, lambda: context, lambda: settings)
+
+    def create(site: ReplicaSite, job: Job) -> RestoreSettings:
+        request = ReplicaRequest(
+            context=context, method="", data_dir=site.data_dir, source=site.source, system_id=site.system_id,
+            programs=site.programs, environment=site.environment,
+        )  # fmt: skip
+        outcome = create_replica(registry, methods_of(settings), request, job, site.clean)
+        if isinstance(outcome, Failed):
+            raise DataDirectoryError(outcome.reason)
+        return outcome.restore_settings
+
+    node.create_replica = create
 
 
 def script(name: str, path: Path, text: str, **options: str) -> ReplicaMethod:
@@ -94,7 +103,6 @@ def test_basebackup_is_called_with_the_password_in_a_file_only(make_node: MakeNo
     assert password not in log.read_text()
     environment = dict(line.split("=", 1) for line in Path(f"{log}.env").read_text().splitlines() if "=" in line)
     assert password not in environment.values()
-    assert environment["HACORE_JOB"] == str(standby.data_dir)
     assert Path(f"{log}.mode").read_text() == "600\n"
 
 
@@ -133,28 +141,6 @@ def test_progress_is_told_and_a_cancelled_copy_leaves_neither_program_nor_data(m
     assert not outcome.is_done
     assert not running(standby)
     assert not standby.data_dir.exists() or not any(standby.data_dir.iterdir())
-
-
-def test_what_a_killed_agent_has_left_behind_is_ended_before_the_next_attempt(make_node: MakeNode, registry: Registry) -> None:
-    leader, standby = created(make_node, registry, "basebackup")
-    left = subprocess.Popen(
-        (sys.executable, "-c", "import time; time.sleep(600)"), env=marked(os.environ, str(standby.data_dir)), start_new_session=True
-    )
-    other = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(600)"), env=marked(os.environ, "/elsewhere"))
-    try:
-        standby.do(CreateReplica(leader="a", source="a", system_id=leader.read().system_id))
-        left.wait(10)
-        assert other.poll() is None
-    finally:
-        left.kill()
-        other.kill()
-        other.wait()
-
-
-def test_nothing_left_behind_is_nothing_to_end() -> None:
-    began = time.monotonic()
-    assert end_leftovers("/nowhere") == 0
-    assert time.monotonic() - began < 5
 
 
 def running(node: Node) -> list[psutil.Process]:

@@ -24,7 +24,7 @@ class Session:
 
     capabilities = DcsCapabilities(minimum_ttl_s=3)
 
-    def _call(self, *_arguments: object, **_limits: object) -> Any:  # noqa: ANN401
+    def _call(self, *_arguments: object, **_limits: object) -> Any:
         self.threads.add(threading.get_ident())
         return self.answer()
 
@@ -43,7 +43,7 @@ class Store:
         return self.session
 
 
-def opened(answer: Callable[[], object]) -> Any:  # noqa: ANN401
+def opened(answer: Callable[[], object]) -> Any:
     return open_dcs(plugin(Store(Session(answer)), kind="dcs"), OpenDcs(context=CONTEXT))
 
 

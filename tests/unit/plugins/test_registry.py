@@ -91,6 +91,26 @@ def test_a_change_that_fails_leaves_everything_as_it_was(log: list[tuple[str, ob
     assert ("closed", "a") not in log
 
 
+def test_a_store_keeps_its_instance_because_a_session_is_open_on_it(install: Install) -> None:
+    code = """
+        from hacore.hookspecs import DcsPlugin, hookimpl
+
+        class Store(DcsPlugin):
+            def __init__(self, settings):
+                pass
+
+            @hookimpl
+            def hacore_open_dcs(self, request):
+                return None
+    """
+    install("p_store", code, dcs={"store": "p_store:Store"})
+    registry = Registry()
+    registry.update([Wanted(kind="dcs", name="store", settings="a")])
+    before = registry.every()
+    registry.update([Wanted(kind="dcs", name="store", settings="b")])
+    assert registry.every() == before
+
+
 def test_a_hook_that_raises_is_counted_and_becomes_unavailable(log: list[tuple[str, object]]) -> None:
     registry = Registry()
     registry.update(wanted("a", "listener", "command"))

@@ -1,6 +1,5 @@
 """The chain of replica methods: in order, cleaned between, with the field's flags."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -12,9 +11,8 @@ from hacore.hookspecs import ReplicaRequest, hookimpl
 from hacore.interfaces import Created, Failed, Job, Offer, Refusal
 from hacore.model.timeline import TimelineHistory
 from hacore.plugins.registry import Plugin, Registry
-from hacore.plugins.replica import Method, ReplicaChain, create_replica, may_start_without_leader, methods_of
-from hacore.postgres.surroundings import ReplicaSite
-from tests.unit.plugins.making import CONTEXT, NoJob, plugin, replica_request
+from hacore.plugins.replica import Method, create_replica, may_start_without_leader, methods_of
+from tests.unit.plugins.making import NoJob, plugin, replica_request
 from tests.unit.postgres.samples import settings
 
 
@@ -161,12 +159,6 @@ def test_a_method_whose_plugin_is_not_there_is_passed_over(chain: Chain) -> None
     assert chain.run() == Created()
 
 
-def test_programs_of_a_method_carry_the_mark_of_their_data_directory(chain: Chain) -> None:
-    chain.add("a", Created())
-    chain.run(environment={"PATH": "/bin"})
-    assert chain.copiers["a"].requests[0].environment == {"PATH": "/bin", "HACORE_JOB": "/nowhere"}
-
-
 def configured(*names: str, **sections: ReplicaMethod) -> tuple[Method, ...]:
     found = replace(
         settings("/nowhere"), create_replica_methods=names, methods=sections, basebackup=(ToolOption(name="max-rate", value="10M"),)
@@ -196,16 +188,3 @@ def test_a_name_without_a_section_is_a_plugin() -> None:
 
 def test_basebackup_gets_its_own_options() -> None:
     assert configured("basebackup") == (Method(name="basebackup", plugin="basebackup", options=(("max-rate", "10M"),)),)
-
-
-def site(clean: Callable[[], None]) -> ReplicaSite:
-    return ReplicaSite(
-        data_dir="/nowhere", source=None, system_id="1", major_version=15, programs={}, environment={}, space_bytes=None,
-        directory_state="empty", clean=clean,
-    )  # fmt: skip
-
-
-def test_the_door_to_postgres_gets_an_error_when_all_methods_have_failed() -> None:
-    chain = ReplicaChain(Registry(), lambda: CONTEXT, lambda: settings("/nowhere"))
-    with pytest.raises(DataDirectoryError, match="no replica method worked: basebackup: needs a server to copy from"):
-        chain(site(lambda: None), NoJob())

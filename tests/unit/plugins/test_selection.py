@@ -11,7 +11,7 @@ from hacore.plugins.selection import agent_plugins, store_of
 from tests.unit.postgres.samples import settings
 
 
-def local(**plugins: Any) -> Any:  # noqa: ANN401
+def local(**plugins: Any) -> Any:
     sections = PluginSections(sections={}, settings=plugins.pop("settings", {}), **plugins)
     dcs = DcsSection(name="sqlite", section={}, settings="settings of the store")
     return cast("Any", SimpleNamespace(dcs=dcs, plugins=sections))
