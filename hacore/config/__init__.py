@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hacore.config.effective import Effective, effective
-from hacore.config.explaining import Row, explain, origins
+from hacore.config.explaining import Row, explain
 from hacore.config.fault import ConfigFaultsError, Fault
 from hacore.config.features import check_bootstrap
 from hacore.config.loaded import LoadedConfig
@@ -33,7 +33,6 @@ __all__ = [
     "effective",
     "explain",
     "load",
-    "origins",
     "reload",
 ]
 

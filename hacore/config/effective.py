@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hacore.config import controlled, timing
+from hacore.config.dynamic import unknown
 from hacore.config.fault import dotted
 from hacore.config.features import refusal_of_election, unsupported
 from hacore.config.keys import Dynamic, Reading
@@ -43,6 +44,7 @@ def effective(local: LocalSettings, dynamic: Mapping[str, Any] | None) -> Effect
     postgresql = Reading(merged, path=("postgresql",), wrong=reading.wrong, raised=reading.raised)
     policy = _policy(local, reading, postgresql, warnings)
     postgres = _postgres(local, postgresql, combined, warnings)
+    warnings.extend(str(fault) for fault in unknown(reading.values))
     warnings.extend(reading.raised)
     warnings.extend(f"{dotted(path)}: not {wanted}: the default is used" for path, wanted in reading.wrong.items())
     return Effective(policy=policy, postgres=postgres, warnings=tuple(warnings), unsupported=policy.unsupported)

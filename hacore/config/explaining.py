@@ -51,11 +51,6 @@ def explain(loaded: LoadedConfig, dynamic: Mapping[str, Any] | None) -> tuple[Ro
     return table.rows()
 
 
-def origins(loaded: LoadedConfig) -> dict[str, str]:
-    """Return where each local value comes from: ``default``, ``FILE:LINE`` or ``environment NAME``."""
-    return {row.path: row.origin for row in explain(loaded, None)}
-
-
 class _Table:
     """Rows by path; what is put later wins."""
 

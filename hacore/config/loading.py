@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError
 
 from hacore.config import advice, stores
 from hacore.config.document import Document
+from hacore.config.explaining import explain
 from hacore.config.fault import ConfigFaultsError, Fault, Path, dotted, nearest
 from hacore.config.loaded import LoadedConfig
 from hacore.config.old_layout import modernised
@@ -18,7 +19,7 @@ from hacore.config.postgresql_keys import BASEBACKUP, method_names
 from hacore.config.redaction import shown
 from hacore.config.schemas.local import LocalSchema
 from hacore.config.settings import CtlSettings, DcsSection, GuardSettings, LocalSettings, PluginSections, RestApiSettings
-from hacore.config.sources import gather
+from hacore.config.sources import Sources, gather
 from hacore.errors import ConfigError, PluginError
 from hacore.interfaces import SectionChecker
 from hacore.schema import describe, messages_of, unknown_keys
@@ -40,7 +41,7 @@ class PluginSchemas(Protocol):
 
 
 @dataclass(slots=True)
-class _Findings:
+class Findings:
     """What was found so far, on the way through one configuration."""
 
     document: Document
@@ -111,14 +112,10 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
     :raises ConfigFaultsError: with all faults.
     """
     installed = frozenset(plugins.stores()) if plugins is not None else stores.installed_stores()
-    sources = gather(path, environ, {*installed, *stores.OF_THE_FIELD, *stores.OWN})
-    values, places, old = modernised(sources.document)
-    found = _Findings(document=replace(sources.document, values=values, places=places), faults=list(sources.document.faults))
-    found.warnings.extend(sources.warnings)
-    for where, text in old:
-        found.note(where, text)
+    found = findings_of(gather(path, environ, {*installed, *stores.OF_THE_FIELD, *stores.OWN}))
+    values, places = found.document.values, found.document.places
     settings = _check_core(found, installed, strict=strict)
-    store = _check_store(found, installed, plugins, strict=strict)
+    store = check_store(found, installed, plugins, strict=strict)
     built = _check_plugins(found, plugins, strict=strict)
     for where, text in advice.errors(values):
         found.fault(where, text)
@@ -127,7 +124,7 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
     if found.faults or settings is None or store is None:
         raise ConfigFaultsError(_in_order(found.faults))
     local = _assemble(settings, store, built)
-    return LoadedConfig(
+    loaded = LoadedConfig(
         local=local,
         warnings=tuple(_in_order(found.warnings)),
         values=values,
@@ -135,9 +132,20 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
         defaults=found.defaults,
         secrets=frozenset(found.secrets),
     )
+    return replace(loaded, origins={row.path: row.origin for row in explain(loaded, None)})
 
 
-def _check_core(found: _Findings, installed: Collection[str], *, strict: bool) -> dict[str, Any] | None:
+def findings_of(sources: Sources) -> Findings:
+    """Begin with what the sources themselves had to say."""
+    values, places, old = modernised(sources.document)
+    found = Findings(document=replace(sources.document, values=values, places=places), faults=list(sources.document.faults))
+    found.warnings.extend(sources.warnings)
+    for where, text in old:
+        found.note(where, text)
+    return found
+
+
+def _check_core(found: Findings, installed: Collection[str], *, strict: bool) -> dict[str, Any] | None:
     values = found.document.values
     aside = {*installed, *stores.OF_THE_FIELD, *stores.OWN, *advice.DYNAMIC_NAMES}
     core = {name: value for name, value in values.items() if name not in aside}
@@ -145,7 +153,8 @@ def _check_core(found: _Findings, installed: Collection[str], *, strict: bool) -
     return settings if isinstance(settings, dict) else None
 
 
-def _check_store(found: _Findings, installed: Collection[str], plugins: PluginSchemas | None, *, strict: bool) -> DcsSection | None:
+def check_store(found: Findings, installed: Collection[str], plugins: PluginSchemas | None, *, strict: bool) -> DcsSection | None:
+    """Return the one section that names a store, checked by the plugin's own schema."""
     name, wrong = stores.choose(found.document.values, installed)
     for path, wanted in wrong.items():
         found.note(path, wanted, as_fault=True)
@@ -160,7 +169,7 @@ def _check_store(found: _Findings, installed: Collection[str], plugins: PluginSc
     return DcsSection(name=name, section=section, settings=_built(found, plugins, name, (name,), section, strict=strict))
 
 
-def _check_plugins(found: _Findings, plugins: PluginSchemas | None, *, strict: bool) -> dict[str, object]:
+def _check_plugins(found: Findings, plugins: PluginSchemas | None, *, strict: bool) -> dict[str, object]:
     """Let every plugin that is named check its section, also one that has none: a key may be required."""
     built: dict[str, object] = {}
     for name, named_at in _named_plugins(found.document.values):
@@ -190,7 +199,7 @@ def _named_plugins(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
 
 
 def _built(
-    found: _Findings, plugins: PluginSchemas | None, name: str, path: Path, section: Mapping[str, Any], *, strict: bool
+    found: Findings, plugins: PluginSchemas | None, name: str, path: Path, section: Mapping[str, Any], *, strict: bool
 ) -> object:  # fmt: skip
     """Return what a plugin is built with: what its schema made of the section, or the section where it has none."""
     if plugins is None:

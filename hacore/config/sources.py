@@ -34,6 +34,10 @@ def gather(path: str | None, environ: Mapping[str, str], stores: Iterable[str]) 
         return Sources(document=parse(text, f"environment {name}"))
     document = Document(values={}) if path is None else read_path(path)
     found = environment.read(environ, stores)
+    if path is None and not found.values and not found.faults:
+        raise ConfigFaultsError(
+            [_fault("environment", "no configuration", "a file to be named, PATRONI_CONFIGURATION, or PATRONI_ variables")]
+        )
     document = _overlay(document, found)
     return Sources(document=document, warnings=found.warnings)
 

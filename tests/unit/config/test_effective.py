@@ -219,6 +219,12 @@ def test_nothing_that_another_member_writes_stops_a_node(value: object, tmp_path
         assert isinstance(effective(local, {"hacore": {"ttl": 5, name: value}}), Effective)
 
 
+def test_an_unknown_dynamic_key_is_said_and_changes_nothing(tmp_path: Path) -> None:
+    found = _effective(tmp_path, {"looop_wait": 5})
+    assert found.policy == Policy()
+    assert found.warnings == ("looop_wait: unknown key; did you mean loop_wait?",)
+
+
 def test_guard_settings_of_the_local_file_reach_the_policy(tmp_path: Path) -> None:
     found = _effective(tmp_path, None, {"guard": {"margin": 4, "budget": 1.5}})
     assert (found.policy.margin_s, found.policy.budget_s) == (4.0, 1.5)

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import Any
 
-from hacore.config import Row, explain, origins
+from hacore.config import Row, explain
 from tests.unit.config.samples import changed, load_values
 
 
@@ -78,6 +78,6 @@ def test_no_row_is_inside_another(tmp_path: Path) -> None:
 
 
 def test_origins_are_there_for_every_local_value(tmp_path: Path) -> None:
-    found = origins(load_values(changed({}), tmp_path))
+    found = load_values(changed({}), tmp_path).origins
     assert found["postgresql.data_dir"].endswith(":9")
     assert found["tags.nofailover"] == "default"

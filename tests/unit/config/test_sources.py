@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hacore.config import ConfigFaultsError, load, origins
+from hacore.config import ConfigFaultsError, load
 from hacore.config.sources import gather, read_path
 from tests.unit.config.samples import SAMPLE, Plugins, changed
 
@@ -55,7 +55,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (loaded.local.name, loaded.local.scope) == ("from-own", "main")
     assert loaded.local.postgresql.authentication.superuser.password == "other"
     assert loaded.local.postgresql.authentication.superuser.username == "postgres"
-    found = origins(loaded)
+    found = loaded.origins
     assert found["name"] == "environment HACORE_NAME"
     assert found["postgresql.authentication.superuser.password"] == "environment PATRONI_SUPERUSER_PASSWORD"
 
@@ -79,7 +79,7 @@ def test_one_variable_may_hold_the_whole_configuration_and_then_no_other_counts(
     environ = {"PATRONI_CONFIGURATION": yaml.safe_dump(dict(SAMPLE)), "PATRONI_NAME": "ignored", "HACORE_NAME": "ignored"}
     loaded = load(None, environ, plugins=Plugins())
     assert loaded.local.name == "node1"
-    assert origins(loaded)["name"].startswith("environment PATRONI_CONFIGURATION:")
+    assert loaded.origins["name"].startswith("environment PATRONI_CONFIGURATION:")
 
 
 def test_our_own_variable_wins_over_that_of_the_field() -> None:
@@ -94,6 +94,11 @@ def test_a_file_wins_over_the_variable_that_holds_a_whole_configuration(tmp_path
     path = tmp_path / "node.yml"
     path.write_text(yaml.safe_dump(dict(SAMPLE)))
     assert load(str(path), {"PATRONI_CONFIGURATION": "name: x"}, plugins=Plugins()).local.name == "node1"
+
+
+def test_no_configuration_at_all_says_where_one_may_come_from() -> None:
+    with pytest.raises(ConfigFaultsError, match="PATRONI_CONFIGURATION"):
+        load(None, {"PATH": "/bin"}, plugins=Plugins())
 
 
 def test_a_variable_below_a_value_that_is_no_section_is_a_fault(tmp_path: Path) -> None:
