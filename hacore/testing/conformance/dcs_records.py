@@ -53,8 +53,9 @@ class RecordConformance(StoreKit):
         written(b, Put(name="config", value="3"))
         assert {name: record.value for name, record in look(a).records.items()} == {"somebody's": "1", "optime/leader": "2", "config": "3"}
 
-    def test_clusters_do_not_see_each_other(self, a: Dcs, store: StoreUnderTest, cluster: str, ttl_s: float) -> None:
-        longer = store.plugin(store.settings).hacore_open_dcs(request_for(f"{cluster}-2", "a"))
+    @pytest.mark.parametrize("ending", ["-2", "2", "~", "."])
+    def test_clusters_do_not_see_each_other(self, a: Dcs, store: StoreUnderTest, cluster: str, ttl_s: float, ending: str) -> None:
+        longer = store.plugin(store.settings).hacore_open_dcs(request_for(cluster + ending, "a"))
         take(longer, ttl_s, Put(name="config", value="of the other"))
         longer.publish("member", ttl_s=ttl_s, timeout_s=CALL_S)
         seen = look(a)

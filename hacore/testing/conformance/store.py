@@ -37,7 +37,8 @@ class DcsFaults:
     slow: Callable[[float], AbstractContextManager[None]] | None = None  # each answer comes so many seconds late
     drip: Callable[[], AbstractContextManager[None]] | None = None  # answers come one byte now and then
     deaf: Callable[[], AbstractContextManager[None]] | None = None  # requests take effect, their answers are lost
-    one_frozen: Callable[[], AbstractContextManager[None]] | None = None  # the member that this session talks to; others go on
+    one_frozen: Callable[[], AbstractContextManager[None]] | None = None  # the server that was asked last; others go on
+    one_deaf: Callable[[], AbstractContextManager[None]] | None = None  # as deaf, likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,12 +47,13 @@ class Served:
         self.etcd.start()
 
     @contextlib.contextmanager
-    def one_frozen(self) -> Iterator[None]:
-        busiest = max(self.proxies, key=lambda proxy: proxy.used_at)
-        with busiest.suffering(Fault(swallow_requests=True)):
+    def one_suffers(self, fault: Fault) -> Iterator[None]:
+        asked_last = max(self.proxies, key=lambda proxy: proxy.used_at)
+        with asked_last.suffering(fault):
             yield
 
     def faults(self) -> DcsFaults:
+        many = len(self.proxies) > 1
         return DcsFaults(
             remove_lock=lambda cluster: self.delete(f"{PREFIX}/{cluster}/leader"),
             remove_member=lambda cluster, name: self.delete(f"{PREFIX}/{cluster}/members/{name}"),
@@ -63,7 +64,8 @@ class Served:
             slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
             drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
             deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
-            one_frozen=self.one_frozen if len(self.proxies) > 1 else None,
+            one_frozen=(lambda: self.one_suffers(Fault(swallow_requests=True))) if many else None,
+            one_deaf=(lambda: self.one_suffers(Fault(swallow_answers=True))) if many else None,
         )
 
     def delete(self, key: str) -> None:
