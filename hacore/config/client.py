@@ -35,7 +35,7 @@ def load_client(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
     installed = frozenset(plugins.stores())
     found = findings_of(gather(path, environ, {*installed, *stores.OF_THE_FIELD, *stores.OWN}))
     values = found.document.values
-    section = {name: values[name] for name in _KEYS if name in values}
+    section: dict[str, object] = {name: values[name] for name in _KEYS if name in values}
     settings = found.check(LocalSchema(only=_KEYS, partial=("scope", "restapi")), section, (), strict=False)
     store = check_store(found, installed, plugins, strict=False)
     if found.faults or store is None or not isinstance(settings, dict):
