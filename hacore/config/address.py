@@ -1,11 +1,13 @@
 """Addresses as they stand in the configuration: ``host:port`` with IPv6 in brackets. It resolves no names."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
 
 WILDCARD_HOSTS: Final = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _MAX_PORT: Final = 65535
+_SMALLEST_PORT: Final = 1024
 _WANTED: Final = "an address like 10.0.0.1:5432 or [::1]:5432"
 _WANTED_LIST: Final = "addresses with one port at the end, like 127.0.0.1,10.0.0.1:5432"
 
@@ -61,12 +63,21 @@ def _split(text: str) -> tuple[str, str | None]:
         if not bracket or (rest and not rest.startswith(":")):
             raise ValueError(_WANTED)
         return _ipv6(host), rest[1:] if rest else None
-    if text.count(":") > 1:  # an IPv6 address without brackets: its last group is not a port
-        return _ipv6(text), None
+    if text.count(":") > 1:
+        return _without_brackets(text)
     host, colon, port = text.partition(":")
     if any(mark.isspace() or mark in "/@?#" for mark in host):
         raise ValueError(_WANTED)
     return host, port if colon else None
+
+
+def _without_brackets(text: str) -> tuple[str, str | None]:
+    """Split ``::1:5432``: files of the field write it so, and mean a port where the last group can be one of an ordinary server."""
+    host, _, port = text.rpartition(":")
+    if port.isascii() and port.isdecimal() and _SMALLEST_PORT <= int(port) <= _MAX_PORT:
+        with suppress(ValueError):
+            return _ipv6(host), port
+    return _ipv6(text), None
 
 
 def _ipv6(text: str) -> str:

@@ -1,5 +1,6 @@
 """Sections ``guard`` and ``watchdog``: what ends writes when nothing else does."""
 
+from pathlib import Path
 from typing import Any, Final
 
 from marshmallow import post_load
@@ -25,7 +26,9 @@ class GuardSchema(SectionSchema):
 
     margin = Converted(convert.seconds, load_default=None)
     budget = Converted(convert.seconds, load_default=None)
-    state_dir = Converted(convert.word, load_default="")  # beside the data directory, which is known only together with it
+    state_dir = Converted(
+        lambda value: str(Path(convert.word(value)).absolute()), load_default=""
+    )  # beside the data directory, which is known only together with it
 
     @post_load
     def freeze(self, data: dict[str, Any], **_: object) -> GuardSettings:

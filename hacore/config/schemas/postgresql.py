@@ -39,11 +39,8 @@ def _reachable(value: object) -> HostPort:
 
 
 def absolute(value: object) -> str:
-    """Read a path that means the same in every process."""
-    found = convert.word(value)
-    if not found.startswith("/"):
-        raise WrongValueError("an absolute path")
-    return found
+    """Read a path and make it mean the same in every process; it is taken from the directory in which hacore is started."""
+    return str(Path(convert.word(value)).expanduser().absolute())
 
 
 class ConnectionSchema(SectionSchema):

@@ -35,6 +35,9 @@ def test_anything_else_is_refused(text: str) -> None:
         ("10.0.0.1", ("10.0.0.1",), 5432),
         ("::1,127.0.0.1:6432", ("::1", "127.0.0.1"), 6432),
         ("[::1]:6432", ("::1",), 6432),
+        ("::1:6432", ("::1",), 6432),
+        ("fd00::1", ("fd00::1",), 5432),
+        ("1:2:3:4:5:6:7:8432", ("1:2:3:4:5:6:7:8432",), 5432),
     ],
 )
 def test_a_server_may_listen_on_several_hosts_with_one_port(text: str, hosts: tuple[str, ...], port: int) -> None:

@@ -20,7 +20,7 @@ log: {level: LOUD}
 sqlite: {path: /x}
 postgresql:
   listen: 127.0.0.1:5432
-  data_dir: relative
+  data_dir: []
   authentication:
     superuser: {}
     replication: {password: hush}

@@ -211,8 +211,8 @@ REFUSED: Final[list[tuple[str, object, str]]] = [
     ("postgresql.listen", "*:5432", "postgresql.connect_address"),
     ("postgresql.connect_address", "::", "postgresql.connect_address"),
     ("postgresql.proxy_address", "a b", "postgresql.proxy_address"),
-    ("postgresql.data_dir", "data", "postgresql.data_dir"),
-    ("postgresql.config_dir", "etc", "postgresql.config_dir"),
+    ("postgresql.data_dir", "", "postgresql.data_dir"),
+    ("postgresql.config_dir", [], "postgresql.config_dir"),
     (AUTH, ..., AUTH),
     (f"{AUTH}.superuser", ..., f"{AUTH}.superuser"),
     (f"{AUTH}.replication.username", ..., f"{AUTH}.replication.username"),
@@ -288,6 +288,13 @@ def test_client_certificates_are_asked_for_together_with_a_server_certificate(tm
     restapi = load_values(changed(TLS), tmp_path).local.restapi
     assert (restapi.verify_client, restapi.keyfile) == ("required", "/k")
     assert restapi.api_url == "https://127.0.0.1:8008/patroni"
+
+
+def test_a_relative_directory_is_taken_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load_values(changed({"postgresql.data_dir": "data/node1", "guard.state_dir": "state"}), tmp_path)
+    assert (loaded.local.postgresql.data_dir, loaded.local.guard.state_dir) == (f"{tmp_path}/data/node1", f"{tmp_path}/state")
+    assert [warning.path for warning in loaded.warnings] == ["postgresql.data_dir"]
 
 
 def test_without_a_certificate_the_server_speaks_plain_http(tmp_path: Path) -> None:
