@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from hacore.errors import PostgresUnreachableError
-from hacore.guard.processes import Inode, every_pid, inode_of, parent_of, program_of
+from hacore.guard.jobs import JOB_VARIABLE
+from hacore.guard.processes import Inode, every_pid, inode_of, parent_of, program_of, variable_of
 from hacore.postgres.layout import Layout
 from hacore.postgres.pidfile import PidFile, read_pid_file
 
@@ -54,6 +55,10 @@ class Processes:
         if not found:
             self._inodes.clear()
         return found
+
+    def orphans(self) -> list[int]:
+        """Return the living processes that are no work of our own: initdb and crash recovery run servers that nobody can reach."""
+        return [pid for pid in self.alive() if variable_of(pid, JOB_VARIABLE) is None or not _descends_from(pid, os.getpid())]
 
     def signal(self, signum: signal.Signals) -> None:
         """Signal the postmaster directly.
@@ -104,3 +109,12 @@ class Processes:
     def _holds(self, pid: int) -> bool:
         """Whether a living process works in the directory and is a server's; a person's shell is not."""
         return inode_of(f"/proc/{pid}/cwd") in self._inodes and program_of(pid) in self._programs and parent_of(pid) is not None
+
+
+def _descends_from(pid: int, ancestor: int) -> bool:
+    found: int | None = pid
+    while found is not None and found > 1:
+        found = parent_of(found)
+        if found == ancestor:
+            return True
+    return False

@@ -5,24 +5,19 @@ Everything here ends within its limit. Long work is in ``work``, on the worker's
 
 import logging
 import shutil
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from hacore.config.postgres_settings import PostgresSettings
-from hacore.errors import ConfigError, PostgresUnreachableError
 from hacore.model.clock import BootClock, Clock
 from hacore.model.node import DataDirectory, NodeState, Role, ServerState, Upstream
 from hacore.model.steps import ReconcileSlots
-from hacore.postgres import pending, query
-from hacore.postgres.connection import Connection
+from hacore.postgres import query
 from hacore.postgres.conninfo import parse_conninfo
 from hacore.postgres.directory import read_directory
 from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.launcher import asked
-from hacore.postgres.parameters import Change
-from hacore.postgres.pidfile import READY, STOPPING
-from hacore.postgres.replay_timeline import ReplayTimeline
+from hacore.postgres.reading import ServerReader
 from hacore.postgres.slots import reconcile
 from hacore.postgres.stop import signal_reload
 
@@ -37,26 +32,13 @@ _END_S: Final = 1.0
 _LOOK_S: Final = 0.02
 
 
-@dataclass(slots=True)
-class _Reading:
-    """What is kept from one reading to the next."""
-
-    connection: Connection | None = None
-    dsn: dict[str, str] | None = None
-    pending: tuple[Change, ...] = ()
-    pending_pid: int | None = None  # of the postmaster that it was read from
-    pending_due: float = 0.0
-    reloaded_at: float | None = None
-
-
 class PostgresNode:
     """This node's PostgreSQL. Used by the loop's thread."""
 
     def __init__(self, instance: Instance, *, clock: Clock | None = None) -> None:
         self._instance = instance
         self._clock = clock or BootClock()
-        self._kept = _Reading()
-        self._replay_timeline = ReplayTimeline()
+        self._reader = ServerReader(instance)
         for left in instance.layout.state_dir.glob("pgpass.*"):  # of an agent that was killed
             left.unlink(missing_ok=True)
 
@@ -73,7 +55,7 @@ class PostgresNode:
         """Read process, directory, positions and settings."""
         read_at = self._clock.now()
         pid = self._instance.processes.postmaster()
-        server, answer = self._ask(pid, timeout_s * _QUERY_SHARE)
+        server, answer = self._reader.read(pid, timeout_s=timeout_s * _QUERY_SHARE)
         directory = read_directory(
             self._instance,
             answer=answer,
@@ -92,7 +74,7 @@ class PostgresNode:
             system_id=directory.control.system_id if directory.control else None,
             timeline=_timeline_on_disk(directory),
             history=directory.history,
-            settings_wanted=notes.settings_wanted,
+            settings_wanted=notes.settings_wanted and answer is not None,
             last_start_failed=notes.start_failed if server is ServerState.STOPPED else None,
         )
         return state if answer is None else self._with_answer(state, answer)
@@ -114,7 +96,7 @@ class PostgresNode:
 
     def reconcile_slots(self, step: ReconcileSlots) -> None:
         """Create, drop and move physical slots; one that is in use is left alone."""
-        reconcile(self._session(), step, timeout_s=_SLOTS_S)
+        reconcile(self._reader.session(), step, timeout_s=_SLOTS_S)
 
     def end(self, reason: str) -> None:
         """End every server process of the data directory: SIGQUIT, then SIGKILL, by the guard."""
@@ -123,79 +105,7 @@ class PostgresNode:
 
     def close(self) -> None:
         """Drop the connections."""
-        self._replay_timeline.close()
-        if self._kept.connection is not None:
-            self._kept.connection.close()
-
-    def _ask(self, pid: int | None, timeout_s: float) -> tuple[ServerState, query.Answer | None]:
-        processes = self._instance.processes
-        if pid is None:
-            return (ServerState.ORPHANED if processes.alive() else ServerState.STOPPED), None
-        file = processes.pid_file()
-        status = file.status if file is not None and file.pid == pid else None
-        if self._instance.notes.stopping == pid or status == STOPPING:
-            return ServerState.STOPPING, None
-        is_known = self._kept.connection is not None and self._kept.connection.is_open
-        if status != READY and not is_known:
-            return ServerState.STARTING, None
-        try:
-            return ServerState.RUNNING, self._query(pid, timeout_s)
-        except (PostgresUnreachableError, ConfigError) as error:
-            logger.debug("PostgreSQL does not answer", extra={"error": str(error)})
-        return ServerState.UNREACHABLE, None
-
-    def _query(self, pid: int, timeout_s: float) -> query.Answer:
-        deadline = time.monotonic() + timeout_s
-        session = self._session()
-        sql = query.statement(self._instance.programs.major)
-        try:
-            rows = session.query(sql, timeout_s=timeout_s)
-        except PostgresUnreachableError:
-            if time.monotonic() >= deadline:
-                raise
-            # Once more: the session was one of a server before this one, or the role changed while it was asked.
-            rows = self._session().query(sql, timeout_s=deadline - time.monotonic())
-        answer = self._with_replay_timeline(query.parse(rows[0]), deadline)
-        if self._is_pending_due(pid):
-            self._read_pending(pid, deadline)
-        return answer
-
-    def _with_replay_timeline(self, answer: query.Answer, deadline: float) -> query.Answer:
-        """Ask for the timeline where the answer does not tell it for sure."""
-        if answer.role is Role.PRIMARY or answer.receiver_timeline is not None:
-            self._replay_timeline.close()
-            return answer
-        found = self._replay_timeline.ask(self._instance.local_dsn(), timeout_s=max(deadline - time.monotonic(), 0.05))
-        return answer if found is None else replace(answer, timeline=found)
-
-    def _session(self) -> Connection:
-        """The kept session, unless the server is to be reached otherwise by now."""
-        dsn = self._instance.local_dsn()
-        if self._kept.connection is None or self._kept.dsn != dsn:
-            if self._kept.connection is not None:
-                self._kept.connection.close()
-            self._kept.connection, self._kept.dsn = self._instance.session(statement_timeout_s=2.0), dsn
-        return self._kept.connection
-
-    def _is_pending_due(self, pid: int) -> bool:
-        now = time.monotonic()
-        just_reloaded = self._kept.reloaded_at is not None and now - self._kept.reloaded_at < _PENDING_AFTER_RELOAD_S
-        return just_reloaded or pid != self._kept.pending_pid or now >= self._kept.pending_due
-
-    def _read_pending(self, pid: int, deadline: float) -> None:
-        settings = self._instance.settings
-        wanted = {**settings.parameters, **settings.controlled_parameters}
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            return
-        try:
-            rows = self._session().query(pending.QUERY, (list(wanted),), timeout_s=left_s)
-        except PostgresUnreachableError as error:
-            logger.debug("pending restart not known", extra={"error": str(error)})
-            return
-        self._kept.pending = pending.changes(rows, wanted)
-        self._kept.pending_pid = pid
-        self._kept.pending_due = time.monotonic() + _PENDING_EVERY_S
+        self._reader.close()
 
     def _with_answer(self, state: NodeState, answer: query.Answer) -> NodeState:
         return replace(
@@ -216,7 +126,7 @@ class PostgresNode:
             upstream_reachable=answer.receiver_status == "streaming" if answer.role is Role.STANDBY else None,
             slots=answer.slots,
             senders=answer.senders,
-            pending_restart=self._kept.pending,
+            pending_restart=self._reader.pending,
         )
 
     def _upstream(self, answer: query.Answer) -> Upstream:
@@ -231,7 +141,7 @@ class PostgresNode:
 
     def _signal_reload(self) -> None:
         signal_reload(self._instance)
-        self._kept.reloaded_at = time.monotonic()
+        self._reader.reloaded()
 
     def _bound_log(self) -> None:
         """Keep what the server writes to standard output from growing without limit; it appends, so that it may be cut."""
