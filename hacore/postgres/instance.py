@@ -47,7 +47,7 @@ class Notes:
 
     stopping: int | None = None  # postmaster that was told to stop
     start_failed: str | None = None
-    settings_wanted: bool = False  # the settings in force are not yet in the files
+    settings_wanted: bool = True  # the settings in force may not be those of the files, or of the server
 
 
 class Instance:
@@ -161,19 +161,21 @@ class Instance:
         self,
         upstream: Upstream | None = None,
         *,
-        standby: bool = True,
+        standby: bool | None = None,
         recovery: Mapping[str, str] | None = None,
         hba: Sequence[str] | None = None,
     ) -> tuple[Plan, bool]:
         """Write the configuration files for ``upstream`` (``None``: as it is); answers what was written and whether it is new.
 
+        :param standby: what the next start makes of it; ``None``: as the signal file says.
         :param recovery: further recovery settings.
         :param hba: client authentication instead of what is configured.
         :raises DataDirectoryError: the disk did not take it.
         """
         with self.writing:
             target = self.upstream() if upstream is None else upstream
-            plan = self.plan(target, standby=standby, recovery=recovery or {})
+            is_standby = self.layout.standby_signal.exists() if standby is None else standby
+            plan = self.plan(target, standby=is_standby, recovery=recovery or {})
             hba = self.settings.pg_hba if hba is None else hba
             for warning in plan.warnings:
                 logger.warning("setting not used as it is written", extra={"setting": warning})

@@ -99,7 +99,7 @@ class Node:
         if self.around_vetoes:
             raise DataDirectoryError("vetoed")
 
-    def change(self, **settings: Any) -> None:  # noqa: ANN401 - any of them
+    def change(self, **settings: Any) -> None:
         """Put other settings in force."""
         self.settings = replace(self.settings, **settings)
         self.postgres.configure(self.settings)

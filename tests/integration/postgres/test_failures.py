@@ -40,7 +40,7 @@ def test_a_stopped_backend_costs_a_reading_its_deadline_and_no_more(make_node: M
     node = make_node("a")
     node.create_cluster()
     node.read()
-    backend = node.postgres._session().backend_pid
+    backend = node.postgres._reader.session().backend_pid
     assert backend is not None
     os.kill(backend, signal.SIGSTOP)
     began = time.monotonic()
