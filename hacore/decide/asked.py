@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from hacore.decide.table import Table
-from hacore.decide.upstreams import clone_source, wanted_upstream
+from hacore.decide.upstreams import clone_source, is_ready_to_copy, wanted_upstream
 from hacore.decide.views import Known, known
 from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCommand
 from hacore.model.jobs import JobKind
@@ -104,6 +104,8 @@ def reinitialize_requested(seen: Known) -> Answer | None:
         if world.job.kind is JobKind.STOP or world.job.cancelled:
             return Answer(reason=f"waits for the {world.job.kind} job", wake_after_s=1)
         return Answer(reason="asked to reinitialize", steps=(CancelJob(kind=world.job.kind, reason="reinitialize"),), wake_after_s=0.2)
+    if not is_ready_to_copy(seen.cluster):
+        return Answer(reason=f"asked to reinitialize; waits until {seen.cluster.lock.holder} is primary", wake_after_s=1)
     if seen.node.server is not ServerState.STOPPED:
         return Answer(reason="asked to reinitialize", steps=(StopServer(mode=StopMode.IMMEDIATE, reason="reinitialize"),))
     leader = seen.cluster.lock.holder

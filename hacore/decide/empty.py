@@ -5,7 +5,7 @@ from typing import Final
 from hacore.decide.election import challenge_at, why_not_eligible
 from hacore.decide.own import acquisition
 from hacore.decide.table import Table
-from hacore.decide.upstreams import clone_source
+from hacore.decide.upstreams import clone_source, is_ready_to_copy
 from hacore.decide.views import Known, empty
 from hacore.model.jobs import JobKind
 from hacore.model.node import DirectoryState
@@ -57,7 +57,7 @@ def finish_rewind(seen: Known) -> Answer | None:
     lock, directory = seen.cluster.lock, seen.node.directory
     leader = seen.cluster.leader
     outcome = seen.world.outcome(JobKind.REWIND)
-    if directory.mark != _MARK_REWIND or lock is None or leader is None or not _is_ready(seen):
+    if directory.mark != _MARK_REWIND or lock is None or leader is None or not is_ready_to_copy(seen.cluster):
         return None
     if outcome is not None and not outcome.is_done:
         return None
@@ -69,7 +69,7 @@ def waiting_for_ready_leader(seen: Known) -> Answer | None:
     """There is a leader; it is not primary yet, or the last attempt failed just now."""
     if seen.cluster.lock is None:
         return None
-    if not _is_ready(seen):
+    if not is_ready_to_copy(seen.cluster):
         return Answer(reason=f"waits until {seen.cluster.lock.holder} is primary", wake_after_s=1)
     outcome = seen.world.outcome(JobKind.CREATE_REPLICA)
     if outcome is None or outcome.is_done or seen.world.now - outcome.ended_at >= _RETRY_METHOD_S:
@@ -138,11 +138,6 @@ def waiting_for_leader(seen: Known) -> Answer | None:
     state = seen.node.directory.state
     what = "the data directory is broken" if state is DirectoryState.BROKEN else "there is nothing to start"
     return Answer(reason=f"{what}; waits for a leader to copy from")
-
-
-def _is_ready(seen: Known) -> bool:
-    leader = seen.cluster.leader
-    return leader is not None and leader.is_running and leader.role == "primary"
 
 
 EMPTY: Final = Table(

@@ -35,6 +35,12 @@ def clone_source(world: World, cluster: ClusterView) -> str | None:
     return _leader_name(cluster)
 
 
+def is_ready_to_copy(cluster: ClusterView) -> bool:
+    """Tell whether the holder of the lock is primary: nothing is wiped before there is something better (I10)."""
+    leader = cluster.leader
+    return leader is not None and leader.is_running and leader.role == "primary"
+
+
 def _leader_name(cluster: ClusterView) -> str | None:
     return cluster.lock.holder if cluster.lock else None
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from hacore.loop import Turn
 from hacore.model.node import DirectoryState, Role
-from hacore.model.policy import Policy
+from hacore.model.policy import Policy, Times
 from hacore.testing.simulation.engine import Engine
 from hacore.testing.simulation.host import Host, HostJudge
 from hacore.testing.simulation.machine import Machine
@@ -47,10 +47,12 @@ class _Acquired:
 class Judge(HostJudge, ServerJudge):
     """Watches one run."""
 
-    def __init__(self, engine: Engine, store: Store, policy: Policy) -> None:
+    def __init__(self, engine: Engine, store: Store, policy: Policy, times: Times) -> None:
         self._engine = engine
         self._store = store
         self._policy = policy
+        self._times = times
+        self._leaderless_at = 0.0
         self._machines: Sequence[Machine] = ()
         self.violations: list[Violation] = []
         self.paused_until = 0.0  # pause, and the time in which everybody learns of its end
@@ -153,7 +155,9 @@ class Judge(HostJudge, ServerJudge):
                 )
 
     def _electable(self, machine: Machine) -> list[Machine]:
-        network = machine.network
+        """Whoever could lead instead: one that has lost the store is waited for until T after the lock was gone, no longer."""
+        network, members = machine.network, self._store.members()
+        is_early = self._engine.now < self._leaderless_at + self._times.ttl_s
         return [
             other
             for other in self._machines
@@ -164,6 +168,7 @@ class Judge(HostJudge, ServerJudge):
             and other.tags.may_lead
             and other.server.directory.system_id == machine.server.directory.system_id
             and network.connects(machine.name, other.name)
+            and (other.name in members or is_early)
         ]
 
     def _look_at_loss(self, server: Server) -> None:
@@ -222,7 +227,13 @@ class Judge(HostJudge, ServerJudge):
 
     # --- I7, I9: records ------------------------------------------------------------------------------------------
 
+    def store_is_back(self) -> None:
+        """Learn that the store answers again: from here on others can see that nobody leads."""
+        self._leaderless_at = self._engine.now
+
     def _changed(self, change: Change) -> None:
+        if change.lock_before is not None and change.lock is None:
+            self._leaderless_at = self._engine.now
         if change.kind == "acquire":
             self._look_at_acquisition(change)
         for put in change.puts:

@@ -153,6 +153,7 @@ class Machine(Host):
     def end_agent(self) -> None:
         """End the agent where it stands."""
         agent, self.agent = self.agent, None
+        self.commands.clear()
         if agent is not None:
             agent.session.close()
             agent.worker.kill()

@@ -51,7 +51,6 @@ class Server:
         self.started_at = 0.0
         self.upstream = Upstream(member=None)
         self.source: Server | None = None  # attached to it
-        self._source_run = 0
         self._pump: Event | None = None
         self._silent_since: float | None = None
         self.followers: list[Server] = []
@@ -258,7 +257,7 @@ class Server:
             wanted = self.upstream
             self._later(_RETRY_S, lambda: self._look_for_source() if self.upstream == wanted else None)
             return
-        self.source, self._source_run, self._silent_since = source, source.run, None
+        self.source, self._silent_since = source, None
         source.followers.append(self)
         self.judge.attached(self, source)
         self._fetch()
@@ -293,7 +292,7 @@ class Server:
         if not self._network.reaches(source.name, self.name) or not source.gate.is_open:
             self._wait_in_silence()
             return
-        if source.run != self._source_run or source.role is None:
+        if self not in source.followers:
             self._detach()
             self._look_for_source()
             return
@@ -336,7 +335,7 @@ class Server:
         self.followers.clear()
 
     def _lost(self, source: "Server") -> None:
-        if self.source is source and (source.run != self._source_run or source.role is None):
+        if self.source is source and self not in source.followers:
             self._detach()
             self._look_for_source()
 

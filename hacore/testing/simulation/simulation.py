@@ -79,7 +79,7 @@ class Simulation:
         self.plan = plan
         self.network = Network(self.engine)
         self.store = Store(self.engine)
-        self.judge = Judge(self.engine, self.store, plan.policy)
+        self.judge = Judge(self.engine, self.store, plan.policy, plan.times)
         self.rules: Counter[tuple[str, str]] = Counter()
         self.trace: list[str] = []
         self._tracing = tracing

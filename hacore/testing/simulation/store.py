@@ -5,7 +5,6 @@ be restored from an older state: that is what stores do.
 """
 
 import copy
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -89,11 +88,6 @@ class Store:
         """Return one record's text."""
         record = self._contents.records.get(name)
         return record.value if record else None
-
-    def token(self) -> int:
-        """Return the newest fencing token."""
-        text = self.value("hacore")
-        return int(json.loads(text)["token"]) if text else 0
 
     def members(self) -> dict[str, StoredMember]:
         """Return the records of living members."""
