@@ -119,7 +119,10 @@ class _Story:
                 self.told = replace(self.told, running=False, came_up=EventKind.STARTED)
             case JobKind.RESTART:
                 self.told = replace(self.told, running=False, came_up=EventKind.RESTARTED)
+            case JobKind.REWIND:
+                yield self._happening(EventKind.REWOUND, took_ms=_milliseconds(outcome.took_s))
             case JobKind.BOOTSTRAP:
+                self.told = replace(self.told, came_up=EventKind.STARTED)
                 yield self._happening(EventKind.BOOTSTRAPPED, took_ms=_milliseconds(outcome.took_s))
             case JobKind.CREATE_REPLICA:
                 yield self._happening(EventKind.REPLICA_CREATED, took_ms=_milliseconds(outcome.took_s))

@@ -188,6 +188,20 @@ def test_changes_of_the_dynamic_configuration_and_pause_are_told() -> None:
     assert told_after(paused, world(cluster=view(config="{}"))) == [("config_changed", "primary"), ("resumed", "primary")]
 
 
+def test_only_a_server_that_ran_before_the_agent_is_adopted() -> None:
+    empty = replace(stopped(), directory=DataDirectory(state=DirectoryState.EMPTY))
+    told, _ = narrate(Told(), world(empty, lease=None), decision())
+    _, (_, started) = narrate(told, world(outcomes=(done(JobKind.BOOTSTRAP),)), decision())
+    assert started.data == ()
+    _, (adopted,) = narrate(Told(), world(), decision())
+    assert dict(adopted.data) == {"adopted": True}
+
+
+def test_a_rewind_is_told() -> None:
+    down = world(stopped(), lease=None)
+    assert told_after(down, replace(down, outcomes=(done(JobKind.REWIND),))) == [("rewound", "demoted")]
+
+
 def test_a_replica_that_was_created_is_told_with_its_time() -> None:
     empty = replace(stopped(), directory=DataDirectory(state=DirectoryState.EMPTY))
     told, _ = narrate(Told(), world(empty, lease=None), decision())
