@@ -9,7 +9,7 @@ from hacore.config.features import FEATURE_NAMES, NOT_YET, asked_for
 from hacore.config.keys import DYNAMIC_KEYS, Reading
 
 # The field ignores these in a local file; the other dynamic keys it does not even look for there.
-DYNAMIC_NAMES: Final = frozenset(name for key in DYNAMIC_KEYS for name in key.names) - {"postgresql", "hacore"}
+DYNAMIC_NAMES: Final = frozenset(name for key in DYNAMIC_KEYS for name in key.names) - {"postgresql"}
 _IGNORED_THERE: Final = "belongs into the dynamic configuration (bootstrap.dcs, or `hacore edit-config`), ignored here"
 
 

@@ -87,7 +87,9 @@ class Findings:
         if isinstance(schema, Schema):
             self._learn(schema, path)
             for inner, known in unknown_keys(schema, section):
-                self.note((*path, *inner), "unknown key", nearest(str(inner[-1]), known), as_fault=strict)
+                where = (*path, *inner)
+                names = (*known, *stores.OWN, *stores.OF_THE_FIELD) if len(where) == 1 else known
+                self.note(where, "unknown key", nearest(str(inner[-1]), names), as_fault=strict)
         try:
             return schema.load(section)
         except ValidationError as error:
@@ -122,7 +124,9 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
     for where, text in advice.warnings(values):
         found.note(where, text)
     if found.faults or settings is None or store is None:
-        raise ConfigFaultsError(_in_order(found.faults))
+        # A misspelt key is often why another one is missing.
+        misspelt = [warning for warning in found.warnings if warning.suggestion is not None]
+        raise ConfigFaultsError(_in_order(found.faults + misspelt))
     local = _assemble(settings, store, built)
     loaded = LoadedConfig(
         local=local,

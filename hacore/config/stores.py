@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from importlib import metadata
 from typing import Any, Final
 
-from hacore.config.fault import Path, nearest
+from hacore.config.fault import Path
 
 GROUP: Final = "hacore.dcs"
 # Sections by which the field names its stores: known also where no plugin for them is installed.
@@ -24,8 +24,7 @@ def choose(values: Mapping[str, Any], installed: Collection[str]) -> tuple[str |
     named = [name for name in values if name in known]
     wanted = " or ".join(f"{name}:" for name in sorted(installed)) or "the section of an installed plugin"
     if not named:
-        close = [f"{name} (did you mean {near}?)" for name in values if (near := nearest(name, known)) and name not in known]
-        return None, {(): f"no section names a store: write {wanted}" + (f"; not a store: {', '.join(close)}" if close else "")}
+        return None, {(): f"no section names a store: write {wanted}"}
     if "etcd" in named and "etcd" not in installed:
         return None, {("etcd",): _V2}
     if len(named) > 1:

@@ -94,6 +94,12 @@ def test_an_unknown_key_warns_with_the_nearest_known_one(key: str, suggestion: s
     assert warning.line is not None
 
 
+def test_a_misspelt_key_is_said_beside_the_one_that_is_missing(tmp_path: Path) -> None:
+    faults = faults_of(changed({"postgresql.data_dir": ..., "postgresql.data_dri": "/x", "sqlite": ..., "sqlit": {"path": "/x"}}), tmp_path)
+    found = {(fault.path, fault.suggestion) for fault in faults}
+    assert found == {("", None), ("sqlit", "sqlite"), ("postgresql.data_dir", None), ("postgresql.data_dri", "data_dir")}
+
+
 def test_unknown_keys_are_faults_when_it_is_strict(tmp_path: Path) -> None:
     faults = faults_of(changed({"restapi.listn": 1, "sqlite.pth": 1}), tmp_path, strict=True)
     assert {fault.path for fault in faults} == {"restapi.listn", "sqlite.pth"}
@@ -107,7 +113,7 @@ def test_a_right_configuration_has_no_warnings_even_when_it_is_strict(tmp_path: 
     ("changes", "where", "part"),
     [
         ({"sqlite": ...}, "", "write etcd3: or sqlite:"),
-        ({"sqlite": ..., "sqlit": {"path": "/x"}}, "", "did you mean sqlite?"),
+        ({"sqlite": ..., "sqlit": {"path": "/x"}}, "sqlit", "did you mean sqlite?"),
         ({"etcd3": {"hosts": "a:1"}}, "etcd3", "sqlite and etcd3 both name one"),
         ({"sqlite": ..., "etcd": {"host": "a:1"}}, "etcd", "write etcd3:"),
         ({"etcd": {"host": "a:1"}}, "etcd", "write etcd3:"),
@@ -166,6 +172,7 @@ def test_a_feature_that_does_not_work_yet_is_an_error_in_the_local_file(
     ("changes", "where", "part"),
     [
         ({"ttl": 40}, "ttl", "dynamic configuration"),
+        ({"hacore": {"ttl": 5}}, "hacore", "dynamic configuration"),
         ({"standby_cluster": {"host": "a"}}, "standby_cluster", "dynamic configuration"),
         ({"synchronous_mode": False}, "synchronous_mode", "dynamic configuration"),
         ({"postgresql.use_slots": False}, "postgresql.use_slots", "dynamic configuration"),
