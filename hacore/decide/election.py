@@ -17,15 +17,19 @@ def challenge_at(world: World, cluster: ClusterView) -> Instant:
     """
     seen, own = world.sightings, cluster.own
     if own is None:
-        return _since(seen.lock_seen_at, seen.started_at) + world.times.ttl_s if seen.lock_seen_at is not None else seen.started_at
-    if is_clean(own) and not _other_product_held(world, own):
-        return world.now
+        return seen.started_at if seen.lock_seen_at is None else _after_other_product(world, cluster, world.times.ttl_s)
     period_s = max(world.times.ttl_s, own.ttl_s)
+    unmoved = _since(seen.own_version_since, seen.started_at) + period_s
     if _other_product_held(world, own):
-        if _holder_has_ended(world, cluster):
-            return world.now
-        return _since(seen.lock_seen_at, seen.started_at) + period_s
-    return _since(seen.own_version_since, seen.started_at) + period_s
+        return max(unmoved, _after_other_product(world, cluster, period_s))
+    return world.now if is_clean(own) else unmoved
+
+
+def _after_other_product(world: World, cluster: ClusterView, period_s: float) -> Instant:
+    """Return from when on a holder that keeps no own record cannot hold the lock any more."""
+    if _holder_has_ended(world, cluster):
+        return world.now
+    return _since(world.sightings.lock_seen_at, world.sightings.started_at) + period_s
 
 
 def is_clean(own: OwnRecord) -> bool:
@@ -40,7 +44,7 @@ def _since(instant: Instant | None, otherwise: Instant) -> Instant:
 def _other_product_held(world: World, own: OwnRecord) -> bool:
     """Tell whether the newest lock seen is one that the own record does not name (held by another product)."""
     instance = world.sightings.lock_instance
-    return instance is not None and own.instance is not None and instance != own.instance and world.sightings.lock_holder != own.holder
+    return instance is not None and own.instance is not None and instance != own.instance
 
 
 def _holder_has_ended(world: World, cluster: ClusterView) -> bool:
@@ -65,9 +69,12 @@ def is_former_holder(world: World, cluster: ClusterView) -> bool:
     memory = world.memory
     if memory.held_token is None or memory.held_token != memory.token:
         return False
-    own = cluster.own
+    own, control = cluster.own, world.node.directory.control
     if own is None:
         return True
+    led_since = control is not None and (cluster.timeline or 0) > max(control.timeline, world.node.timeline or 0)
+    if led_since or _other_product_held(world, own):
+        return False
     return own.token <= memory.held_token if store_went_back(world, cluster) else own.token == memory.held_token
 
 

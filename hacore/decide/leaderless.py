@@ -12,7 +12,6 @@ from hacore.decide.election import (
     is_named,
     living_primary,
     store_went_back,
-    successors,
     successors_without_loss,
     wal_end,
     why_behind,
@@ -118,7 +117,7 @@ def candidate_is_another(seen: Known) -> Answer | None:
     if request.candidate is None:
         return (
             Answer(reason="a switchover away from this node", wake_after_s=0.5)
-            if request.leader == seen.name and successors(seen.world)
+            if request.leader == seen.name and successors_without_loss(seen.world)
             else None
         )
     able = electable(seen.world.peers) if request.leader is None else successors_without_loss(seen.world)

@@ -44,10 +44,13 @@ def local_end(node: NodeState) -> tuple[int, Lsn] | None:
 def divergence(node: NodeState, cluster: ClusterView) -> str | None:
     """Return how the local WAL leaves the cluster's history, ``None`` where it does not, or where that cannot be told yet."""
     history, end = recorded_history(cluster), local_end(node)
-    if history is None or end is None:
-        return None
+    if history is None or end is None or node.upstream_reachable:
+        return None  # nobody streams to a standby whose WAL is not a prefix
     timeline, lsn = end
+    leader = cluster.leader
     if timeline > history.timeline:
+        if leader is None or leader.role != "primary" or leader.timeline != history.timeline:
+            return None  # the records are behind the leader
         return f"local timeline {timeline} is ahead of the cluster's {history.timeline}"
     if history.has_prefix(timeline, lsn):
         return None

@@ -310,3 +310,8 @@ def test_a_leader_whose_role_is_not_known_is_no_primary() -> None:
     seen = w.leading(node=w.primary(server=ServerState.UNREACHABLE, role=None), **PEERS)
     assert decide(seen).rule == "waiting_for_server"
     assert decide(replace(seen, node=w.primary(role=Role.PRIMARY))).rule == "keep_leading"
+
+
+def test_a_standby_that_streams_is_not_diverged_whatever_the_records_say_yet() -> None:
+    node = w.standby(timeline=3, upstream_reachable=True)
+    assert decide(w.world(cluster=ON_TIMELINE_2, node=node)).rule == "keep_following"

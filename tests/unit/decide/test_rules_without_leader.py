@@ -214,3 +214,24 @@ def test_a_bootstrap_that_a_member_reports_is_not_taken_away() -> None:
 def test_a_lock_that_expired_stays_a_lock_to_somebody_else_until_the_store_says_so() -> None:
     seen = w.world(cluster=w.cluster(lock=Lock(holder="c", instance="8")))
     assert decide(seen).rule == "follow_upstream"
+
+
+def test_a_holder_of_another_product_that_says_it_has_ended_is_not_waited_for() -> None:
+    gone = w.member("p", state="stopped", role="demoted", hacore_version=None)
+    view = w.cluster(None, own=None, members=(*w.cluster(None).members, gone))
+    seen = w.sightings(lock_instance="99", lock_holder="p", lock_seen_at=w.NOW - 1)
+    stopped = PeerState(name="p", reachable=True, state="stopped")
+    assert decide(w.leaderless(cluster=view, sightings=seen, peers=(w.peer("b"), w.peer("c"), stopped))).rule == "take_the_lock"
+    assert decide(w.leaderless(cluster=view, sightings=seen)).rule == "wait_before_challenge"
+
+
+def test_a_former_holder_does_not_return_after_another_product_has_led() -> None:
+    view = w.cluster(None, own=w.own(holder="a"), history=w.lines((1, w.POSITION)))
+    seen = w.leaderless(node=w.stopped("in production"), cluster=view, memory=w.memory(held_token=1))
+    assert decide(seen).rule == "start_before_election"
+
+
+def test_a_challenger_that_missed_a_holding_counts_from_the_newest_heartbeat() -> None:
+    view = w.cluster(None, own=w.own(instance="8", token=2))
+    seen = w.sightings(lock_seen_at=w.NOW - 500, own_version_since=w.NOW - 3)
+    assert decide(w.leaderless(cluster=view, sightings=seen, memory=w.memory(token=2))).rule == "wait_before_challenge"
