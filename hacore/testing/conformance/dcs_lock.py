@@ -135,6 +135,13 @@ class LockConformance(StoreKit):
         assert b.acquire(AcquireRequest(ttl_s=ttl_s, puts=puts, replaces=lock), timeout_s=CALL_S) == Refused(holder="a")
         assert look(a).lock == lock
 
+    def test_a_lock_that_could_be_replaced_but_is_gone_is_simply_taken(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+        lock = take(a, ttl_s, Put(name="hacore", value="1"))
+        a.release(ReleaseRequest(lock=lock), timeout_s=CALL_S)
+        assert taken(b.acquire(AcquireRequest(ttl_s=ttl_s, replaces=lock), timeout_s=CALL_S)).lock.holder == "b"
+        third = AcquireRequest(ttl_s=ttl_s, replaces=lock)
+        assert a.acquire(third, timeout_s=CALL_S) == Refused(holder="b")
+
     def test_a_renewal_shows_the_store_with_itself_in_it(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
         written(b, Put(name="config", value='{"ttl": 30}'))
         lock = take(a, ttl_s)

@@ -20,7 +20,8 @@ from hacore.testing.conformance.store import (
     written,
 )
 
-AT_ONCE_S = 0.5  # measured: one to three milliseconds; the rest is a busy machine
+AT_ONCE_S = 2.0  # measured: one to three milliseconds; the rest is a busy machine
+NEVER_S = 0.5
 
 
 class WatchConformance(StoreKit):
@@ -60,14 +61,14 @@ class WatchConformance(StoreKit):
         assert isinstance(renew(b, lock, 30.0), Renewed)
         before = wakes.quiet()
         written(b, Put(name="status", value="2"), lock=lock)
-        assert not wakes.within(AT_ONCE_S, after=before)
+        assert not wakes.within(NEVER_S, after=before)
 
     def test_renewals_and_member_records_wake_nobody(self, a: Dcs, wakes: Wakes) -> None:
         lock = take(a, 30.0)
         before = wakes.quiet()
         a.publish("member", ttl_s=30.0, timeout_s=CALL_S)
         assert isinstance(renew(a, lock, 30.0, Put(name="hacore", value="1")), Renewed)
-        assert not wakes.within(AT_ONCE_S, after=before)
+        assert not wakes.within(NEVER_S, after=before)
 
     def test_the_watch_learns_of_a_version_before_the_next_snapshot_does(self, a: Dcs, b: Dcs, wakes: Wakes) -> None:
         before = wakes.quiet()
@@ -98,4 +99,4 @@ class WatchConformance(StoreKit):
         b.close()
         before = wakes.quiet()
         take(a, ttl_s)
-        assert not wakes.within(AT_ONCE_S, after=before)
+        assert not wakes.within(NEVER_S, after=before)

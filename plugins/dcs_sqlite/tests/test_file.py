@@ -206,7 +206,7 @@ def test_a_wake_follows_the_commit_within_milliseconds(a: Dcs, b: Dcs) -> None:
         committed_at = time.monotonic()
         assert wakes.within(1.0, after=before)
         delays.append(time.monotonic() - committed_at)
-    assert sorted(delays)[len(delays) // 2] < 0.02
+    assert sorted(delays)[len(delays) // 2] < 0.05
 
 
 def test_the_watch_sleeps_while_nothing_happens(a: Dcs, b: Dcs) -> None:

@@ -70,8 +70,9 @@ class EtcdDcs:
         if request.replaces is not None:
             removal = [*self._keys.held(LEADER, request.replaces), *self._keys.compares(request.puts)]
             answer = self._transact(removal, [self._keys.delete(LEADER)], until)
-            if not answer.get("succeeded"):
-                return self._refusal(answer)
+            refusal = self._refusal(answer)
+            if not answer.get("succeeded") and refusal.holder is not None:
+                return refusal
         comparison = [self._keys.absent(LEADER), *self._keys.compares(request.puts)]
         lock_put = self._keys.put(LEADER, self._member, self._lease.number)
         answer = self._transact(comparison, [*self._keys.writes(request.puts), lock_put], until)
