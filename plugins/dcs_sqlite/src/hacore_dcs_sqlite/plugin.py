@@ -1,5 +1,6 @@
 """The hooks of the embedded store."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from hacore_dcs_sqlite.settings import SqliteSettings
 
 _MOUNTS: Final = Path("/proc/self/mounts")
 _NETWORK: Final = ("nfs", "cifs", "smb", "ceph", "9p", "gluster", "lustre", "gpfs", "ocfs2", "gfs2", "afs", "fuse.sshfs", "fuse.gluster")
+_WANTED: Final = "want a file system of this machine: the store's locks do not hold over a network"
+logger = logging.getLogger(__name__)
 
 
 class SqlitePlugin:
@@ -47,6 +50,9 @@ class SqlitePlugin:
         path = self._settings.path
         if not path.parent.is_dir():
             raise ConfigError(f"sqlite.path: no directory {path.parent}, want one that is there: it is not created")
+        kind = _file_system(path.parent)
+        if kind.startswith(_NETWORK):
+            logger.warning("the store is on a network file system, where its locks do not hold", extra={"path": str(path), "kind": kind})
         cluster = "/".join(part for part in f"{request.namespace}/{request.scope}".split("/") if part)
         session = SqliteDcs(path=path, cluster=cluster, member=request.member, clock=request.clock)
         try:
