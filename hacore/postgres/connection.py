@@ -54,10 +54,20 @@ class Connection:
     def query(self, sql: str, parameters: Sequence[object] | None = None, *, timeout_s: float) -> list[Row]:
         """Run one statement and return its rows; an empty list for a statement without any.
 
+        A session that was kept may be of a server before this one: where it turns out to be lost, a new one is asked, once.
+
         :raises QueryError: the server refused the statement.
         :raises PostgresUnreachableError: no answer in time, or the session was lost; the session is gone then.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, was_kept = time.monotonic() + timeout_s, self.is_open
+        try:
+            return self._run(sql, parameters, deadline)
+        except PostgresUnreachableError:
+            if not was_kept or time.monotonic() >= deadline:
+                raise
+        return self._run(sql, parameters, deadline)
+
+    def _run(self, sql: str, parameters: Sequence[object] | None, deadline: float) -> list[Row]:
         connection = self._opened(deadline)
         try:
             with connection.cursor() as cursor:
