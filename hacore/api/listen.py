@@ -7,15 +7,18 @@ from typing import Final
 from hacore.config.address import HostPort
 
 _NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # the kernel can, the machine has none
+_DEFAULT_QUEUE: Final = 5  # of the field ...
+_QUEUE: Final = 128  # ... which loses checks that come in a burst: their clients try again only a second later
 _IDLE_S: Final = 60
 _INTERVAL_S: Final = 10
 
 
 def listen(address: HostPort, *, backlog: int) -> tuple[socket.socket, ...]:
-    """Listen on every address that the host stands for.
+    """Listen on every address that the host stands for. The field's default backlog is widened, any other is taken as it is.
 
     :raises OSError: none can be bound, or one of several cannot.
     """
+    backlog = _QUEUE if backlog == _DEFAULT_QUEUE else backlog
     if address.is_wildcard() and address.host != "0.0.0.0" and socket.has_dualstack_ipv6():  # noqa: S104 - what was configured
         try:
             return (_bound(socket.AF_INET6, ("::", address.port), backlog, both_families=True),)

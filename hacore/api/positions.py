@@ -52,7 +52,7 @@ class Positions:
             measured = self._measure()
             with self._changed:
                 self._measured, self._asked_at = measured, asked_at
-                # Who came meanwhile is served too, while it is fresh; and where there is no answer, because asking again would take as long.
+                # Who came meanwhile is served too while it is fresh, and where there is no answer: asking again would take as long.
                 if measured is None or time.monotonic() - asked_at < INTERVAL_S:
                     waiting, self._waiting = waiting + self._waiting, []
             for then in waiting:

@@ -163,7 +163,8 @@ def run(path: str | None) -> int:
     try:
         RestProcess(path, os.environ).run()
     except (ConfigError, OSError) as error:
-        logger.error("REST server cannot serve", extra={"error": str(error)})  # noqa: TRY400 - the text says it all
+        # In the message, because it may come before the settings of the log are known.
+        logger.error("REST server cannot serve: %s", error)  # noqa: TRY400 - the text says it all
         logging.shutdown()
         return 2 if isinstance(error, ConfigError) else 1
     return 0
