@@ -85,12 +85,13 @@ class Listeners:
         """Return the listeners that do not come back from an event."""
         return frozenset(name for name, (_, queue) in self._queues.items() if queue.is_stuck)
 
-    def close(self, timeout_s: float) -> None:
-        """Deliver what waits, for at most ``timeout_s`` in all, and tell nobody anything any more."""
+    def close(self, timeout_s: float) -> bool:
+        """Deliver what waits, for at most ``timeout_s`` in all, and tell nobody anything any more. Tell whether all was delivered."""
         queues, self._queues = self._queues, {}
-        for name, (_, queue) in queues.items():
-            if not queue.close(timeout_s / len(queues)):
-                logger.warning("listener was not told everything before the end", extra={"plugin": name})
+        late = [name for name, (_, queue) in queues.items() if not queue.close(timeout_s / len(queues))]
+        for name in late:
+            logger.warning("listener was not told everything before the end", extra={"plugin": name})
+        return not late
 
     def _asked(self, gate: Gate) -> list[Plugin]:
         return [plugin for plugin in self._plugins if plugin.calls.has(f"hacore_{gate}")]
