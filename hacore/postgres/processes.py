@@ -12,7 +12,9 @@ from hacore.guard.processes import Inode, every_pid, inode_of, parent_of, progra
 from hacore.postgres.layout import Layout
 from hacore.postgres.pidfile import PidFile, read_pid_file
 
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.05
+_LOOK_SOON_S: Final = 0.005
+_SOON_S: Final = 2.0  # a stop that goes well has ended by then
 _PROGRAMS: Final = frozenset({"postgres", "postmaster", "edb-postgres"})
 
 
@@ -78,14 +80,16 @@ class Processes:
 
         :param until: instant of ``time.monotonic``.
         """
+        began = time.monotonic()
         while True:
             pid = self.postmaster()
             if (pid is None or parent_of(pid) is None) and not self.alive():
                 return True
-            if time.monotonic() >= until:
+            now = time.monotonic()
+            if now >= until:
                 return False
             look()
-            time.sleep(_LOOK_S)
+            time.sleep(_LOOK_SOON_S if now - began < _SOON_S else _LOOK_S)
 
     def drop_stale_pid_file(self) -> bool:
         """Remove ``postmaster.pid`` of a server that is gone, as its number may be another program's by now.

@@ -22,7 +22,7 @@ from hacore.postgres.bootstrap import bootstrap
 from hacore.postgres.crash_recovery import recover
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.promotion import promote
+from hacore.postgres.promotion import forget_upstream, promote
 from hacore.postgres.replica import create_replica
 from hacore.postgres.rewind import rewind
 from hacore.postgres.start import Start, start
@@ -51,6 +51,7 @@ def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroun
             promote(instance, job, step, around)
         case TakeCheckpoint():
             take_checkpoint(instance, job)
+            forget_upstream(instance)
         case _:
             assert_never(step)
 

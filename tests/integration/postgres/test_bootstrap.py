@@ -1,0 +1,132 @@
+"""Creating a cluster by initdb with options, by a method of one's own, with scripts and gates."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from hacore.config.postgres_settings import PostgresSettings
+from hacore.config.settings import BootstrapMethod, BootstrapSettings, ToolOption
+from hacore.model.node import DirectoryState, Role, ServerState
+from hacore.model.steps import Bootstrap, StopMode, StopServer
+from tests.integration.postgres.conftest import MakeNode
+from tests.integration.postgres.node import INITDB, Node
+
+
+def script(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def from_backup(directory: Path, source: Node, *, recovery_conf: dict[str, str], extra: str = "") -> BootstrapMethod:
+    """A method that copies a stopped server's directory, as a restore tool would leave it."""
+    command = script(
+        directory,
+        "restore",
+        f'for word in "$@"; do case $word in --datadir=*) cp -a {source.data_dir}/. "${{word#*=}}";; esac; done\n{extra}',
+    )
+    return BootstrapMethod(
+        name="restore",
+        command=f"{command} 'one word'",
+        no_params=False,
+        keep_existing_recovery_conf=False,
+        recovery_conf=recovery_conf,
+        options={"config": "/etc/restore.conf"},
+    )
+
+
+def method(found: BootstrapMethod) -> BootstrapSettings:
+    return replace(INITDB, method=found)
+
+
+def test_options_of_initdb_and_lines_of_pg_hba_are_the_configurations(make_node: MakeNode) -> None:
+    wanted = replace(
+        INITDB,
+        initdb=(
+            ToolOption(name="data-checksums", value=None),
+            ToolOption(name="locale", value="C"),
+            ToolOption(name="encoding", value="LATIN1"),
+        ),
+        pg_hba=("host all all 127.0.0.1/32 scram-sha-256", "host all all 10.0.0.0/8 scram-sha-256"),
+    )
+    node = make_node("a", bootstrap=wanted)
+    node.create_cluster()
+    state = node.read()
+    assert state.directory.control is not None
+    assert state.directory.control.data_checksums
+    assert node.sql("SHOW server_encoding") == [("LATIN1",)]
+    assert "10.0.0.0/8" in node.instance.layout.hba.read_text()
+
+
+def test_post_bootstrap_gets_a_connection_string_without_a_secret(make_node: MakeNode, directory: Path) -> None:
+    after = script(directory, "after", f'env > {directory}/env; echo "$2" > {directory}/conninfo; psql "$2" -c "CREATE DATABASE app"')
+    node = make_node("a", bootstrap=replace(INITDB, post_bootstrap=f"{after} first"))
+    node.create_cluster()
+    assert node.sql("SELECT count(*) FROM pg_database WHERE datname = 'app'") == [(1,)]
+    assert "secret" not in (directory / "conninfo").read_text()
+    environment = (directory / "env").read_text()
+    assert "synchronous_commit=local" in environment
+    assert "super secret" not in environment
+
+
+def test_a_post_bootstrap_that_fails_fails_the_bootstrap(make_node: MakeNode, directory: Path) -> None:
+    node = make_node("a", bootstrap=replace(INITDB, post_bootstrap=str(script(directory, "after", "echo no disk; exit 1"))))
+    node.lead()
+    outcome = node.run(Bootstrap())
+    assert "no disk" in (outcome.error or "")
+    state = node.read()
+    assert (state.server, state.directory.state) == (ServerState.STOPPED, DirectoryState.EMPTY)
+
+
+def test_a_whole_authentication_file_of_the_configuration_is_written(make_node: MakeNode) -> None:
+    lines = ("local all all trust", "host all all 127.0.0.1/32 trust")
+
+    def configured(settings: PostgresSettings) -> PostgresSettings:
+        return replace(settings, pg_hba=lines, use_unix_socket=True)
+
+    node = make_node("a", change=configured)
+    node.create_cluster()
+    assert node.instance.layout.hba.read_text().splitlines()[1:] == list(lines)
+    assert node.instance.local_dsn()["host"].startswith("/")
+    assert node.read().role is Role.PRIMARY
+
+
+def test_a_method_of_ones_own_makes_the_cluster_by_recovery_to_a_target(make_node: MakeNode, directory: Path) -> None:
+    source = make_node("source")
+    source.create_cluster()
+    source.sql("CREATE TABLE public.t (a int)")
+    source.do(StopServer(mode=StopMode.IMMEDIATE, reason="test"))
+    recovery = {"restore_command": "false", "recovery_target_timeline": "latest"}
+    node = make_node("a", bootstrap=method(from_backup(directory, source, recovery_conf=recovery, extra=f'echo "$@" > {directory}/words')))
+    node.create_cluster()
+    state = node.read()
+    assert (state.role, state.timeline, state.directory.mark) == (Role.PRIMARY, 2, None)
+    assert node.sql("SELECT count(*) FROM public.t") == [(0,)]
+    assert (directory / "words").read_text().split(" --") == [
+        "one word",
+        "scope=demo",
+        f"datadir={node.data_dir}",
+        "config=/etc/restore.conf\n",
+    ]
+    assert "trust" not in node.instance.layout.hba.read_text()
+
+
+def test_a_method_that_leaves_a_stopped_directory_starts_as_it_is(make_node: MakeNode, directory: Path) -> None:
+    source = make_node("source")
+    source.create_cluster()
+    source.do(StopServer(mode=StopMode.FAST, reason="test"))
+    node = make_node("a", bootstrap=method(from_backup(directory, source, recovery_conf={})))
+    node.create_cluster()
+    assert (node.read().role, node.read().timeline) == (Role.PRIMARY, 1)
+
+
+def test_a_method_that_fails_leaves_nothing_that_would_be_started(make_node: MakeNode, directory: Path) -> None:
+    source = make_node("source")
+    source.create_cluster()
+    source.do(StopServer(mode=StopMode.FAST, reason="test"))
+    node = make_node("a", bootstrap=method(from_backup(directory, source, recovery_conf={}, extra="exit 4")))
+    node.lead()
+    outcome = node.run(Bootstrap())
+    assert "4" in (outcome.error or "")
+    assert node.read().directory.state is DirectoryState.EMPTY
