@@ -122,12 +122,11 @@ def wall_clock_set(at: Happening) -> None:
 
 
 def disk_lost(at: Happening) -> None:
-    """The data directory of a standby is deleted under it; only where others have the data."""
+    """The data directory of a standby is deleted under it; only where somebody who may lead has the data."""
     server = at.machine.server
-    holders = [
-        one for one in at.simulation.machines.values() if one.server.directory.state is DirectoryState.INITIALIZED and one is not at.machine
-    ]
-    if server.role is Role.STANDBY and len(holders) > 1:
+    others = [machine for machine in at.simulation.machines.values() if machine is not at.machine and machine.tags.may_lead]
+    has_heir = any(one.server.directory.state is DirectoryState.INITIALIZED and server.log.is_prefix_of(one.server.log) for one in others)
+    if server.role is Role.STANDBY and has_heir:
         server.vanish()
         server.directory = Directory.empty()
 

@@ -67,6 +67,7 @@ class Judge(HostJudge, ServerJudge):
         self._acquired: dict[str, _Acquired] = {}
         self.acked: dict[int, tuple[str, float, WalRecord]] = {}
         self._last_writer: tuple[str, Log, float] | None = None
+        self._unrecorded = False  # the last commit was acknowledged in maintenance, or by a server that tells nobody its position
         self.lost: set[int] = set()
         self.promotions = 0
         self.note: Callable[[str, str], None] = lambda _who, _what: None
@@ -112,6 +113,7 @@ class Judge(HostJudge, ServerJudge):
         if record.commit is not None:
             self.acked[record.commit] = (machine.name, self._engine.now, record)
             self._last_writer = (machine.name, machine.server.log, self._engine.now)
+            self._unrecorded = machine.name in self._in_pause or machine.name == self._unfenced or machine.server.faults.is_mute
 
     # --- I3, I6: promotions ---------------------------------------------------------------------------------------
 
@@ -173,7 +175,7 @@ class Judge(HostJudge, ServerJudge):
 
     def _look_at_loss(self, server: Server) -> None:
         """At most maximum_lag_on_failover and the WAL of the last T may be lost, as the truth counts it."""
-        if self._last_writer is None or self._last_writer[1] is server.log:
+        if self._last_writer is None or self._last_writer[1] is server.log or self._unrecorded:
             return
         name, log, last_ack_at = self._last_writer
         lease = self._machine(name).leases.newest
