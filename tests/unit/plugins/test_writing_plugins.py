@@ -15,6 +15,8 @@ from hacore.plugins.listeners import Listeners
 from hacore.plugins.registry import Registry, Wanted
 from hacore.plugins.reports import Reports
 from hacore.plugins.schemas import InstalledSchemas
+from hacore.testing.conformance.listener import ListenerConformance
+from hacore.testing.conformance.plugin import PluginUnderTest
 from tests.unit.plugins.making import CONTEXT, event
 
 PAGE = Path(__file__).parents[3] / "docs" / "writing-plugins.md"
@@ -52,3 +54,10 @@ def test_the_plugin_of_the_page_does_what_the_page_says(noticeboard: object, tmp
     metrics = Reports().metrics(registry.every())["noticeboard"]
     assert {metric.name: metric.value for metric in metrics}["written"] == 2
     registry.close()
+
+
+class TestNoticeboard(ListenerConformance):
+    @pytest.fixture
+    def subject(self, noticeboard: object, tmp_path: Path) -> PluginUnderTest:
+        assert noticeboard
+        return PluginUnderTest(kind="listener", name="noticeboard", section={"path": str(tmp_path / "role")})
