@@ -1,15 +1,17 @@
 """Calling the hooks of one plugin by pluggy: under a limit, in isolation, counted. It knows no kind and no answer."""
 
 import logging
+import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import pluggy
 
-from hacore.errors import HacoreError, PluginError, PluginUnavailableError
+from hacore.errors import HacoreError, JobCancelledError, PluginError, PluginUnavailableError
 from hacore.hookspecs import KINDS, PROJECT
-from hacore.plugins.lanes import Lane
+from hacore.plugins.lanes import Lane, PluginLateError
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +57,9 @@ class Calls:
 
     def __init__(self, name: str, instance: object) -> None:
         self.name = name
-        self._calls = 0
         self._faults = 0
+        self._outcomes: Counter[tuple[str, str]] = Counter()
+        self._counting = threading.Lock()
         self._lane = Lane(name)
         self._manager = _manager()
         try:
@@ -73,7 +76,13 @@ class Calls:
     @property
     def counts(self) -> Counts:
         """Return how the plugin has behaved so far."""
-        return Counts(calls=self._calls, faults=self._faults, late=self._lane.late, refused=self._lane.refused)
+        calls = sum(self.outcomes().values())
+        return Counts(calls=calls, faults=self._faults, late=self._lane.late, refused=self._lane.refused)
+
+    def outcomes(self) -> dict[tuple[str, str], int]:
+        """Return how often each hook was called with which outcome: ``ok``, ``failed`` or ``late``."""
+        with self._counting:
+            return dict(self._outcomes)
 
     @property
     def is_stuck(self) -> bool:
@@ -88,31 +97,47 @@ class Calls:
         :raises PluginUnavailableError: no answer in time, or a fault of the plugin.
         :raises HacoreError: what the plugin raised on purpose.
         """
-        what = f"plugin {self.name}: {hook}"
-        return self.run(what, lambda: self._answer(hook, answers, arguments), limit_s=limit_s, is_cancelled=is_cancelled)
+        return self.run(hook, lambda: self._answer(hook, answers, arguments), limit_s=limit_s, is_cancelled=is_cancelled)
 
     def call_here(self, hook: str, *answers: type, **arguments: object) -> object:
         """Call a hook on this thread, for as long as it takes."""
-        return self.isolate(f"plugin {self.name}: {hook}", lambda: self._answer(hook, answers, arguments))
+        return self._counted(hook, lambda: self._isolate(hook, lambda: self._answer(hook, answers, arguments)))
 
     def run(
-        self, what: str, function: Callable[[], T], *, limit_s: float | None, is_cancelled: Callable[[], bool] | None = None
+        self, name: str, function: Callable[[], T], *, limit_s: float | None, is_cancelled: Callable[[], bool] | None = None
     ) -> T:  # fmt: skip
-        """Run any call into the plugin on its own thread."""
-        return self._lane.run(lambda: self.isolate(what, function), what=what, limit_s=limit_s, is_cancelled=is_cancelled)
-
-    def isolate(self, what: str, function: Callable[[], T]) -> T:
-        """Run a call into the plugin here, for as long as it takes."""
-        self._calls += 1
-        try:
-            return isolated(what, function)
-        except PluginFaultError:
-            self._faults += 1
-            raise
+        """Run any call into the plugin on its own thread; it is counted under ``name``."""
+        what = self._what(name)
+        return self._counted(
+            name, lambda: self._lane.run(lambda: self._isolate(name, function), what=what, limit_s=limit_s, is_cancelled=is_cancelled)
+        )
 
     def end(self) -> None:
         """Let the plugin's thread end."""
         self._lane.end()
+
+    def _what(self, name: str) -> str:
+        return f"plugin {self.name}: {name}"
+
+    def _isolate(self, name: str, function: Callable[[], T]) -> T:
+        try:
+            return isolated(self._what(name), function)
+        except PluginFaultError:
+            self._faults += 1
+            raise
+
+    def _counted(self, name: str, function: Callable[[], T]) -> T:
+        outcome = "failed"
+        try:
+            found = function()
+            outcome = "ok"
+        except (PluginLateError, JobCancelledError):
+            outcome = "late"
+            raise
+        finally:
+            with self._counting:
+                self._outcomes[name, outcome] += 1
+        return found
 
     def _answer(self, hook: str, answers: tuple[type, ...], arguments: dict[str, object]) -> object:
         returned: object = getattr(self._manager.hook, hook)(**arguments)

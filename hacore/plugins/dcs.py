@@ -44,7 +44,7 @@ def open_dcs(plugin: Plugin, request: OpenDcs) -> Dcs:
         if session is None or not all(hasattr(type(session), name) for name in _CALLS):
             raise PluginError(f"{plugin.found.declared}: hacore_open_dcs returned {type(session).__name__}, want a Dcs")
         assert_dcs: Dcs = session  # type: ignore[assignment] # its answers are checked, one by one
-        capabilities = calls.run(f"plugin {calls.name}: capabilities", lambda: assert_dcs.capabilities, limit_s=_OPEN_S)
+        capabilities = calls.run("capabilities", lambda: assert_dcs.capabilities, limit_s=_OPEN_S)
     except PluginUnavailableError as error:
         raise DcsUnavailableError(str(error)) from error
     return GuardedDcs(calls, assert_dcs, capabilities)
@@ -110,7 +110,7 @@ class GuardedDcs:
             return answer
 
         try:
-            return self._calls.run(f"plugin {self._calls.name}: {call}", checked, limit_s=timeout_s + _GRACE_S)
+            return self._calls.run(call, checked, limit_s=timeout_s + _GRACE_S)
         except (DcsUnavailableError, ConfigError):
             raise
         except HacoreError as error:

@@ -17,6 +17,10 @@ T = TypeVar("T")
 _LOOK_S: Final = 0.05
 
 
+class PluginLateError(PluginUnavailableError):
+    """A call did not end in time, or was not made because of one that did not."""
+
+
 class _Task(Generic[T]):
     """One call: what it returned, or the error that it ended with."""
 
@@ -85,14 +89,14 @@ class Lane:
         :param function: raises nothing but :class:`HacoreError`.
         :param limit_s: ``None``: as long as it takes.
         :param is_cancelled: asked again and again while the call lasts.
-        :raises PluginUnavailableError: it did not return in time, or an earlier call has not.
+        :raises PluginLateError: it did not return in time, or an earlier call has not.
         :raises JobCancelledError: ``is_cancelled`` said so; the call is abandoned like one that is late.
         """
         until = None if limit_s is None else time.monotonic() + limit_s
         self._refuse_if_stuck(what)
         if not self._turn.acquire(timeout=-1 if limit_s is None else limit_s):
             self.refused += 1
-            raise PluginUnavailableError(f"{what}: not called, another call took all of its {limit_s:g} s")
+            raise PluginLateError(f"{what}: not called, another call took all of its {limit_s:g} s")
         try:
             self._refuse_if_stuck(what)
             task = _Task(function, what)
@@ -106,12 +110,12 @@ class Lane:
         if is_cancelled is not None and is_cancelled():
             raise JobCancelledError(f"{what}: cancelled")
         logger.error("plugin does not answer, it is not called again before it has", extra={"plugin": self._name, "call": what})
-        raise PluginUnavailableError(f"{what}: no answer within {limit_s:g} s")
+        raise PluginLateError(f"{what}: no answer within {limit_s:g} s")
 
     def _refuse_if_stuck(self, what: str) -> None:
         if self.is_stuck:
             self.refused += 1
-            raise PluginUnavailableError(f"{what}: not called, an earlier call has not come back")
+            raise PluginLateError(f"{what}: not called, an earlier call has not come back")
 
     def _submit(self, task: _Task[object]) -> None:
         self._latest = task
@@ -131,3 +135,12 @@ class Lane:
         """Let the thread end after what it is doing."""
         if self._thread is not None:
             self._tasks.put(None)
+
+
+def run_once(name: str, function: Callable[[], T], *, what: str, limit_s: float) -> T:
+    """Run one call of the plugin ``name`` on a thread for it alone."""
+    lane = Lane(name)
+    try:
+        return lane.run(function, what=what, limit_s=limit_s)
+    finally:
+        lane.end()

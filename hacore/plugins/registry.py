@@ -9,7 +9,7 @@ from typing import Final
 from hacore.errors import ConfigError, HacoreError, PluginError
 from hacore.plugins.calling import Calls, isolated
 from hacore.plugins.finding import Found, find
-from hacore.plugins.lanes import Lane
+from hacore.plugins.lanes import run_once
 from hacore.plugins.schemas import default_settings
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,11 @@ class Registry:
         """Return all plugins in use."""
         return tuple(self._plugins.values())
 
+    def calls(self) -> tuple[tuple[str, str, str, int], ...]:
+        """Return for each plugin and hook how often it was called with which outcome: ``ok``, ``failed`` or ``late``."""
+        found = ((plugin.name, *key, count) for plugin in self.every() for key, count in plugin.calls.outcomes().items())
+        return tuple(sorted(found))
+
     def close(self) -> None:
         """Close all plugins."""
         plugins, self._plugins, self._order = self._plugins, {}, {}
@@ -110,7 +115,7 @@ def _is_store(uses: list[Wanted]) -> bool:
 def _instance(found: Found, settings: object) -> object:
     what = f"{found.declared}: cannot be built"
     try:
-        return Lane(found.name).run(lambda: isolated(what, lambda: found.plugin(settings)), what=what, limit_s=_LIMIT_S)
+        return run_once(found.name, lambda: isolated(what, lambda: found.plugin(settings)), what=what, limit_s=_LIMIT_S)
     except ConfigError as error:
         raise ConfigError(f"{found.declared}: {error}") from error
     except HacoreError as error:

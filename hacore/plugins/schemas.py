@@ -10,7 +10,7 @@ from hacore.interfaces import SectionChecker
 from hacore.plugins.calling import isolated
 from hacore.plugins.declaration import SCHEMA_HOOK
 from hacore.plugins.finding import Found, declared, find_any
-from hacore.plugins.lanes import Lane
+from hacore.plugins.lanes import run_once
 
 _LIMIT_S: Final = 10.0
 
@@ -40,7 +40,7 @@ def schema_of(found: Found) -> type[SectionChecker] | None:
         return None
     what = f"{found.declared}: {SCHEMA_HOOK}"
     try:
-        schema: object = Lane(found.name).run(lambda: isolated(what, ask), what=what, limit_s=_LIMIT_S)
+        schema: object = run_once(found.name, lambda: isolated(what, ask), what=what, limit_s=_LIMIT_S)
     except HacoreError as error:
         raise PluginError(str(error)) from error
     if schema is None:

@@ -120,7 +120,9 @@ def test_a_hook_that_raises_is_counted_and_becomes_unavailable(log: list[tuple[s
     with pytest.raises(PluginUnavailableError, match="returned int, want list or None"):
         calls.call("hacore_commands", list, limit_s=5)
     assert calls.counts.faults == 2
-    assert log
+    assert registry.calls() == (("both", "hacore_commands", "failed", 1), ("both", "hacore_event", "failed", 1))
+    registry.close()
+    assert log == [("built", "a"), ("closed", "a")]
 
 
 def test_a_plugin_with_a_schema_and_no_section_gets_the_defaults(install: Install) -> None:
