@@ -19,7 +19,7 @@ from hacore.api.pool import Pool
 from hacore.api.positions import Positions
 from hacore.api.request import parser_config
 from hacore.api.response import dressing
-from hacore.api.settings import ServerSettings, load_apart
+from hacore.api.settings import ServerSettings, load_settings
 from hacore.api.view import View
 from hacore.api.worker import EpollWorker
 from hacore.config.settings import RestApiSettings
@@ -48,7 +48,7 @@ class RestProcess:
         :raises OSError: there is no snapshot where the environment says.
         """
         self._path, self._environ = path, dict(environ)
-        self._settings = load_apart(path, environ)
+        self._settings = load_settings(path, environ)
         self._log: LogHandle = setup(self._settings.log, file_name=LOG_FILE)
         self._local = LocalServer(self._settings.postgres)
         self._socket = Path(environ.get(STATE_DIR_VARIABLE) or self._settings.state_dir) / SOCKET_NAME
@@ -90,7 +90,7 @@ class RestProcess:
 
     def _load(self) -> None:
         try:
-            found = load_apart(self._path, self._environ)
+            found = load_settings(self._path, self._environ)
         except ConfigError as error:
             logger.error("configuration refused, the old one stays", extra={"error": str(error)})  # noqa: TRY400 - the text says it all
             return
