@@ -114,6 +114,7 @@ class Loop:
             outcomes=outcomes,
             commands=commands,
             lease=keeper.lease,
+            attempted_token=keeper.attempted_token,
             memory=keeper.memory,
             sightings=sightings,
         )

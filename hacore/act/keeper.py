@@ -35,6 +35,7 @@ class LeaseKeeper:
         self.lease: Lease | None = None
         self.turn_ends_at: Instant = float("inf")  # one turn has one deadline (safety.md 3.5)
         self.memory: Memory = ports.disk.load()
+        self.attempted_token: int | None = None  # of an acquisition whose answer was lost: it may have taken effect
         self._own: OwnRecord | None = None
         self._texts: Mapping[str, str] = {}
 
@@ -63,7 +64,9 @@ class LeaseKeeper:
         own = step.own if step.own.store_id else replace(step.own, store_id=self._ports.new_id())
         puts = (self._own_put(own, step.own_version), *(_put(put) for put in step.puts))
         request = AcquireRequest(ttl_s=times.ttl_s, puts=puts, replaces=step.replaces)
+        self.attempted_token = own.token
         answer = self._ports.dcs.acquire(request, timeout_s=self.budget_s(times.retry_timeout_s))
+        self.attempted_token = None
         if isinstance(answer, Refused):
             return False
         lease = _lease(answer.lock, own.token, answer.sent_at, times.ttl_s, policy)
@@ -71,7 +74,7 @@ class LeaseKeeper:
         return True
 
     def resume(self, lock: Lock, token: int, *, times: Times, policy: Policy, node: NodeState) -> bool:
-        """Go on with a lock that this node held before its agent was started again."""
+        """Go on with a lock that this node held before its agent was started again, or took by a request whose answer was lost."""
         text = self._texts.get(names.OWN)
         if text is None:
             return False
@@ -80,9 +83,9 @@ class LeaseKeeper:
             return False
         self.lease = Lease(lock=lock, token=token, sent_at=self._ports.clock.now(), ttl_s=own.ttl_s, margin_s=0, budget_s=0)
         self._own = own
-        if self.renew(node=node, times=times, policy=policy) is None or self.lease is None:
+        if self.renew(node=node, times=times, policy=policy) is None:
             return False
-        self._ports.fence.arm(token=token, fence_at=self.lease.fence_at, budget_s=self.lease.budget_s)
+        self._hold(self.lease, self._own)
         return True
 
     def arm(self) -> None:

@@ -31,17 +31,22 @@ _RETRY_S = 5.0
 
 
 def resume_lease(seen: Following) -> Answer | None:
-    """The lock is the instance that this node held before its agent was started again: go on renewing it."""
-    memory, fence = seen.world.memory, seen.node.fence
-    if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance or memory.held_token is None:
+    """The lock is this node's own: the instance that it held before its agent was started again, or one whose answer was lost."""
+    token, fence = _own_token(seen), seen.node.fence
+    if token is None or (fence.fired and fence.token == token):
         return None
-    if fence.fired and fence.token == memory.held_token:
+    return Answer(reason="this lock is this node's own", steps=(ResumeLease(lock=seen.lock, token=token),), wake_after_s=0)
+
+
+def _own_token(seen: Following) -> int | None:
+    """Return the token of the lock in this node's name that it has proof of: its disk, or a record of its own request."""
+    memory, own = seen.world.memory, seen.cluster.own
+    if seen.lock.holder != seen.name:
         return None
-    return Answer(
-        reason="holds this lock since before the agent was started",
-        steps=(ResumeLease(lock=seen.lock, token=memory.held_token),),
-        wake_after_s=0,
-    )
+    if seen.lock.instance == memory.held_instance:
+        return memory.held_token
+    attempted = seen.world.attempted_token
+    return attempted if own is not None and own.holder == seen.name and own.token == attempted else None
 
 
 def give_back_fenced_lock(seen: Following) -> Answer | None:

@@ -48,6 +48,7 @@ class World:
     outcomes: tuple[Outcome, ...] = ()  # newest of each kind
     commands: tuple[Command, ...] = ()
     lease: Lease | None = None  # held, as far as this node knows
+    attempted_token: int | None = None  # of an acquisition whose answer was lost
     memory: Memory
     sightings: Sightings
 

@@ -315,3 +315,9 @@ def test_a_leader_whose_role_is_not_known_is_no_primary() -> None:
 def test_a_standby_that_streams_is_not_diverged_whatever_the_records_say_yet() -> None:
     node = w.standby(timeline=3, upstream_reachable=True)
     assert decide(w.world(cluster=ON_TIMELINE_2, node=node)).rule == "keep_following"
+
+
+def test_a_lock_taken_by_a_request_whose_answer_was_lost_is_resumed() -> None:
+    view = w.cluster("a", own=w.own(holder="a", token=4, instance=None))
+    assert decide(w.world(cluster=view, attempted_token=4)).rule == "resume_lease"
+    assert decide(w.world(cluster=view)).rule == "lock_in_my_name"
