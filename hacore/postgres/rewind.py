@@ -43,12 +43,12 @@ def rewind(instance: Instance, job: JobHandle, step: Rewind, around: Surrounding
         raise PostgresUnreachableError(f"{step.leader}: the address of this member is not known")
     facts = leader_facts(instance, *address)
     control = instance.control.read(instance.programs).control
-    end = _local_end(instance, control, facts)
-    verdict = compare(end.timeline, end.lsn, facts.history, leader_end=facts.lsn)
-    if isinstance(verdict, Prefix):
-        return
-    logger.warning("local WAL is not the leader's", extra={"leader": step.leader, "why": verdict.reason, "parted_at": str(verdict.at)})
     try:
+        end = _local_end(instance, control, facts)
+        verdict = compare(end.timeline, end.lsn, facts.history, leader_end=facts.lsn)
+        if isinstance(verdict, Prefix):
+            return
+        logger.warning("local WAL is not the leader's", extra={"leader": step.leader, "why": verdict.reason, "parted_at": str(verdict.at)})
         _refuse(instance, control, facts, end)
         if control.state not in CLEAN:
             recover(instance, job)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from hacore.config.postgres_settings import PostgresSettings
+from hacore.errors import GuardUnavailableError, PostgresUnreachableError
 from hacore.model.clock import BootClock, Clock
 from hacore.model.node import DataDirectory, NodeState, Role, ServerState, Upstream
 from hacore.model.steps import ReconcileSlots
@@ -23,13 +24,9 @@ from hacore.postgres.stop import signal_reload
 
 logger = logging.getLogger(__name__)
 
-_PENDING_EVERY_S: Final = 60.0
-_PENDING_AFTER_RELOAD_S: Final = 5.0
 _QUERY_SHARE: Final = 0.8  # of a reading's time; the rest is the disk's
 _LONGEST_LOG: Final = 32 << 20
 _SLOTS_S: Final = 2.0
-_END_S: Final = 1.0
-_LOOK_S: Final = 0.02
 
 
 class PostgresNode:
@@ -55,6 +52,8 @@ class PostgresNode:
         """Read process, directory, positions and settings."""
         read_at = self._clock.now()
         pid = self._instance.processes.postmaster()
+        if pid is not None:
+            self._introduce(pid)
         server, answer = self._reader.read(pid, timeout_s=timeout_s * _QUERY_SHARE)
         directory = read_directory(
             self._instance,
@@ -106,6 +105,16 @@ class PostgresNode:
     def close(self) -> None:
         """Drop the connections."""
         self._reader.close()
+
+    def _introduce(self, pid: int) -> None:
+        """Make the guard know a server that it has not started; guarding it changes nothing of it."""
+        try:
+            state = asked(self._instance.launcher.state)
+            if state.server_pid is None and not state.is_ending:
+                asked(lambda: self._instance.launcher.adopt(pid))
+                logger.warning("PostgreSQL was started by somebody else, the guard adopts it", extra={"pid": pid})
+        except (GuardUnavailableError, PostgresUnreachableError) as error:
+            logger.debug("the guard does not take the server", extra={"error": str(error), "pid": pid})
 
     def _with_answer(self, state: NodeState, answer: query.Answer) -> NodeState:
         return replace(

@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from hacore.postgres.programs import ENVIRONMENT, Programs
 
 logger = logging.getLogger(__name__)
 
+_RETRY_S: Final = 30.0
 _PAGE: Final = 8192
 _SHORT_HEADER: Final = 24
 _LONG_HEADER: Final = 40  # of the first page of a segment
@@ -58,12 +60,13 @@ class WalEndFinder:
         self._asked: tuple[object, ControlData] | None = None
         self._search: _Search | None = None
         self._found: WalEnd | None = None
+        self._retry_at: float | None = None
         self._lock = threading.Lock()  # the worker drops what the loop looks for
 
     def poll(self, programs: Programs, control: ControlData, stamp: object, *, patience_s: float = 0.0) -> WalEnd | None:
         """Begin the search, or look whether it has ended, waiting a little. ``stamp`` changes whenever the server may have written."""
         with self._lock:
-            if self._asked != (stamp, control):
+            if self._asked != (stamp, control) or (self._retry_at is not None and time.monotonic() >= self._retry_at):
                 self._drop()
                 self._asked = (stamp, control)
                 begin = starting_point(control, self._segments(), self._histories)
@@ -73,7 +76,7 @@ class WalEndFinder:
                     self._found = self._search.poll(patience_s)
                 except DataDirectoryError as error:
                     logger.warning("the end of WAL is not known", extra={"error": str(error)})
-                    self._drop()
+                    self._search, self._retry_at = None, time.monotonic() + _RETRY_S
                 if self._found is not None:
                     self._search = None
             return self._found
@@ -99,7 +102,7 @@ class WalEndFinder:
     def _drop(self) -> None:
         if self._search is not None:
             self._search.end()
-        self._asked = self._search = self._found = None
+        self._asked = self._search = self._found = self._retry_at = None
 
     def _segments(self) -> list[str]:
         try:

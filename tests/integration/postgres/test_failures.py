@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hacore.errors import PostgresUnreachableError
+from hacore.guard.values import FenceKind
 from hacore.interfaces import Job
 from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import (
@@ -317,6 +318,7 @@ def test_a_server_that_somebody_else_started_is_adopted(make_node: MakeNode, mod
     state = node.read()
     assert (state.server, state.role, state.directory.state) == (ServerState.RUNNING, Role.PRIMARY, DirectoryState.INITIALIZED)
     assert ("wal_log_hints", "off", "on") in state.pending_restart
+    assert (node.guard.state().server_pid, node.guard.state().fence) == (state.pid, FenceKind.PARTIAL)
     node.postgres.reload()
     assert "work_mem = '5MB'" in node.instance.layout.base_conf.read_text()
     assert node.sql("SHOW work_mem") == [("5MB",)]
@@ -326,6 +328,7 @@ def test_a_server_that_somebody_else_started_is_adopted(make_node: MakeNode, mod
     node.do(StartServer(role=Role.PRIMARY))
     assert node.read().pending_restart == ()
     assert node.sql("SHOW wal_log_hints") == [("on",)]
+    assert node.guard.state().fence is FenceKind.FULL
 
 
 def test_promotion_works_on_the_newest_version_too(make_node: MakeNode) -> None:
