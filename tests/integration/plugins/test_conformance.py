@@ -17,8 +17,8 @@ __all__ = ["directory", "make_node", "unprivileged"]  # fixtures
 
 class TestCallbacks(ListenerConformance):
     @pytest.fixture
-    def subject(self, tmp_path: Path) -> PluginUnderTest:
-        script = tmp_path / "script"
+    def subject(self, directory: Path) -> PluginUnderTest:
+        script = directory / "script"
         script.write_text("#!/bin/sh\nexit 1\n")
         script.chmod(0o755)
         names = ("on_start", "on_stop", "on_restart", "on_reload", "on_role_change", "pre_promote", "before_stop")
