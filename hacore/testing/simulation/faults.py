@@ -425,4 +425,6 @@ def heal(simulation: Simulation) -> None:
         if not machine.is_on:
             machine.boot(10.0)
         machine.start_again()
+    if json.loads(simulation.store.value("config") or "{}").get("pause"):
+        simulation.judge.paused_until = math.inf
     end_of_maintenance(simulation)

@@ -28,6 +28,7 @@ class Guard:
         self._dice = engine.dice(f"guard {server.name}")
         self._timers: list[Event] = []
         self._word_ns = 0
+        self.make_latch: Callable[[], Latch] = Latch
         self.latch = Latch()
         self.is_alive = True
         self.is_stopped = False
@@ -140,7 +141,7 @@ class Guard:
         if not self.is_alive:
             return
         self.is_alive = self.is_stopped = False
-        self.latch = Latch()
+        self.latch = self.make_latch()
         self._word_ns = 0
         self.generation += 1
         self._retime()
@@ -162,7 +163,7 @@ class Guard:
 
     def boot(self) -> None:
         """The machine has started: a new guard."""
-        self.latch = Latch()
+        self.latch = self.make_latch()
         self._word_ns = 0
         self.generation += 1
         self.is_alive, self.is_stopped = True, False

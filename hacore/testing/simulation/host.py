@@ -13,6 +13,7 @@ from hacore.testing.simulation.network import Network
 from hacore.testing.simulation.server import Server
 from hacore.testing.simulation.session import Leases, SessionFaults
 from hacore.testing.simulation.store import Store
+from hacore.testing.simulation.wal import Directory
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class JobFaults:
     copy_fails: int = 0
     rewind_fails: int = 0
     copy_s: float = 0.0  # longer by this
+    checkpoint_s: float = 0.0
 
 
 class HostJudge:
@@ -72,6 +74,7 @@ class Host:
         self.leases = Leases()
         self.session_faults = SessionFaults()
         self.job_faults = JobFaults()
+        self.backup: Directory | None = None  # what a replica method that needs no leader restores
         self.is_on = False
         self.boots = 0
         self.find_host: Callable[[str | None], Host | None] = lambda _: None

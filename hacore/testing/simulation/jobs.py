@@ -166,6 +166,10 @@ class AgentWorker:
         source = host.find(step.source or step.leader)
         host.judge.wiping(host)
         host.server.directory = Directory(state=DirectoryState.UNFINISHED, mark="create_replica", log=Directory.empty().log)
+        if step.leader is None and host.backup is not None:
+            self._take(self._dice.uniform(0.8, 3.0))
+            host.server.directory = host.backup.copy_of()
+            return
         if host.job_faults.copy_fails > 0:
             host.job_faults.copy_fails -= 1
             self._take(0.3)
@@ -210,6 +214,7 @@ class AgentWorker:
         if self._host.server.state is not ServerState.STOPPED:
             raise JobFailedError("the server runs")
         directory.note_checkpoint(directory.log.checkpoint(RecordKind.SHUTDOWN, self._engine.now), "shut down")
+        self._host.server.end_known_at = self._engine.now
 
     def _start(self, step: StartServer) -> None:
         host, server = self._host, self._host.server
@@ -248,7 +253,7 @@ class AgentWorker:
             raise JobFailedError("the server did not leave recovery")
 
     def _checkpoint(self) -> None:
-        self._take(self._dice.uniform(0.02, 0.3))
+        self._take(self._dice.uniform(0.02, 0.3) + self._host.job_faults.checkpoint_s)
         self._host.server.checkpoint()
 
     @property

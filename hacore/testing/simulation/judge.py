@@ -52,7 +52,7 @@ class Judge(HostJudge, ServerJudge):
         self._store = store
         self._policy = policy
         self._times = times
-        self._leaderless_at = 0.0
+        self._leaderless_at = self._held_since = 0.0
         self._machines: Sequence[Machine] = ()
         self.violations: list[Violation] = []
         self.paused_until = 0.0  # pause, and the time in which everybody learns of its end
@@ -234,7 +234,9 @@ class Judge(HostJudge, ServerJudge):
         self._leaderless_at = self._engine.now
 
     def _changed(self, change: Change) -> None:
-        if change.lock_before is not None and change.lock is None:
+        if change.kind == "acquire":
+            self._held_since = self._engine.now
+        if change.lock_before is not None and change.lock is None and self._engine.now - self._held_since > self._times.ttl_s:
             self._leaderless_at = self._engine.now
         if change.kind == "acquire":
             self._look_at_acquisition(change)

@@ -30,6 +30,7 @@ class Wrong:
     name: str = ""
     decide: Callable[[Decide], Decide] | None = None
     ports: Callable[[Ports, Host], Ports] | None = None
+    host: Callable[[Host], None] | None = None
 
 
 @dataclass(slots=True)

@@ -82,7 +82,7 @@ class AgentPostgres:
         return NodeState(
             read_at=self._host.clock.now(),
             server=state,
-            directory=self._directory(server, is_stopped=state is ServerState.STOPPED),
+            directory=self._directory(server),
             pid=1000 + server.run if server.has_postmaster else None,
             last_start_failed=server.last_failure,
             system_id=server.directory.system_id or None,
@@ -94,7 +94,7 @@ class AgentPostgres:
         return NodeState(
             read_at=self._host.clock.now(),
             server=ServerState.RUNNING,
-            directory=self._directory(server, is_stopped=False),
+            directory=self._directory(server),
             role=server.role,
             pid=1000 + server.run,
             server_version=150000,
@@ -136,7 +136,7 @@ class AgentPostgres:
         )
 
     @staticmethod
-    def _directory(server: Server, *, is_stopped: bool) -> DataDirectory:
+    def _directory(server: Server) -> DataDirectory:
         directory, log = server.directory, server.log
         if directory.state is DirectoryState.EMPTY:
             return DataDirectory(state=DirectoryState.EMPTY)
@@ -157,8 +157,8 @@ class AgentPostgres:
             control=control if directory.system_id else None,
             has_standby_signal=directory.standby_signal,
             mark=directory.mark,
-            wal_end=log.end if is_stopped else None,
-            wal_end_timeline=log.timeline if is_stopped else None,
+            wal_end=log.end if server.has_known_end else None,
+            wal_end_timeline=log.timeline if server.has_known_end else None,
             history=log.history,
         )
 

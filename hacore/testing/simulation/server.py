@@ -4,6 +4,7 @@ Ends take time, and the end of the postmaster is not the end of its backends. St
 it refuses a standby whose end it can see to be beyond its own, and lets one pass whose WAL merely has other bytes.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ class Server:
         self._silent_since: float | None = None
         self.followers: list[Server] = []
         self.last_failure: str | None = None
+        self.end_known_at = 0.0  # when somebody who reads the WAL of the stopped server knows where it ends
         self.on_end: Callable[[], None] = lambda: None
 
     # --- what it is -----------------------------------------------------------------------------------------------
@@ -75,6 +77,11 @@ class Server:
     def is_down(self) -> bool:
         """Tell whether no process is left."""
         return self.state is ServerState.STOPPED
+
+    @property
+    def has_known_end(self) -> bool:
+        """Tell whether the server is stopped and the end of its WAL was found."""
+        return self.is_down and self._engine.now >= self.end_known_at
 
     @property
     def log(self) -> Log:
@@ -187,6 +194,8 @@ class Server:
         self.phase, self.role = ServerState.STOPPED, None
         self._drop_connections()
         if had:
+            is_unreadable = self.directory.control_state == "in production" and self._dice.random() < 0.25
+            self.end_known_at = math.inf if is_unreadable else self._engine.now + self._dice.uniform(0.0, 0.5)
             self.on_end()
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:

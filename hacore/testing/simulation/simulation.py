@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hacore.decide import decide
-from hacore.interfaces import Put, WriteRequest
+from hacore.interfaces import AcquireRequest, Put, WriteRequest
 from hacore.loop import Turn
 from hacore.model.node import Role
 from hacore.model.policy import Policy, Tags, Times
@@ -110,6 +110,8 @@ class Simulation:
         machine.server.find = machine.find
         machine.watch = MachineWatch(turned=self._turned)
         machine.wrong = wrong
+        if wrong.host is not None:
+            wrong.host(machine)
         return machine
 
     # --- what happened ----------------------------------------------------------------------------------------------
@@ -135,6 +137,11 @@ class Simulation:
         """Write a record as a person's tool does."""
         self.note("person", f"writes {name} = {value}")
         self.store.write("person", WriteRequest(puts=(Put(name=name, value=value),)))
+
+    def operator_takes_lock(self, holder: str) -> None:
+        """Put the lock into a member's name by hand."""
+        self.note("person", f"gives the lock to {holder}")
+        self.store.acquire(holder, AcquireRequest(ttl_s=self.plan.times.ttl_s))
 
     def change_config(self, **changes: object) -> None:
         """Change the dynamic configuration; ``None`` takes a key away."""

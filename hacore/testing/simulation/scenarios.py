@@ -1,0 +1,289 @@
+"""Situations that the dice reach seldom or never, each set up on purpose, so that every rule answers in some run.
+
+A scenario is a run like any other: the same judge, and at its end the cluster is whole unless the scenario says otherwise.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from hacore.model.commands import RestartCommand
+from hacore.model.node import DirectoryState, Role, Upstream
+from hacore.model.policy import Policy
+from hacore.testing.simulation.faults import end_of_maintenance, heal
+from hacore.testing.simulation.machine import Machine, Wrong
+from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
+from hacore.testing.simulation.wal import Directory, RecordKind
+
+_FOREIGN: Final = "7999999999999999999"
+
+
+class ScenarioError(AssertionError):
+    """A scenario did not get as far as it has to."""
+
+
+def _make(name: str, plan: Plan | None, tracing: bool, wrong: Wrong | None = None) -> Simulation:  # noqa: FBT001 - passed through
+    return Simulation(f"scenario {name}", plan or Plan(), tracing=tracing, wrong=wrong)
+
+
+def _reach(simulation: Simulation, condition: Callable[[], bool], what: str, *, within_s: float = 40.0) -> None:
+    if not simulation.run_until(condition, within_s=within_s) and not simulation.judge.violations:
+        raise ScenarioError(f"{simulation.engine.seed}: not within {within_s} s: {what}")
+
+
+def _rule(simulation: Simulation, rule: str, *, within_s: float = 40.0) -> None:
+    before = sum(count for (_, name), count in simulation.rules.items() if name == rule)
+    _reach(simulation, lambda: sum(c for (_, name), c in simulation.rules.items() if name == rule) > before, rule, within_s=within_s)
+
+
+def _whole(simulation: Simulation) -> Machine:
+    """Bring a cluster up and return its leader."""
+    simulation.start()
+    simulation.must_become_whole()
+    return _leader(simulation)
+
+
+def _leader(simulation: Simulation) -> Machine:
+    leader = simulation.leader
+    if leader is None:
+        raise ScenarioError(f"{simulation.engine.seed}: nobody leads: {[str(one) for one in simulation.judge.violations]}")
+    return leader
+
+
+def _others(simulation: Simulation, but: Machine) -> list[Machine]:
+    return [machine for machine in simulation.machines.values() if machine is not but]
+
+
+def _directory_of(system_id: str, *, at: float) -> Directory:
+    """A data directory that somebody made by hand."""
+    directory = Directory(state=DirectoryState.INITIALIZED, log=Directory.empty().log, system_id=system_id)
+    directory.note_checkpoint(directory.log.checkpoint(RecordKind.SHUTDOWN, at), "shut down")
+    return directory
+
+
+# --- the scenarios ---------------------------------------------------------------------------------------------------------
+
+
+def foreign_data_directory(simulation: Simulation) -> None:
+    """A node with the data of another cluster neither leads nor follows, and its data stay."""
+    stranger = simulation.machines["c"]
+    stranger.is_wanted = False
+    _whole(simulation)
+    stranger.server.directory = _directory_of(_FOREIGN, at=simulation.engine.now)
+    stranger.start_again()
+    _rule(simulation, "foreign_system_id")
+    simulation.must_become_whole()
+    if stranger.exits != [1] or stranger.server.directory.system_id != _FOREIGN:
+        raise ScenarioError("the stranger did not end, or its data were touched")
+
+
+def scheduled_restart_is_stale(simulation: Simulation) -> None:
+    """A restart whose time has passed is dropped."""
+    leader = _whole(simulation)
+    late = leader.clock.wall() - timedelta(seconds=60)
+    leader.command(RestartCommand(id="late", received_at=leader.clock.now(), schedule=late))
+    _rule(simulation, "restart_dropped")
+    simulation.must_become_whole()
+
+
+def bootstrap_fails(simulation: Simulation) -> None:
+    """The winner of the race cannot create the cluster: it makes room for another."""
+    for machine in simulation.machines.values():
+        machine.job_faults.bootstrap_fails = 1
+    simulation.start()
+    _rule(simulation, "bootstrap_failed")
+    for machine in simulation.machines.values():
+        machine.job_faults.bootstrap_fails = 0
+        machine.start_again()
+    simulation.must_become_whole()
+
+
+def bootstrap_is_abandoned(simulation: Simulation) -> None:
+    """The winner of the race dies in the middle: after T another member takes its claim away."""
+    simulation.start()
+    _rule(simulation, "bootstrap_under_lease")
+    winner = _leader(simulation)
+    winner.lose_power()
+    _rule(simulation, "abandoned_bootstrap")
+    _reach(simulation, lambda: simulation.store.value("initialize") not in (None, ""), "another member creates the cluster")
+    winner.boot(5.0)
+    simulation.must_become_whole()
+
+
+def leader_loses_its_data(simulation: Simulation) -> None:
+    """The data directory is deleted under the primary: the lock goes to somebody who has data."""
+    leader = _whole(simulation)
+    leader.server.vanish()
+    leader.server.directory = Directory.empty()
+    leader.wake()
+    _rule(simulation, "leader_without_data")
+    simulation.must_become_whole()
+
+
+def rewind_is_interrupted(simulation: Simulation) -> None:
+    """A machine dies while its data are rewound: the directory is never started as it is."""
+    leader = _whole(simulation)
+    simulation.network.isolate(leader.name, list(simulation.machines))
+    for machine in _others(simulation, leader):
+        machine.server.faults.replication_lag_s = 3.0
+    _reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    simulation.network.heal()
+    _reach(simulation, lambda: leader.server.directory.mark == "rewind", "a rewind")
+    leader.lose_power()
+    simulation.run_for(2.0)
+    leader.boot(5.0)
+    _rule(simulation, "finish_rewind")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def nobody_has_data_but_the_backup(simulation: Simulation) -> None:
+    """Without a leader a node fills its directory from a backup, and waits for its turn."""
+    leader = _whole(simulation)
+    backup = replace(leader.server.directory, log=leader.server.log.copy())
+    for machine in simulation.machines.values():
+        machine.backup = backup
+        machine.lose_power()
+    simulation.run_for(2.0)
+    simulation.judge.manual_until = simulation.engine.now + 60.0  # the newest WAL is gone for good: a person decides that
+    for machine in simulation.machines.values():
+        machine.server.directory = Directory.empty()
+    simulation.store.lose_keys(["status"])
+    for machine in simulation.machines.values():
+        machine.memory = replace(machine.memory, lsn=None)
+        machine.boot(5.0)
+    _rule(simulation, "create_without_leader")
+    simulation.must_become_whole()
+
+
+def switchover_is_withdrawn(simulation: Simulation) -> None:
+    """A person takes the wish back while the checkpoint is still being written."""
+    leader = _whole(simulation)
+    leader.job_faults.checkpoint_s = 3.0
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
+    _rule(simulation, "checkpoint_before_hand_over")
+    simulation.operator_puts("failover", "{}")
+    _rule(simulation, "hand_over_withdrawn")
+    leader.job_faults.checkpoint_s = 0.0
+    simulation.must_become_whole()
+    if _leader(simulation) is not leader:
+        raise ScenarioError("the leader has changed")
+
+
+def timeline_belongs_to_another(simulation: Simulation) -> None:
+    """A primary that finds its timeline claimed under another token stops writing."""
+    leader = _whole(simulation)
+    leader.stop_agent()
+    own = json.loads(simulation.store.value("hacore") or "{}")
+    own.update(claims=[[1, own["token"] + 50]])
+    simulation.judge.paused_until = simulation.engine.now + 30.0
+    simulation.store.lose_lock()
+    simulation.operator_puts("hacore", json.dumps(own))
+    leader.continue_agent()
+    _rule(simulation, "timeline_of_another")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def crashed_primary_is_recovered_before_it_is_rewound(simulation: Simulation) -> None:
+    """Where the end of a crashed primary's WAL cannot be read, it is recovered alone, and then compared."""
+    leader = _whole(simulation)
+    for machine in _others(simulation, leader):
+        machine.server.faults.replication_lag_s = 3.0
+    simulation.run_for(1.0)
+    leader.lose_power()
+    leader.server.end_known_at = float("inf")
+    _reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    simulation.run_for(5.0)
+    leader.boot(5.0)
+    _rule(simulation, "recover_before_rewind")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def primary_was_made_by_hand(simulation: Simulation) -> None:
+    """A primary that somebody started runs before hacore does: it is adopted, and never restarted."""
+    first = simulation.machines["a"]
+    _run_by_hand(simulation, first)
+    run = first.server.run
+    simulation.start()
+    _rule(simulation, "adopt_running_primary")
+    simulation.must_become_whole()
+    if _leader(simulation) is not first or first.server.run != run:
+        raise ScenarioError("the primary was restarted, or somebody else leads")
+
+
+def primary_was_made_by_hand_and_the_store_is_away(simulation: Simulation) -> None:
+    """Such a primary gets its deadline once, even while the store does not answer."""
+    first = simulation.machines["a"]
+    _run_by_hand(simulation, first)
+    simulation.judge.paused_until = 60.0
+    simulation.store.is_available = False
+    simulation.start()
+    _rule(simulation, "adopted_primary_needs_a_deadline")
+    simulation.run_for(10.0)
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def old_primary_finds_another_leader(simulation: Simulation) -> None:
+    """Maintenance ends while somebody else holds the lock: the primary that ran on ends its writes."""
+    leader = _whole(simulation)
+    simulation.judge.paused_until = float("inf")
+    simulation.change_config(pause=True)
+    _rule(simulation, "disarm_in_pause")
+    simulation.run_for(3.0)
+    other = _others(simulation, leader)[0]
+    leader.stop_agent()
+    simulation.store.lose_lock()
+    own = json.loads(simulation.store.value("hacore") or "{}")
+    own.update(token=own["token"] + 1, holder=other.name, unfenced=None)
+    simulation.operator_puts("hacore", json.dumps({key: value for key, value in own.items() if value is not None}))
+    simulation.operator_takes_lock(other.name)
+    end_of_maintenance(simulation)
+    leader.continue_agent()
+    _rule(simulation, "superseded_by_leader")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def _run_by_hand(simulation: Simulation, machine: Machine) -> None:
+    simulation.judge.paused_until = 20.0
+    machine.server.directory = _directory_of(simulation.judge.new_system_id(), at=0.0)
+    machine.server.start(Role.PRIMARY, Upstream(member=None))
+    simulation.run_for(2.0)
+
+
+Scenario = Callable[[Simulation], None]
+
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    foreign_data_directory,
+    scheduled_restart_is_stale,
+    bootstrap_fails,
+    bootstrap_is_abandoned,
+    leader_loses_its_data,
+    rewind_is_interrupted,
+    nobody_has_data_but_the_backup,
+    switchover_is_withdrawn,
+    timeline_belongs_to_another,
+    crashed_primary_is_recovered_before_it_is_rewound,
+    primary_was_made_by_hand,
+    primary_was_made_by_hand_and_the_store_is_away,
+    old_primary_finds_another_leader,
+)
+_PLANS: Final = {
+    "nobody_has_data_but_the_backup": Plan(leaderless_methods=True),
+    "rewind_is_interrupted": Plan(policy=Policy(use_pg_rewind=True, primary_start_timeout_s=20.0)),
+}
+
+
+def run_scenario(scenario: Scenario, *, tracing: bool = False) -> Verdict:
+    """Run one scenario."""
+    simulation = _make(scenario.__name__, _PLANS.get(scenario.__name__), tracing)
+    try:
+        scenario(simulation)
+    except ScenarioError as error:
+        simulation.judge.broken("scenario", str(error))
+    return simulation.verdict()
