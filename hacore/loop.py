@@ -95,7 +95,7 @@ class Loop:
         now, outcomes = ports.clock.now(), ports.worker.outcomes()
         reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
         sightings = advance(self._sightings, reading)
-        keeper.remember(newest(keeper.memory, cluster=cluster, node=node, paused=policy.pause))
+        keeper.note(newest(keeper.memory, cluster=cluster, node=node, paused=policy.pause))
         if cluster is not None and cluster.lock is not None and keeper.lease is None:
             self._silent.clear()
         needed = peers_are_needed(cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)

@@ -4,10 +4,12 @@ While the lease is held nobody else writes the own record, so the keeper's copy 
 the copy as it was: the next renewal writes it again.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from hacore.errors import DataDirectoryError
 from hacore.interfaces import AcquireRequest, Put, Refused, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
 from hacore.model.clock import Instant
 from hacore.model.cluster import OwnRecord, Status
@@ -23,6 +25,8 @@ from hacore.records import names
 from hacore.records.own import own_json, read_own
 from hacore.records.status import read_status, status_json
 
+logger: Final = logging.getLogger(__name__)
+
 _MIN_CALL_S: Final = 0.05
 
 
@@ -35,6 +39,7 @@ class LeaseKeeper:
         self.lease: Lease | None = None
         self.turn_ends_at: Instant = float("inf")  # one turn has one deadline (safety.md 3.5)
         self.memory: Memory = ports.disk.load()
+        self._stored = self.memory
         self.attempted_token: int | None = None  # of an acquisition whose answer was lost: it may have taken effect
         self._own: OwnRecord | None = None
         self._texts: Mapping[str, str] = {}
@@ -45,9 +50,21 @@ class LeaseKeeper:
         self._own = None
 
     def remember(self, memory: Memory) -> None:
-        """Write the memory to the disk where it has changed."""
-        if memory != self.memory:
+        """Write the memory to the disk where it has changed.
+
+        :raises DataDirectoryError: the disk did not take it; what rests on it must not be done.
+        """
+        if memory != self._stored:
             self._ports.disk.store(memory)
+            self._stored = memory
+        self.memory = memory
+
+    def note(self, memory: Memory) -> None:
+        """Remember what was merely seen: a disk that is full does not stop the loop, it is tried again with the next turn."""
+        try:
+            self.remember(memory)
+        except DataDirectoryError as error:
+            logger.error("memory was not written", extra={"error": str(error)})  # noqa: TRY400 - the disk's fault, not ours
             self.memory = memory
 
     def saw(self, snapshot: Snapshot) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import DcsUnavailableError, HacoreError
 from hacore.interfaces import Dcs
 from hacore.loop import Turn
 from hacore.model.commands import Command
 from hacore.model.world import Decision, World
+from hacore.plugins.calling import isolated
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class _Errand:
     deadline: float
     done: threading.Event = field(default_factory=threading.Event)
     result: object = None
-    error: BaseException | None = None
+    error: HacoreError | None = None
     is_given_up: bool = False
 
 
@@ -126,8 +127,8 @@ class Desk:
                 errand, world = self._errands.popleft(), self._latest[0]
             if time.monotonic() < errand.deadline:
                 try:
-                    errand.result = errand.run(dcs, world)
-                except BaseException as error:  # noqa: BLE001 - handed to the thread that asked, which raises it
+                    errand.result = isolated("command", lambda: errand.run(dcs, world))  # noqa: B023 - called at once
+                except HacoreError as error:  # the thread that asked raises it
                     errand.error = error
             else:
                 errand.error = DcsUnavailableError("the agent was busy")

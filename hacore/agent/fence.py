@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CONNECT_S: Final = 0.3
+_ANSWER_S: Final = 0.5  # a healthy guard answers within a tick; the loop must not wait longer for one that is stopped
 _REASONS: Final = {"pause": DisarmReason.PAUSED}
 
 
@@ -32,11 +33,11 @@ class GuardLine:
 
     def state(self) -> GuardState:
         """Return what the guard knows."""
-        return self._call(lambda client: client.state())
+        return self._call(lambda client: client.state(_ANSWER_S))
 
     def arm(self, *, token: int, fence_at: Instant, budget_s: float) -> None:
         """Put F - D of this token in force."""
-        self._call(lambda client: client.arm(token, round(fence_at * NS_PER_S), budget_s))
+        self._call(lambda client: client.arm(token, round(fence_at * NS_PER_S), budget_s, _ANSWER_S))
 
     def extend(self, fence_at: Instant) -> None:
         """Move F - D: one store into shared memory."""
@@ -46,7 +47,7 @@ class GuardLine:
         """Put the deadline out of force; the guard looks itself unless pause is the reason."""
         state = self.state()
         fallback = DisarmReason.STOPPED if state.server_pid is None else DisarmReason.RECOVERY
-        self._call(lambda client: client.disarm(_REASONS.get(reason, fallback)))
+        self._call(lambda client: client.disarm(_REASONS.get(reason, fallback), _ANSWER_S))
 
     # --- the server's side -----------------------------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class GuardLine:
         with self._lock:
             if self._client is None:
                 client = GuardClient.connect(self._state_dir, _CONNECT_S)
-                client.attach()
+                client.attach(_ANSWER_S)
                 self._client = client
             return self._client
 

@@ -46,13 +46,17 @@ def run(path: str | None, environ: Mapping[str, str]) -> int:
     try:
         settings = SettingsSource(loaded, path, environ)
         settings.on_change(lambda local, _: logs.reload(local.log))
-        return _live(assemble(settings, environ), environ)
+        agent = assemble(settings, environ)
     except (ConfigError, PluginError) as error:
         logger.critical("cannot start", extra={"error": str(error)})
+        logs.close()
         return exit_codes.CONFIGURATION
     except HacoreError as error:
-        logger.critical("cannot go on", extra={"error": str(error)})
+        logger.critical("cannot start", extra={"error": str(error)})
+        logs.close()
         return exit_codes.FATAL
+    try:
+        return _live(agent, environ)
     finally:
         logs.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hacore.control.port import Loop
 from hacore.control.wire import Reply
+from hacore.errors import HacoreError
 from hacore.model.clock import Clock
 from hacore.model.world import Decision, World
 from hacore.ports import Peers
@@ -40,7 +41,7 @@ class Context:
         return found
 
 
-class RefusedError(Exception):
+class RefusedError(HacoreError):
     """A command is refused: with this status and text. Raised inside of a command, answered by the one that called it."""
 
     def __init__(self, status: int, text: str) -> None:
