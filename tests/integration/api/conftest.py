@@ -1,3 +1,5 @@
+"""REST processes for the tests of this directory."""
+
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
