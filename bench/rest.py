@@ -1,7 +1,7 @@
 """Requests per second of the REST API: the process started for real, closed connections as proxies and monitoring make them.
 
 ``python -m bench.rest [--seconds 5] [--clients 8] [--idle 0] [--path /primary] [--json]``. ``--idle`` opens that many connections that
-never send a whole request, before the clock starts. ``--url http://host:port`` measures a server that runs already, such as another product's.
+never send a whole request, before the clock starts. ``--url http://host:port`` measures a server that runs already.
 """
 
 import argparse
