@@ -43,7 +43,7 @@ class Head:
     """A request line and its headers."""
 
     method: str
-    path: str
+    path: str  # decoded, bytes above ASCII as Latin-1 (PEP 3333)
     query: str
     headers: tuple[tuple[str, str], ...]
     body_length: int | None  # None: not told
@@ -81,7 +81,9 @@ def parse_head(data: bytes, peer: Peer, config: Config) -> Head:
     if found.method not in METHODS:
         raise BadRequestError(HTTPStatus.NOT_IMPLEMENTED, "unsupported method")
     headers = tuple(found.headers)
-    return Head(method=found.method, path=found.path, query=found.query, headers=headers, body_length=_body_length(headers))
+    # Decoded here, once: what chooses the thread and what chooses the answer must see the same path.
+    path = unquote_to_bytes(found.path).decode("latin-1") if "%" in found.path else found.path
+    return Head(method=found.method, path=path, query=found.query, headers=headers, body_length=_body_length(headers))
 
 
 def environ(head: Head, body: bytes, peer: Peer, server: tuple[str, int]) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def environ(head: Head, body: bytes, peer: Peer, server: tuple[str, int]) -> dic
     found: dict[str, Any] = {
         "REQUEST_METHOD": head.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(head.path).decode("latin-1") if "%" in head.path else head.path,
+        "PATH_INFO": head.path,
         "QUERY_STRING": head.query,
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1]),

@@ -87,6 +87,15 @@ def test_parameters_are_read_as_in_the_field(rest: Rest) -> None:
     assert rest.get("/replica/anything/else").status == 200
 
 
+@pytest.mark.parametrize(
+    "target", ["*", "/%ff", "/%00", "//", "/../primary", "http://x/nonsense", "/" + "a/" * 500, "/{rest}", "/%7Brest%7D"]
+)
+def test_an_odd_path_is_only_a_check_that_does_not_pass(rest: Rest, target: str) -> None:
+    rest.show(STANDBY)
+    for method in ("GET", "OPTIONS"):
+        assert rest.ask(method, target).status in {400, 503}
+
+
 def test_a_node_that_follows_a_lag_check_without_a_server_is_not_counted_on(rest: Rest) -> None:
     rest.show(STANDBY)
     assert rest.get("/replica").status == 200

@@ -122,6 +122,22 @@ def test_commands_that_take_long_keep_neither_checks_nor_documents_waiting(rest:
         assert [one.result(30.0).status for one in waiting] == [200] * 8
 
 
+@pytest.mark.parametrize("path", ["/cluster", "/cl%75ster", "//cluster", "/%63luster/x", "/./cluster"])
+def test_no_way_to_write_a_path_makes_checks_wait_for_the_agent(rest: Rest, path: str) -> None:
+    rest.show(PRIMARY, lease_s=600.0)
+    go = threading.Event()
+    rest.agent = ControlServer(rest.directory / "agent.sock", lambda _: Reply(status=200 if go.wait(30.0) else 500, text="done"))
+    rest.agent.start()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(rest.get, path)
+        began = time.monotonic()
+        for _ in range(20):
+            assert rest.ask("OPTIONS", "/primary").status == 200
+        assert time.monotonic() - began < 5.0
+        go.set()
+        assert waiting.result(30.0).status in {200, 503}
+
+
 def test_who_may_change_anything_is_checked_before_the_body_is_looked_at(make_rest: MakeRest) -> None:
     rest = make_rest(authentication={"username": "admin", "password": "secret"}, allowlist=["127.0.0.1"])
     rest.start()
