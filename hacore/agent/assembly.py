@@ -1,7 +1,7 @@
 """Puts the parts of one agent together: plugins, PostgreSQL, guard, store, loop. Starts no thread and makes no turn."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,33 +39,45 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
-    """Everything that runs in the agent's process."""
+class _Site:
+    """What most parts need."""
 
     settings: SettingsSource
     registry: Registry
     listeners: Listeners
     guard: GuardLine
+    desk: Desk
+    waiter: Waiter
+    clock: BootClock
+    context: Callable[[], PluginContext]
+
+    @property
+    def state_dir(self) -> Path:
+        """Where this node keeps its own files."""
+        return Path(self.settings.local.guard.state_dir)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """Everything that runs in the agent's process."""
+
+    site: _Site
     node: PostgresNode
     worker: JobWorker
     dcs: Dcs
-    desk: Desk
-    waiter: Waiter
     peers: HttpPeers
-    clock: BootClock
     loop: Loop
     count: Count
     journal: Journal
-    state_dir: Path
 
     def close(self) -> None:
         """End threads and connections; guard and server stay as they are."""
-        self.listeners.close(2.0)
+        self.site.listeners.close(2.0)
         self.journal.close(2.0)
         self.node.close()
         self.dcs.close()
-        self.registry.close()
-        self.guard.close()
+        self.site.registry.close()
+        self.site.guard.close()
 
 
 def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
@@ -76,37 +88,28 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     """
     local, clock, waiter, registry = settings.local, BootClock(), Waiter(), Registry()
     registry.update(agent_plugins(local, settings.postgres))
-    listeners = Listeners(registry.of_kind("listener"))
-    state_dir = Path(local.guard.state_dir)
-    desk, guard = Desk(waiter.wake), GuardLine(str(state_dir))
-    instance = Instance(settings.postgres, launcher=guard, bootstrap=local.bootstrap, state_dir=str(state_dir))
-    node = PostgresNode(instance, clock=clock)
-    context = _Context(settings)
-    maker = ReplicaMaker(registry=registry, settings=settings, desk=desk, context=context.now)
-    gates = Gates(desk=desk, listeners=listeners, settings=settings, context=context.now)
-    count = Count()
-    surroundings = Surroundings(
-        address_of=maker.address_of,
-        create_replica=maker.create,
-        before_stop=gates.before_stop,
-        before_promote=gates.before_promote,
-        after_bootstrap=gates.after_bootstrap,
-        on_shut_down=lambda _: waiter.wake(),
-        on_end=waiter.wake,
+    site = _Site(
+        settings=settings,
+        registry=registry,
+        listeners=Listeners(registry.of_kind("listener")),
+        guard=GuardLine(local.guard.state_dir),
+        desk=Desk(waiter.wake),
+        waiter=waiter,
+        clock=clock,
+        context=_Context(settings).now,
     )
-    worker = JobWorker(instance, surroundings, clock=clock)
-    peers = HttpPeers(local.ctl)
-    dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=context.now())), clock)
-    journal = Journal(state_dir)
-    publishers: tuple[Publisher, ...] = (RestPicture(environ, clock, count.figures), Narrator(clock, listeners.tell, journal))
+    node, worker = _server(site)
+    peers, count, journal = HttpPeers(local.ctl), Count(registry), Journal(site.state_dir)
+    dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context())), clock)
+    publishers: tuple[Publisher, ...] = (RestPicture(environ, clock, count.figures), Narrator(clock, site.listeners.tell, journal))
     ports = Ports(
         clock=clock,
         dcs=dcs,
         postgres=node,
         worker=worker,
-        fence=LoopFence(guard),
+        fence=LoopFence(site.guard),
         peers=peers,
-        disk=StateDirectory(state_dir),
+        disk=StateDirectory(site.state_dir),
         settings=settings,
         boot_id=_BOOT_ID.read_text().strip(),
         publishers=publishers,
@@ -114,28 +117,37 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
 
     def changed(local: LocalSettings, postgres: PostgresSettings) -> None:
         registry.update(agent_plugins(local, postgres))
-        listeners.use(registry.of_kind("listener"))
+        site.listeners.use(registry.of_kind("listener"))
         node.configure(postgres)
         peers.use(local.ctl)
 
     settings.on_change(changed)
-    return Agent(
-        settings=settings,
-        registry=registry,
-        listeners=listeners,
-        guard=guard,
-        node=node,
-        worker=worker,
-        dcs=dcs,
-        desk=desk,
-        waiter=waiter,
-        peers=peers,
-        clock=clock,
-        loop=Loop(ports),
-        count=count,
-        journal=journal,
-        state_dir=state_dir,
+    return Agent(site=site, node=node, worker=worker, dcs=dcs, peers=peers, loop=Loop(ports), count=count, journal=journal)
+
+
+def _server(site: "_Site") -> tuple[PostgresNode, JobWorker]:
+    """Build the door to PostgreSQL and what carries out long work on it."""
+
+    def is_cancelled() -> bool:
+        state = worker.state()
+        return state is not None and state.cancelled
+
+    local = site.settings.local
+    instance = Instance(site.settings.postgres, launcher=site.guard, bootstrap=local.bootstrap, state_dir=local.guard.state_dir)
+    maker = ReplicaMaker(registry=site.registry, settings=site.settings, desk=site.desk, context=site.context)
+    gates = Gates(desk=site.desk, listeners=site.listeners, context=site.context, is_cancelled=is_cancelled)
+    surroundings = Surroundings(
+        address_of=maker.address_of,
+        create_replica=maker.create,
+        before_switchover=gates.before_switchover,
+        before_stop=gates.before_stop,
+        before_promote=gates.before_promote,
+        after_bootstrap=gates.after_bootstrap,
+        on_shut_down=lambda _: site.waiter.wake(),
+        on_end=site.waiter.wake,
     )
+    worker = JobWorker(instance, surroundings, clock=site.clock)
+    return PostgresNode(instance, clock=site.clock), worker
 
 
 class _Context:

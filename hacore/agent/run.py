@@ -62,10 +62,10 @@ def run(path: str | None, environ: Mapping[str, str]) -> int:
 
 
 def _live(agent: Agent, environ: Mapping[str, str]) -> int:
-    context = Context(loop=agent.desk, peers=agent.peers, clock=agent.clock, figures=agent.count.figures)
-    control = ControlServer(agent.state_dir / SOCKET_NAME, answerer(context))
+    context = Context(loop=agent.site.desk, peers=agent.peers, clock=agent.site.clock, figures=agent.count.figures)
+    control = ControlServer(agent.site.state_dir / SOCKET_NAME, answerer(context))
     _listen_to_signals(agent)
-    agent.dcs.watch(agent.waiter.wake)
+    agent.dcs.watch(agent.site.waiter.wake)
     control.start()
     try:
         end = _turn_until_exit(agent, Heartbeat.from_environment(environ))
@@ -85,20 +85,20 @@ def _turn_until_exit(agent: Agent, heartbeat: Heartbeat | None) -> Exit:
         if not is_alone:
             is_alone, conflict = _look_for_namesake(agent)
             if conflict is not None:
-                reason = f"another agent runs under the name {agent.settings.me().name!r} at {conflict}"
+                reason = f"another agent runs under the name {agent.site.settings.me().name!r} at {conflict}"
                 logger.critical("cannot start", extra={"error": reason})
                 return Exit(code=exit_codes.FATAL, reason=reason, leave_server=True)
-        agent.desk.run_errands(agent.dcs)
-        turn = agent.loop.turn(agent.desk.commands())
+        agent.site.desk.run_errands(agent.dcs)
+        turn = agent.loop.turn(agent.site.desk.commands())
         agent.count.turn_s = turn.took_s
         agent.count.add(turn.world, turn.decision)
-        agent.desk.turned(turn)
+        agent.site.desk.turned(turn)
         if turn.exit is not None:
             logger.log(logging.INFO if turn.exit.code == exit_codes.OK else logging.CRITICAL, "ends", extra={"reason": turn.exit.reason})
             return turn.exit
         if heartbeat is not None:
             heartbeat.set_limit(turn.world.times.ttl_s)
-        agent.waiter.watch(turn.world.node.pid)
+        agent.site.waiter.watch(turn.world.node.pid)
         _wait(agent, turn.next_at, heartbeat)
 
 
@@ -107,16 +107,16 @@ def _wait(agent: Agent, until: Instant, heartbeat: Heartbeat | None) -> None:
     while True:
         if heartbeat is not None:
             heartbeat.beat()
-        now = agent.clock.now()
-        if agent.waiter.wait(min(until, now + _TICK_S)) or agent.clock.now() >= until:
+        now = agent.site.clock.now()
+        if agent.site.waiter.wait(min(until, now + _TICK_S)) or agent.site.clock.now() >= until:
             return
 
 
 def _look_for_namesake(agent: Agent) -> tuple[bool, str | None]:
     """Return whether the question is settled, and the URL of another agent of this name."""
-    me = agent.settings.me()
+    me = agent.site.settings.me()
     try:
-        view = read_cluster(agent.dcs.snapshot(timeout_s=agent.settings.policy(None).times.retry_timeout_s))
+        view = read_cluster(agent.dcs.snapshot(timeout_s=agent.site.settings.policy(None).times.retry_timeout_s))
     except DcsUnavailableError:
         return False, None  # the turn says so
     return True, namesake(me, view.member(me.name))
@@ -131,10 +131,10 @@ def _withdraw(agent: Agent) -> None:
 
 def _listen_to_signals(agent: Agent) -> None:
     def end(_signum: int, _frame: FrameType | None) -> None:
-        agent.desk.submit(ShutdownCommand(id="shutdown", received_at=agent.clock.now()))
+        agent.site.desk.submit(ShutdownCommand(id="shutdown", received_at=agent.site.clock.now()))
 
     def reload(_signum: int, _frame: FrameType | None) -> None:
-        agent.desk.submit(ReloadCommand(id=uuid.uuid4().hex, received_at=agent.clock.now()))
+        agent.site.desk.submit(ReloadCommand(id=uuid.uuid4().hex, received_at=agent.site.clock.now()))
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)

@@ -9,7 +9,7 @@ from hacore.config import reload as reload_config
 from hacore.config.dynamic import accept, dump, read_cache, write_cache
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import LocalSettings
-from hacore.errors import ConfigError
+from hacore.errors import ConfigError, HacoreError
 from hacore.model.policy import Policy, Times
 from hacore.model.world import Me
 from hacore.plugins.replica import may_start_without_leader, methods_of
@@ -72,7 +72,7 @@ class SettingsSource:
         try:
             self._loaded = reload_config(old, self._path, self._environ, plugins=InstalledSchemas())
             self._use(effective(self._loaded.local, self._dynamic))
-        except ConfigError as error:
+        except HacoreError as error:
             self._loaded, self._effective = old, old_effective
             self._me = self._make_me()
             logger.error("reload refused", extra={"error": str(error)})  # noqa: TRY400 - a fault of a person, not of ours
@@ -88,8 +88,15 @@ class SettingsSource:
             logger.error("dynamic configuration is not good: the last good one stays", extra={"fault": str(fault)})
         if accepted.config is None or (accepted.config == self._dynamic and self._said):
             return
+        before = self._dynamic, self._effective
         self._dynamic = accepted.config
-        self._use(effective(self._loaded.local, self._dynamic))
+        try:
+            self._use(effective(self._loaded.local, self._dynamic))
+        except HacoreError as error:  # a plugin that it names cannot be had
+            self._dynamic, self._effective = before
+            self._me = self._make_me()
+            logger.error("dynamic configuration is refused", extra={"error": str(error)})  # noqa: TRY400 - a fault of a person, not of ours
+            return
         try:
             write_cache(self.local.postgresql.data_dir, accepted.config)
         except OSError as error:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hacore.agent.desk import Desk
-from hacore.agent.settings import SettingsSource
 from hacore.errors import PluginUnavailableError
-from hacore.hookspecs import AfterBootstrap, BeforePromote, BeforeStop, PluginContext
+from hacore.hookspecs import AfterBootstrap, BeforeDemote, BeforePromote, BeforeStop, BeforeSwitchover, PluginContext
+from hacore.interfaces import Veto
 from hacore.model.clock import Clock, Instant
 from hacore.model.steps import Promote, StopMode, StopServer
 from hacore.model.world import Decision, World
 from hacore.plugins.listeners import Listeners
+from hacore.plugins.registry import Registry
 from hacore.publish.picture import Figures, picture
 from hacore.publish.snapshot import SnapshotWriter
 from hacore.publish.words import role_word
@@ -49,6 +50,7 @@ class RestPicture:
 class Count:
     """What the loop has counted since the agent was started."""
 
+    registry: Registry
     turns: int = 0
     turn_s: float | None = None
     dcs_errors: int = 0
@@ -67,14 +69,21 @@ class Count:
     def figures(self) -> Figures:
         """Return what ``/metrics`` shows."""
         rules = tuple((table, rule, count) for (table, rule), count in sorted(self.rules.items()))
-        return Figures(turns=self.turns, turn_s=self.turn_s, dcs_errors=self.dcs_errors, fences=self.fences, rules=rules)
+        return Figures(
+            turns=self.turns,
+            turn_s=self.turn_s,
+            dcs_errors=self.dcs_errors,
+            fences=self.fences,
+            rules=rules,
+            plugin_calls=self.registry.calls(),
+        )
 
 
 class Gates:
     """Asks listeners before what is planned. Runs in the worker's thread."""
 
-    def __init__(self, *, desk: Desk, listeners: Listeners, settings: SettingsSource, context: Callable[[], PluginContext]) -> None:
-        self._desk, self._listeners, self._settings, self._context = desk, listeners, settings, context
+    def __init__(self, *, desk: Desk, listeners: Listeners, context: Callable[[], PluginContext], is_cancelled: Callable[[], bool]) -> None:
+        self._desk, self._listeners, self._context, self._is_cancelled = desk, listeners, context, is_cancelled
 
     def token(self) -> int | None:
         """Return the fencing token of the lease as of the newest turn."""
@@ -84,24 +93,47 @@ class Gates:
     def before_stop(self, step: StopServer) -> None:
         """Let listeners do what must be done while PostgreSQL runs; a forced stop waits for nobody."""
         latest = self._desk.latest()
-        if step.mode is StopMode.FAST and latest is not None:
-            role = role_word(latest[0])
-            self._listeners.before_stop(BeforeStop(context=self._context(), reason=step.reason, mode=str(step.mode), role=role))
+        if step.mode is not StopMode.FAST or latest is None:
+            return
+        if step.switchover_to is not None:
+            demotion = BeforeDemote(context=self._context(), token=self.token() or 0, candidate=step.switchover_to or None)
+            _refuse("switchover", self._listeners.before_demote(demotion, self._is_cancelled))
+        stop = BeforeStop(context=self._context(), reason=step.reason, mode=str(step.mode), role=role_word(latest[0]))
+        self._listeners.before_stop(stop, self._is_cancelled)
+
+    def before_switchover(self, candidate: str) -> None:
+        """Let listeners veto a switchover before anything is done.
+
+        :raises PluginUnavailableError: one did.
+        """
+        latest = self._desk.latest()
+        cluster = latest[0].cluster if latest else None
+        request = BeforeSwitchover(
+            context=self._context(),
+            token=self.token() or 0,
+            leader=self._context().member,
+            candidate=candidate or None,
+            members=cluster.members if cluster else (),
+        )
+        _refuse("switchover", self._listeners.before_switchover(request, self._is_cancelled))
 
     def before_promote(self, step: Promote) -> None:
         """Let listeners veto.
 
         :raises PluginUnavailableError: one did.
         """
-        veto = self._listeners.before_promote(BeforePromote(context=self._context(), token=self.token() or 0, timeline=step.timeline))
-        if veto is not None:
-            raise PluginUnavailableError(f"promotion refused: {veto.reason}")
+        request = BeforePromote(context=self._context(), token=self.token() or 0, timeline=step.timeline)
+        _refuse("promotion", self._listeners.before_promote(request, self._is_cancelled))
 
     def after_bootstrap(self, conninfo: str, passfile: str) -> None:
         """Let listeners prepare the first primary.
 
         :raises PluginUnavailableError: one refused.
         """
-        veto = self._listeners.after_bootstrap(AfterBootstrap(context=self._context(), conninfo=conninfo, passfile=passfile))
-        if veto is not None:
-            raise PluginUnavailableError(f"bootstrap refused: {veto.reason}")
+        request = AfterBootstrap(context=self._context(), conninfo=conninfo, passfile=passfile)
+        _refuse("bootstrap", self._listeners.after_bootstrap(request, self._is_cancelled))
+
+
+def _refuse(what: str, veto: Veto | None) -> None:
+    if veto is not None:
+        raise PluginUnavailableError(f"{what} refused: {veto.reason}")

@@ -63,12 +63,24 @@ def hand_over_withdrawn(seen: Leading) -> Answer | None:
     return None
 
 
+def hand_over_refused(seen: Leading) -> Answer | None:
+    """A gate has vetoed the switchover, or its first work failed while the primary runs on: stay leader."""
+    since = seen.world.sightings.demoting_since
+    if not seen.node.is_primary or since is None:
+        return None
+    for kind in (JobKind.CHECKPOINT, JobKind.STOP):
+        outcome = seen.world.outcome(kind)
+        if outcome is not None and not outcome.is_done and outcome.ended_at >= since:
+            return _abort(seen, outcome.error or "")
+    return None
+
+
 def checkpoint_before_hand_over(seen: Leading) -> Answer | None:
     """CHECKPOINT first: the shutdown that follows has little left to write."""
     since, outcome = seen.world.sightings.demoting_since, seen.world.outcome(JobKind.CHECKPOINT)
     if not seen.node.is_primary or since is None or (outcome is not None and outcome.ended_at >= since):
         return None
-    return Answer(reason="switchover: checkpoint first", steps=(TakeCheckpoint(),))
+    return Answer(reason="switchover: checkpoint first", steps=(TakeCheckpoint(switchover_to=seen.world.sightings.demoting),))
 
 
 def stop_for_hand_over(seen: Leading) -> Answer | None:
@@ -76,7 +88,8 @@ def stop_for_hand_over(seen: Leading) -> Answer | None:
     if seen.node.server is not ServerState.RUNNING:
         return Answer(reason=f"waits: the server is {seen.node.server}", wake_after_s=0.5)
     timeout_s = seen.world.policy.primary_stop_timeout_s or None
-    return Answer(reason="switchover: stops the primary", steps=(StopServer(mode=StopMode.FAST, reason="switchover", timeout_s=timeout_s),))
+    step = StopServer(mode=StopMode.FAST, reason="switchover", timeout_s=timeout_s, switchover_to=seen.world.sightings.demoting)
+    return Answer(reason="switchover: stops the primary", steps=(step,))
 
 
 def _who_received(seen: Leading, checkpoint: Lsn) -> str | None:
@@ -108,6 +121,7 @@ HANDING_OVER: Final = Table(
         waiting_for_candidate,
         hand_over_in_flight,
         hand_over_withdrawn,
+        hand_over_refused,
         checkpoint_before_hand_over,
         stop_for_hand_over,
     ),

@@ -4,15 +4,18 @@ from typing import Final
 
 from hacore.decide.table import Table
 from hacore.decide.views import any_world
+from hacore.model.jobs import JobKind
 from hacore.model.node import ServerState
 from hacore.model.steps import CancelJob, EndServer
 from hacore.model.world import Answer, World
 
+_STARTING: Final = frozenset({JobKind.START, JobKind.RESTART, JobKind.BOOTSTRAP, JobKind.CRASH_RECOVERY})
+
 
 def orphaned_server(world: World) -> Answer | None:
     """The postmaster has gone and processes of it live: a dead postmaster is not the end of writes (safety.md 4)."""
-    if world.node.server is not ServerState.ORPHANED:
-        return None
+    if world.node.server is not ServerState.ORPHANED or (world.job is not None and world.job.kind in _STARTING):
+        return None  # a server that is just starting has no postmaster file yet
     return Answer(reason="the postmaster has gone, its processes live", steps=(EndServer(reason="orphaned processes"),), wake_after_s=0.1)
 
 

@@ -118,6 +118,7 @@ class StopServer:
     reason: str
     checkpoint_first: bool = False
     timeout_s: float | None = None  # budget of the fast part
+    switchover_to: str | None = None  # part of a switchover, to this member or (``""``) to anybody: gates may veto it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,8 @@ class Promote:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeCheckpoint:
     """Run CHECKPOINT: before a planned stop, and first on a new timeline, so that others may rewind from here."""
+
+    switchover_to: str | None = None  # the first work of a switchover, to this member or (``""``) to anybody: gates may veto it
 
 
 # --- steps on this node that are quick --------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ class Surroundings:
     address_of: Callable[[str], tuple[str, int] | None]  # host and port at which PostgreSQL of a member is reached
     create_replica: CreateReplicaCall  # the chain of methods; raises DataDirectoryError when all have failed
     token: Callable[[], int | None] = lambda: None  # fencing token of the lease under which the work was begun: set by the worker
-    before_stop: Callable[[StopServer], None] = lambda _: None
+    before_switchover: Callable[[str], None] = lambda _candidate: None  # raises to veto
+    before_stop: Callable[[StopServer], None] = lambda _: None  # raises to veto a switchover
     before_promote: Callable[[Promote], None] = lambda _: None  # raises to veto
     after_bootstrap: Callable[[str, str], None] = lambda _conninfo, _passfile: None  # raises to veto
     on_shut_down: Callable[[Lsn], None] = lambda _: None  # the control file says "shut down"; the archiver may still work

@@ -50,8 +50,7 @@ def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroun
         case Promote():
             promote(instance, job, step, around)
         case TakeCheckpoint():
-            take_checkpoint(instance, job)
-            forget_upstream(instance)
+            _checkpoint(instance, job, step, around)
         case _:
             assert_never(step)
 
@@ -89,6 +88,13 @@ def _start(instance: Instance, job: JobHandle, step: StartServer | RestartServer
         raise DataDirectoryError("the lease is not held any more, no primary is started")
     upstream = step.upstream or (instance.upstream() if step.role is Role.STANDBY else None)
     start(instance, job, Start(role=step.role, token=token, upstream=upstream, timeout_s=step.timeout_s))
+
+
+def _checkpoint(instance: Instance, job: JobHandle, step: TakeCheckpoint, around: Surroundings) -> None:
+    if step.switchover_to is not None:
+        around.before_switchover(step.switchover_to)
+    take_checkpoint(instance, job)
+    forget_upstream(instance)
 
 
 def _restart(instance: Instance, job: JobHandle, step: RestartServer, around: Surroundings) -> None:

@@ -321,3 +321,16 @@ def test_a_lock_taken_by_a_request_whose_answer_was_lost_is_resumed() -> None:
     view = w.cluster("a", own=w.own(holder="a", token=4, instance=None))
     assert decide(w.world(cluster=view, attempted_token=4)).rule == "resume_lease"
     assert decide(w.world(cluster=view)).rule == "lock_in_my_name"
+
+
+def test_a_switchover_that_a_gate_vetoes_is_given_up() -> None:
+    vetoed = (w.outcome(JobKind.CHECKPOINT, ago_s=0.5, error="switchover refused: backup: runs"),)
+    seen = wishing(w.leading(sightings=DEMOTING, outcomes=vetoed), leader="a", candidate="c")
+    decision = decide(seen)
+    assert (decision.rule, [type(step) for step in decision.steps]) == ("hand_over_refused", [RememberDemotion, PutRecord])
+
+
+def test_a_server_that_is_just_starting_is_no_orphan() -> None:
+    node = w.primary(server=ServerState.ORPHANED, role=None, fence=ARMED)
+    seen = w.leading(node=node, job=w.job(JobKind.START, enables_writes=True))
+    assert decide(seen).rule == "taking_over_in_flight"

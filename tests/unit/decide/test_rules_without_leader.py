@@ -171,6 +171,18 @@ def test_a_node_that_pause_left_unfenced_keeps_the_others_from_the_lock() -> Non
     assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(unfenced="b")))).rule == "may_not_lead"
 
 
+def test_in_a_pause_a_primary_that_another_product_left_here_takes_the_lock_over_from_it() -> None:
+    recent = w.sightings(own_version_since=w.NOW - 1, lock_instance="9", lock_holder="a", lock_seen_at=w.NOW - 1)
+    gone = (PeerState(name="b", reachable=False), w.peer("c"))
+    left = w.paused(w.leaderless(node=w.primary(fence=FenceState(coverage="partial")), sightings=recent, peers=gone))
+    assert decide(left).rule == "primary_takes_lock_in_pause"
+    assert decide(replace(left, sightings=replace(recent, lock_holder="b"))).rule == "nothing_in_pause"  # b may still be writing
+    assert decide(replace(left, peers_asked=False)).rule == "nothing_in_pause"
+    assert decide(replace(left, peers=(w.peer("b", role=Role.PRIMARY),))).rule == "nothing_in_pause"
+    assert decide(replace(left, cluster=w.cluster(None, own=w.own(timeline=2)))).rule == "nothing_in_pause"  # it is an older primary
+    assert decide(replace(left, cluster=w.cluster(None, own=w.own(unfenced="b")))).rule == "nothing_in_pause"
+
+
 def test_a_node_that_would_have_to_ignore_a_setting_does_not_stand_for_election() -> None:
     policy = Policy(times=w.TIMES, refuses_election="synchronous_mode does not work yet")
     assert decide(w.leaderless(policy=policy)).rule == "may_not_lead"
