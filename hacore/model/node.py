@@ -141,6 +141,7 @@ class NodeState:
     replayed_lsn: Lsn | None = None
     replayed_at: str | None = None
     replay_paused: bool = False
+    replay_blocked: bool = False  # PostgreSQL has paused it: it has less of a setting than its primary, a restart brings it level
     replication_state: str | None = None  # ``streaming`` or ``in archive recovery``
     history: TimelineHistory | None = None
     upstream: Upstream | None = None  # in force (primary_conninfo, primary_slot_name)

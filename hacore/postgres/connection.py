@@ -8,16 +8,17 @@ import contextlib
 import math
 import select
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg2
 from psycopg2 import extensions
 
-from hacore.errors import PostgresUnreachableError
+from hacore.errors import HacoreError, PostgresUnreachableError
 
 APPLICATION_NAME: Final = "hacore"
 Row = tuple[Any, ...]
+_CHECK_S: Final = 0.1
 _READ: Final = select.POLLIN | select.POLLERR | select.POLLHUP
 _WRITE: Final = select.POLLOUT | select.POLLERR | select.POLLHUP
 
@@ -51,35 +52,40 @@ class Connection:
         """The server process of the session."""
         return self._connection.info.backend_pid if self._connection is not None and self.is_open else None
 
-    def query(self, sql: str, parameters: Sequence[object] | None = None, *, timeout_s: float) -> list[Row]:
+    def query(
+        self, sql: str, parameters: Sequence[object] | None = None, *, timeout_s: float, check: Callable[[], None] | None = None
+    ) -> list[Row]:
         """Run one statement and return its rows; an empty list for a statement without any.
 
         A session that was kept may be of a server before this one: where it turns out to be lost, a new one is asked, once.
 
+        :param check: called every 100 ms meanwhile; what it raises ends the wait, and the session.
         :raises QueryError: the server refused the statement.
         :raises PostgresUnreachableError: no answer in time, or the session was lost; the session is gone then.
         """
         deadline, was_kept = time.monotonic() + timeout_s, self.is_open
         try:
-            return self._run(sql, parameters, deadline)
+            return self._run(sql, parameters, deadline, check)
+        except QueryError:
+            raise
         except PostgresUnreachableError:
             if not was_kept or time.monotonic() >= deadline:
                 raise
-        return self._run(sql, parameters, deadline)
+        return self._run(sql, parameters, deadline, check)
 
-    def _run(self, sql: str, parameters: Sequence[object] | None, deadline: float) -> list[Row]:
+    def _run(self, sql: str, parameters: Sequence[object] | None, deadline: float, check: Callable[[], None] | None) -> list[Row]:
         connection = self._opened(deadline)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(sql, parameters)
-                self._wait(connection, deadline)
+                self._wait(connection, deadline, check)
                 return cursor.fetchall() if cursor.description is not None else []
         except psycopg2.Error as error:
             if error.pgcode is None or connection.closed or error.pgcode.startswith(("57P0", "08")):
                 self.close()
                 raise PostgresUnreachableError(f"PostgreSQL: {_first_line(error)}") from error
             raise QueryError(f"PostgreSQL: {_first_line(error)}", error.pgcode) from error
-        except PostgresUnreachableError:
+        except HacoreError:
             self.close()
             raise
 
@@ -114,14 +120,16 @@ class Connection:
         return connection
 
     @staticmethod
-    def _wait(connection: extensions.connection, deadline: float) -> None:
+    def _wait(connection: extensions.connection, deadline: float, check: Callable[[], None] | None = None) -> None:
         while (state := connection.poll()) != extensions.POLL_OK:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise PostgresUnreachableError("PostgreSQL: no answer in time")
             poller = select.poll()
             poller.register(connection.fileno(), _READ if state == extensions.POLL_READ else _WRITE)
-            poller.poll(math.ceil(left_s * 1000))
+            poller.poll(math.ceil((left_s if check is None else min(left_s, _CHECK_S)) * 1000))
+            if check is not None:
+                check()
 
 
 def _first_line(error: psycopg2.Error) -> str:

@@ -4,6 +4,7 @@ Of a running server the file may change several times a second; its facts are th
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from hacore.model.lsn import Lsn
 from hacore.model.node import ControlData
 from hacore.postgres.programs import Programs
 
+_ATTEMPTS: Final = 3
+_PAUSE_S: Final = 0.01
 _ZERO: Final = Lsn(0)
 _SPLITS_MAJOR: Final = re.compile(r"\d+")
 # A standby refuses to start, or stops replay, with less of these than its primary had.
@@ -66,12 +69,19 @@ class ControlReader:
             raise DataDirectoryError(f"{self._data_dir}: no control file")
         if self._known is None or self._known[0] != stamp:
             major = _major_of(self._data_dir)
-            answer = programs.run("pg_controldata", str(self._data_dir))
-            if answer.returncode != 0 or answer.stdout.startswith("WARNING"):
-                text = (answer.stderr or answer.stdout).strip().partition("\n")[0]
-                raise DataDirectoryError(f"{self._data_dir}: control file cannot be read: {text}")
-            self._known = stamp, parse_controldata(answer.stdout, major)
+            self._known = stamp, parse_controldata(self._ask(programs), major)
         return self._known[1]
+
+    def _ask(self, programs: Programs) -> str:
+        """Ask again where it was read while the server wrote it; programs before PostgreSQL 17 do not do so themselves."""
+        text = ""
+        for attempt in range(_ATTEMPTS):
+            time.sleep(_PAUSE_S * attempt)
+            answer = programs.run("pg_controldata", str(self._data_dir))
+            if answer.returncode == 0 and not answer.stdout.startswith("WARNING"):
+                return answer.stdout
+            text = (answer.stderr or answer.stdout).strip().partition("\n")[0]
+        raise DataDirectoryError(f"{self._data_dir}: control file cannot be read: {text}")
 
 
 def parse_controldata(text: str, major: int) -> ControlFile:

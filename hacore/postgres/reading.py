@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from hacore.errors import ConfigError, PostgresUnreachableError
+from hacore.errors import ConfigError, DataDirectoryError, PostgresUnreachableError
 from hacore.model.node import Role, ServerState
 from hacore.postgres import pending, query
 from hacore.postgres.connection import Connection
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _PENDING_EVERY_S: Final = 60.0
 _PENDING_AFTER_RELOAD_S: Final = 5.0
+_LIMITS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY(%s::text[])"
 _STATEMENT_S: Final = 2.0
 
 
@@ -43,6 +44,15 @@ class ServerReader:
     def reloaded(self) -> None:
         """Take note that the server reads its files again: what waits for a restart may have changed."""
         self._reloaded_at = time.monotonic()
+
+    def lacks_a_limit(self) -> bool:
+        """Tell whether the standby runs with less than its primary of what replay needs, so that PostgreSQL has paused it."""
+        try:
+            limits = self._instance.control.read(self._instance.programs).limits
+            rows = self.session().query(_LIMITS, (list(limits),), timeout_s=_STATEMENT_S)
+        except (PostgresUnreachableError, DataDirectoryError):
+            return False
+        return any(int(setting) < limits[name] for name, setting in rows)
 
     def close(self) -> None:
         """Drop the sessions."""

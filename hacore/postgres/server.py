@@ -85,6 +85,7 @@ class PostgresNode:
         """
         self._instance.write_settings(upstream)
         self._signal_reload()
+        self._instance.note(settings_wanted=False)
 
     def reload(self) -> None:
         """Write the settings in force and reload the server, if one runs."""
@@ -129,6 +130,7 @@ class PostgresNode:
             replayed_lsn=answer.replayed_lsn,
             replayed_at=answer.replayed_at,
             replay_paused=answer.replay_paused,
+            replay_blocked=answer.replay_paused and self._reader.lacks_a_limit(),
             replication_state=answer.replication_state,
             history=self._instance.histories.of(answer.timeline),
             upstream=self._upstream(answer) if answer.role is Role.STANDBY else None,

@@ -26,6 +26,7 @@ _IMMEDIATE_S: Final = 6.0  # a stopped backend holds the postmaster for 5 s
 _KILL_S: Final = 10.0
 _ARCHIVER_S: Final = 60.0  # after the shutdown checkpoint, for the archiver
 _CHECKPOINT_S: Final = 60.0
+_LONGEST_CHECKPOINT_S: Final = 3600.0
 _SHUT_DOWN: Final = "shut down"
 
 
@@ -54,11 +55,10 @@ def take_checkpoint(instance: Instance, job: JobHandle, *, timeout_s: float | No
 
     :raises PostgresUnreachableError: the server did not do it in time.
     """
-    until = None if timeout_s is None else time.monotonic() + timeout_s
     session = instance.session(database="template1")
     try:
         job.progress("checkpoint")
-        session.query("CHECKPOINT", timeout_s=3600.0 if until is None else max(until - time.monotonic(), 0.0))
+        session.query("CHECKPOINT", timeout_s=_LONGEST_CHECKPOINT_S if timeout_s is None else timeout_s, check=job.check)
     finally:
         session.close()
 

@@ -1,11 +1,23 @@
 """Standbys: made, followed, promoted, rewound."""
 
+import os
+import signal
 from dataclasses import replace
 
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.model.node import DirectoryState, NodeState, Role, ServerState
 from hacore.model.slots import slot_name
-from hacore.model.steps import CreateReplica, ReconcileSlots, RecoverFromCrash, Rewind, StartServer, StopMode, StopServer
+from hacore.model.steps import (
+    CreateReplica,
+    ReconcileSlots,
+    RecoverFromCrash,
+    RestartServer,
+    Rewind,
+    StartServer,
+    StopMode,
+    StopServer,
+    TakeCheckpoint,
+)
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import Node
 
@@ -175,3 +187,35 @@ def test_a_standby_takes_the_limits_of_its_primary_and_says_what_waits(make_node
     state = b.until(lambda found: bool(found.pending_restart))
     assert state.server is ServerState.RUNNING
     assert state.pending_restart == (("max_connections", "50", "30"),)
+
+
+def test_replay_that_waits_for_a_larger_setting_goes_on_after_a_restart(make_node: MakeNode) -> None:
+    a, b = pair(make_node)
+    for node in (a, b):
+        node.change(controlled_parameters={**node.settings.controlled_parameters, "max_connections": "60"})
+        node.postgres.reload()
+    a.do(RestartServer(role=Role.PRIMARY))
+    state = b.until(lambda found: found.replay_paused)
+    assert state.replay_blocked
+    b.do(RestartServer(role=Role.STANDBY))
+    write(a, 1)
+    caught_up(a, b)
+    state = b.read()
+    assert (state.replay_paused, state.pending_restart, state.upstream) == (False, (), a.as_upstream("b"))
+
+
+def test_replay_that_a_person_has_paused_is_left_alone(make_node: MakeNode) -> None:
+    _, b = pair(make_node)
+    b.sql("SELECT pg_wal_replay_pause()")
+    state = b.until(lambda found: found.replay_paused)
+    assert not state.replay_blocked
+
+
+def test_a_checkpoint_that_takes_long_can_be_cancelled(make_node: MakeNode) -> None:
+    a, _ = pair(make_node)
+    (pid,) = a.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")[0]
+    os.kill(pid, signal.SIGSTOP)
+    a.submit(TakeCheckpoint())
+    a.worker.cancel("test")
+    assert not a.wait(TakeCheckpoint(), timeout_s=5.0).is_done
+    os.kill(pid, signal.SIGCONT)
