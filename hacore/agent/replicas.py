@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
@@ -9,9 +10,12 @@ from hacore.errors import DataDirectoryError
 from hacore.hookspecs import PluginContext, ReplicaRequest
 from hacore.interfaces import Created, Job
 from hacore.model.address import host_and_port
+from hacore.model.world import Decision, World
 from hacore.plugins.registry import Registry
 from hacore.plugins.replica import create_replica, methods_of
 from hacore.postgres.surroundings import ReplicaSite, RestoreSettings
+
+_TURN_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +28,13 @@ class ReplicaMaker:
     context: Callable[[], PluginContext]
 
     def address_of(self, name: str) -> tuple[str, int] | None:
-        """Return host and port of the member called ``name``, as its record says."""
-        latest = self.desk.latest()
-        member = latest[0].cluster.member(name) if latest and latest[0].cluster else None
-        return host_and_port(member.conn_url) if member and member.conn_url else None
+        """Return host and port of the member called ``name``, as its record says; the turn that began the work may not have ended yet."""
+
+        def find(world: World, _: Decision) -> tuple[str, int] | None:
+            member = world.cluster.member(name) if world.cluster else None
+            return host_and_port(member.conn_url) if member and member.conn_url else None
+
+        return self.desk.wait_for(find, _TURN_S)
 
     def create(self, site: ReplicaSite, job: Job) -> RestoreSettings:
         """Try the methods in their order.
