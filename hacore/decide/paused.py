@@ -6,7 +6,7 @@ What a person asked for goes on: a switchover or failover to a named member is l
 from dataclasses import replace
 from typing import Final
 
-from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_not_eligible
+from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_behind, why_not_eligible
 from hacore.decide.following import follow_upstream, resume_lease, start_standby
 from hacore.decide.leading import failover_request_is_over, switchover_requested
 from hacore.decide.own import acquisition
@@ -73,10 +73,23 @@ def primary_takes_lock_in_pause(seen: Known) -> Answer | None:
     world, own = seen.world, seen.cluster.own
     if leaderless(world) is None or not seen.node.is_primary or living_primary(world) is not None:
         return None
-    if not (own is None or own.unfenced == seen.name or is_former_holder(world, seen.cluster)):
+    is_known = own is None or own.unfenced == seen.name or is_former_holder(world, seen.cluster)
+    if not is_known and not _was_left_by_another_product(seen):
         return None
     step = AcquireLease(own=acquisition(world, seen.cluster), own_version=seen.cluster.own_version or 0)
     return Answer(reason="pause: the primary runs here", steps=(step,), wake_after_s=0)
+
+
+def _was_left_by_another_product(seen: Known) -> bool:
+    """Tell whether this primary led under another product's agent, which a person has replaced by ours: nobody can have written since.
+
+    Its lock stood in this node's name, or nobody has held one for so long that anybody could challenge; and it is not behind the records.
+    """
+    world, own = seen.world, seen.cluster.own
+    if own is None or own.unfenced is not None or not world.peers_asked:
+        return False
+    is_ours = world.sightings.lock_holder == seen.name or challenge_at(world, seen.cluster) <= seen.now
+    return is_ours and why_behind(world, seen.cluster) is None
 
 
 def named_candidate_in_pause(seen: Known) -> Answer | None:
