@@ -4,7 +4,7 @@ import json
 from typing import Final
 from urllib.parse import urlsplit
 
-from hacore.control.context import Body, Context
+from hacore.control.context import STORE_S, Body, Context
 from hacore.control.wire import Reply, json_reply
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Dcs
@@ -15,7 +15,6 @@ from hacore.records.cluster import read_cluster
 from hacore.records.history import history_json
 from hacore.records.member import pending_restart_fields, scheduled_restart_fields
 
-READ_S: Final = 5.0
 _UNKNOWN: Final = "unknown"
 _POSTGRES_PORT: Final = 5432
 
@@ -115,9 +114,9 @@ def show_cluster(context: Context, _: Body) -> Reply:
     """``GET /cluster``: always a fresh look at the store."""
 
     def look(dcs: Dcs, world: World) -> dict[str, object]:
-        return cluster_document(read(dcs, READ_S), world.me.scope)
+        return cluster_document(read(dcs, context.budget_s(world)), world.me.scope)
 
-    return json_reply(context.loop.call(look, READ_S))
+    return json_reply(context.loop.call(look, STORE_S))
 
 
 def show_history(context: Context, _: Body) -> Reply:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hacore.config import dynamic
-from hacore.control.cluster import READ_S
-from hacore.control.context import Body, Context, RefusedError
+from hacore.control.context import STORE_S, Body, Context, RefusedError
 from hacore.control.wire import Reply
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.interfaces import Dcs, Put, Record, Refused, WriteRequest
@@ -24,7 +23,7 @@ class _Change:
 def show_config(context: Context, _: Body) -> Reply:
     """``GET /config``: keys in the order in which they are stored. While the store is away, as it was seen last."""
     try:
-        text = context.loop.call(lambda dcs, _world: _value(_record(dcs)), READ_S)
+        text = context.loop.call(lambda dcs, world: _value(_record(dcs, context.budget_s(world))), STORE_S)
     except DcsUnavailableError:
         world, _decision = context.latest()
         text = world.cluster.config if world.cluster else None
@@ -53,19 +52,19 @@ def put_config(context: Context, body: Body) -> Reply:
 
 
 def _write(context: Context, change: Callable[[Record | None], _Change]) -> Reply:
-    def write(dcs: Dcs, _world: World) -> str:
-        record = _record(dcs)
+    def write(dcs: Dcs, world: World) -> str:
+        record = _record(dcs, context.budget_s(world))
         wanted = change(record)
         text = dynamic.dump(wanted.config)
         if not wanted.is_new:
             return text
         _check(text)
         put = Put(name=names.CONFIG, value=text, expected=record.version if record else 0)
-        if isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=READ_S), Refused):
+        if isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused):
             raise RefusedError(409, "the config key was changed meanwhile")
         return text
 
-    text = context.loop.call(write, 2 * READ_S)
+    text = context.loop.call(write, STORE_S)
     context.loop.wake()
     return Reply(status=200, document=_spaced(text))
 
@@ -84,8 +83,8 @@ def _parsed(text: str) -> dict[str, Any]:
         raise RefusedError(400, str(error)) from error
 
 
-def _record(dcs: Dcs) -> Record | None:
-    return dcs.snapshot(timeout_s=READ_S).records.get(names.CONFIG)
+def _record(dcs: Dcs, timeout_s: float) -> Record | None:
+    return dcs.snapshot(timeout_s=timeout_s).records.get(names.CONFIG)
 
 
 def _value(record: Record | None) -> str | None:

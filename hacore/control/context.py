@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from hacore.control.port import Loop
 from hacore.control.wire import Reply
@@ -13,6 +13,9 @@ from hacore.model.clock import Clock
 from hacore.model.world import Decision, World
 from hacore.ports import Peers
 from hacore.publish.picture import Figures
+
+STORE_S: Final = 5.0
+_SHORTEST_S: Final = 0.05
 
 
 def new_id() -> str:
@@ -39,6 +42,13 @@ class Context:
         if found is None:
             raise RefusedError(503, "the agent has not made its first turn yet")
         return found
+
+    def budget_s(self, world: World) -> float:
+        """Return how long one call to the store may take: it runs in the loop's thread, and the next renewal must not come too late."""
+        limit_s = min(STORE_S, world.times.retry_timeout_s)
+        if world.lease is None:
+            return limit_s
+        return max(_SHORTEST_S, min(limit_s, (world.lease.fence_at - self.clock.now()) / 4))
 
 
 class RefusedError(HacoreError):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from hacore.control.cluster import READ_S, is_paused, read
-from hacore.control.context import Body, Context, RefusedError, future, text_of
+from hacore.control.cluster import is_paused, read
+from hacore.control.context import STORE_S, Body, Context, RefusedError, future, text_of
 from hacore.control.wire import Reply
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Dcs, Put, Refused, WriteRequest
@@ -57,16 +57,16 @@ def failover(context: Context, body: Body) -> Reply:
 def cancel_switchover(context: Context, _: Body) -> Reply:
     """``DELETE /switchover``: only one that waits for its time."""
 
-    def blank(dcs: Dcs, _world: World) -> Reply:
-        view = read(dcs, READ_S)
+    def blank(dcs: Dcs, world: World) -> Reply:
+        view = read(dcs, context.budget_s(world))
         if view.failover is None or view.failover.scheduled_at is None:
             return Reply(status=404, text="no switchover is scheduled")
         put = Put(name=names.FAILOVER, value=names.NO_FAILOVER, expected=view.failover.version)
-        if isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=READ_S), Refused):
+        if isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused):
             return Reply(status=409, text="the switchover was changed meanwhile")
         return Reply(status=200, text="scheduled switchover deleted")
 
-    return context.loop.call(blank, 2 * READ_S)
+    return context.loop.call(blank, STORE_S)
 
 
 def wish_of(body: Body, *, needs_leader: bool, paused: bool, now: datetime) -> Wish:
@@ -117,7 +117,7 @@ def _is_good(peer: PeerState) -> bool:
 
 
 def _carry_out(context: Context, body: Body, *, needs_leader: bool) -> Reply:
-    view = context.loop.call(lambda dcs, _world: read(dcs, READ_S), READ_S)
+    view = context.loop.call(lambda dcs, world: read(dcs, context.budget_s(world)), STORE_S)
     wish = wish_of(body, needs_leader=needs_leader, paused=is_paused(view), now=context.clock.wall())
     if wish.scheduled_at is None:
         refused = refusal(wish, view, lambda asked: _ask(context, view, asked))
@@ -138,15 +138,15 @@ def _ask(context: Context, view: ClusterView, asked: tuple[str, ...]) -> tuple[P
 def _write(context: Context, wish: Wish, view: ClusterView) -> None:
     value = failover_json(wish.leader, wish.candidate, wish.scheduled_at)
 
-    def write(dcs: Dcs, _world: World) -> bool:
-        standing = dcs.snapshot(timeout_s=READ_S).records.get(names.FAILOVER)
+    def write(dcs: Dcs, world: World) -> bool:
+        standing = dcs.snapshot(timeout_s=context.budget_s(world)).records.get(names.FAILOVER)
         if view.failover is not None and standing is not None and standing.version != view.failover.version:
             return False  # somebody else has wished for something meanwhile
         put = Put(name=names.FAILOVER, value=value, expected=standing.version if standing else 0)
-        return not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=READ_S), Refused)
+        return not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused)
 
     try:
-        written = context.loop.call(write, 2 * READ_S)
+        written = context.loop.call(write, STORE_S)
     except DcsUnavailableError as error:
         raise RefusedError(503, "failed to write failover key into DCS") from error
     if not written:
