@@ -1,0 +1,111 @@
+"""What a node remembers from turn to turn, and whether it must ask the others."""
+
+from dataclasses import replace
+
+from hacore.model.cluster import Status
+from hacore.model.jobs import JobKind, Outcome
+from hacore.model.lease import Lease, Lock
+from hacore.model.lsn import Lsn
+from hacore.model.memory import Sightings
+from hacore.model.node import NodeState
+from hacore.observe.memory import newest
+from hacore.observe.need import peers_are_needed
+from hacore.observe.sightings import Reading, advance
+from tests.unit.decide import worlds as w
+
+NEW = Sightings(started_at=0.0)
+
+
+def reading(**fields: object) -> Reading:
+    values = {"now": w.NOW, "cluster": w.cluster(), "node": w.standby(), "lease": None, "policy": w.world().policy, "outcomes": ()}
+    return Reading(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def holding(**fields: object) -> Lease:
+    return w.lease(**fields)
+
+
+def after(*readings: Reading) -> Sightings:
+    seen = NEW
+    for one in readings:
+        seen = advance(seen, one)
+    return seen
+
+
+def test_the_count_of_a_heartbeat_begins_when_its_revision_was_first_received() -> None:
+    first = reading(cluster=w.cluster(own_received_at=w.NOW - 3))
+    seen = after(first, reading(now=w.NOW + 9, cluster=w.cluster(own_received_at=w.NOW + 9)))
+    assert seen.own_version_since == w.NOW - 3
+
+
+def test_another_revision_begins_the_count_again() -> None:
+    seen = after(reading(), reading(now=w.NOW + 9, cluster=w.cluster(own_version=6)))
+    assert seen.own_version_since == w.NOW + 9
+
+
+def test_the_last_holder_is_remembered_while_there_is_none() -> None:
+    seen = after(reading(), reading(now=w.NOW + 1, cluster=w.cluster(None)))
+    assert (seen.lock_holder, seen.lock_seen_at, seen.leaderless_since) == ("b", w.NOW, w.NOW + 1)
+
+
+def test_a_store_that_is_lost_is_noted_since_the_first_turn_without_it() -> None:
+    seen = after(reading(cluster=None), reading(now=w.NOW + 5, cluster=None))
+    assert seen.store_lost_since == w.NOW
+    assert advance(seen, reading()).store_lost_since is None
+
+
+def test_a_cluster_with_members_that_have_data_is_not_new() -> None:
+    wiped = w.cluster(None, initialize=None)
+    assert after(reading(cluster=wiped)).uninitialized_since is None
+    assert after(reading(cluster=replace(wiped, members=()))).uninitialized_since == w.NOW
+
+
+def test_crashes_in_a_row_share_one_budget() -> None:
+    up, down = reading(node=w.primary(), lease=holding()), reading(node=w.stopped(), lease=holding())
+    seen = after(up, replace(down, now=w.NOW + 10), replace(up, now=w.NOW + 14), replace(down, now=w.NOW + 20), replace(up, now=w.NOW + 21))
+    assert (seen.down_s, seen.down_since) == (5.0, None)
+
+
+def test_the_budget_is_whole_again_after_a_primary_was_healthy_for_as_long() -> None:
+    up, down = reading(node=w.primary(), lease=holding()), reading(node=w.stopped(), lease=holding())
+    seen = after(down, replace(up, now=w.NOW + 4), replace(up, now=w.NOW + 4 + 300))
+    assert seen.down_s == 0.0
+
+
+def test_the_first_checkpoint_of_a_timeline_is_seen_in_the_control_file_or_in_its_job() -> None:
+    promoted = w.primary(timeline=2, directory=w.directory(control=w.control("in production", timeline=1)))
+    seen = after(reading(node=promoted, lease=holding()))
+    assert seen.checkpointed_timeline is None
+    job = Outcome(kind=JobKind.CHECKPOINT, ended_at=w.NOW + 2, took_s=0.5)
+    assert advance(seen, reading(now=w.NOW + 3, node=promoted, lease=holding(), outcomes=(job,))).checkpointed_timeline == 2
+    written = w.primary(timeline=2, directory=w.directory(control=w.control("in production", timeline=2)))
+    assert advance(seen, reading(now=w.NOW + 3, node=written, lease=holding())).checkpointed_timeline == 2
+
+
+def test_the_newest_token_and_position_are_remembered() -> None:
+    memory = newest(w.memory(token=1, lsn=None), cluster=w.cluster(own=w.own(token=3)), node=w.standby(), paused=False)
+    assert (memory.token, memory.lsn, memory.members) == (3, w.POSITION, ("a", "b", "c"))
+
+
+def test_a_store_that_went_back_changes_nothing_in_the_memory() -> None:
+    before = w.memory(token=5, lsn=Lsn(w.POSITION + 7))
+    assert newest(before, cluster=w.cluster(), node=w.standby(), paused=False) == before
+
+
+def test_a_new_timeline_takes_its_own_position_also_where_that_is_behind() -> None:
+    view = w.cluster(own=w.own(timeline=2), status=Status(optime=Lsn(10)))
+    memory = newest(w.memory(timeline=1, lsn=w.POSITION), cluster=view, node=w.standby(), paused=False)
+    assert (memory.timeline, memory.lsn) == (2, 10)
+
+
+def test_the_others_are_asked_only_where_a_decision_can_rest_on_it() -> None:
+    def needed(view: object, node: NodeState, lease: Lease | None, **seen: object) -> bool:
+        return peers_are_needed(cluster=view, node=node, lease=lease, sightings=w.sightings(**seen))  # type: ignore[arg-type]
+
+    assert not needed(w.cluster(), w.standby(), None)
+    assert not needed(w.cluster("a"), w.primary(), holding())
+    assert not needed(None, w.primary(), holding())
+    assert needed(w.cluster(None), w.standby(), None)
+    assert needed(w.cluster("a"), w.standby(), holding(lock=Lock(holder="a", instance="7")))
+    assert needed(w.cluster("a", failover=w.request(leader="a")), w.primary(), holding())
+    assert needed(w.cluster("a"), w.primary(), holding(), demoting="c")
