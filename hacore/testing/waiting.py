@@ -1,0 +1,22 @@
+"""Waiting for a condition on real servers, with a deadline, and a message that says what was waited for."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+DEADLINE_S: Final = 60.0
+_PAUSE_S: Final = 0.02
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T | None], what: str, *, deadline_s: float = DEADLINE_S, pause_s: float = _PAUSE_S) -> T:
+    """Ask until the answer is true, and answer that.
+
+    :raises TimeoutError: it did not come true in time.
+    """
+    ends_at = time.monotonic() + deadline_s
+    while not (answer := condition()):
+        if time.monotonic() > ends_at:
+            raise TimeoutError(f"not within {deadline_s:g} s: {what}")
+        time.sleep(pause_s)
+    return answer
