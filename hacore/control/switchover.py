@@ -17,11 +17,13 @@ from hacore.model.cluster import ClusterView
 from hacore.model.node import PeerState
 from hacore.model.world import Decision, World
 from hacore.records import names
+from hacore.records.cluster import read_cluster
 from hacore.records.failover import failover_json
 
 _PEERS_S: Final = 2.0
 _LOOK_S: Final = 2.0
 _SHORTEST_WAIT_S: Final = 10.0
+_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +141,15 @@ def _write(context: Context, wish: Wish, view: ClusterView) -> None:
     value = failover_json(wish.leader, wish.candidate, wish.scheduled_at)
 
     def write(dcs: Dcs, world: World) -> bool:
-        standing = dcs.snapshot(timeout_s=context.budget_s(world)).records.get(names.FAILOVER)
-        if view.failover is not None and standing is not None and standing.version != view.failover.version:
-            return False  # somebody else has wished for something meanwhile
-        put = Put(name=names.FAILOVER, value=value, expected=standing.version if standing else 0)
-        return not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused)
+        for _ in range(_ATTEMPTS):  # a new leader blanks the wish that made it one at about this time
+            now = dcs.snapshot(timeout_s=context.budget_s(world))
+            standing, wished = now.records.get(names.FAILOVER), read_cluster(now).failover
+            if wished is not None and (view.failover is None or wished.version != view.failover.version):
+                return False  # somebody else has wished for something meanwhile
+            put = Put(name=names.FAILOVER, value=value, expected=standing.version if standing else 0)
+            if not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused):
+                return True
+        return False
 
     try:
         written = context.loop.call(write, STORE_S)

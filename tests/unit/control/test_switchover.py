@@ -156,6 +156,19 @@ def test_a_wish_that_cannot_be_written_is_said() -> None:
     assert loop.dcs.value("failover") == '{"leader":"a","member":"c"}'
 
 
+def test_a_wish_of_before_that_is_blanked_at_this_moment_is_in_nobody_s_way() -> None:
+    context, loop, _ = scene()
+    loop.dcs.put("failover", '{"leader":"b","member":"a"}')
+
+    def blank_once() -> None:
+        loop.dcs.before_write = lambda: None
+        loop.dcs.put("failover", "{}")
+
+    loop.dcs.before_write = blank_once
+    loop.script = [lock_goes_to("b")]  # type: ignore[list-item]
+    assert ask(context, "switchover", {"leader": "a", "candidate": "b"}).status == 200
+
+
 def test_without_the_store_nothing_is_promised() -> None:
     context, loop, _ = scene()
     loop.dcs.fails.add("snapshot")
