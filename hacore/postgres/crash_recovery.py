@@ -7,6 +7,7 @@ from hacore.errors import DataDirectoryError
 from hacore.postgres.files import remove_durably
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.launcher import wait_settled
 from hacore.postgres.programs import C_LOCALE
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def recover(instance: Instance, job: JobHandle) -> None:
         raise DataDirectoryError(f"{layout.data_dir}: processes {left} of it live")
     if instance.control.read(instance.programs).control.state in CLEAN:
         return
+    wait_settled(instance.launcher)
     if (layout.data_dir / "backup_label").exists():
         raise DataDirectoryError(f"{layout.data_dir}: backup_label is there: a base backup, not a crashed server")
     instance.processes.drop_stale_pid_file()
@@ -52,5 +54,7 @@ def recover(instance: Instance, job: JobHandle) -> None:
     finished = job.run(argv, environment=environment, cwd=str(layout.data_dir))
     state = instance.control.read(instance.programs).control.state
     if finished.exit_code != 0 or state not in CLEAN:
-        raise DataDirectoryError(f"{layout.data_dir}: crash recovery failed, state {state!r}: {finished.output.strip()[-_TOLD:]}")
+        raise DataDirectoryError(
+            f"{layout.data_dir}: crash recovery ended with {finished.exit_code}, state {state!r}: {finished.output.strip()[-_TOLD:]}"
+        )
     logger.info("crash recovery done", extra={"directory": str(layout.data_dir)})

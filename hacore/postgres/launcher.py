@@ -3,14 +3,18 @@
 :class:`hacore.guard.client.GuardClient` has these calls; whoever supervises the guard may put its own object in between.
 """
 
+import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from hacore.errors import GuardUnavailableError, PostgresUnreachableError
 from hacore.guard.client import GuardError, GuardRefusedError
 from hacore.guard.values import GuardState, StartRefused, StartServer
 
 T = TypeVar("T")
+
+_SETTLED_S: Final = 5.0
+_LOOK_S: Final = 0.01
 
 
 class ServerLauncher(Protocol):
@@ -30,6 +34,22 @@ class ServerLauncher(Protocol):
 
     def adopt(self, pid: int) -> GuardState:
         """Guard a postmaster that somebody else started."""
+
+
+def wait_settled(launcher: ServerLauncher) -> None:
+    """Wait until the guard, too, has seen the end of the server: until then it kills whatever it finds in the directory.
+
+    :raises GuardUnavailableError: it does not answer.
+    :raises PostgresUnreachableError: it still has a server, or processes that do not go.
+    """
+    until = time.monotonic() + _SETTLED_S
+    while True:
+        state = asked(launcher.state)
+        if state.server_pid is None and not state.is_ending:
+            return
+        if time.monotonic() >= until:
+            raise PostgresUnreachableError(f"guard: the server, process {state.server_pid}, has not gone")
+        time.sleep(_LOOK_S)
 
 
 def asked(call: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from hacore.postgres.conninfo import format_conninfo
 from hacore.postgres.crash_recovery import CLEAN, recover
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.launcher import wait_settled
 from hacore.postgres.leader import LeaderFacts, leader_facts, rewind_dsn
 from hacore.postgres.lineage import Prefix, compare
 from hacore.postgres.passfile import login, temporary_passfile
@@ -79,6 +80,7 @@ def _refuse(instance: Instance, control: ControlData, facts: LeaderFacts, end: W
 
 
 def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts: LeaderFacts) -> None:
+    wait_settled(instance.launcher)
     instance.write_settings()  # pg_rewind asks the target's configuration for restore_command
     kept = instance.files.take()
     instance.mark.set(MARK)
