@@ -13,6 +13,7 @@ from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import asked
 from hacore.postgres.pidfile import READY
+from hacore.postgres.stop import role_of
 
 _LOOK_S: Final = 0.03
 _ANSWER_S: Final = 1.0
@@ -45,10 +46,14 @@ def start(instance: Instance, job: JobHandle, how: Start) -> None:
     """
     instance.note(stopping=None)
     pid = instance.processes.postmaster()
+    was_running = pid is not None
     try:
+        _refuse_unfit(instance, how)
         if pid is None:
             pid = _launch(instance, how)
         wait_ready(instance, job, pid, how.timeout_s or instance.settings.pg_ctl_timeout_s)
+        if was_running:
+            _refuse_other_role(instance, how.role)
     except JobCancelledError:
         if how.role is Role.PRIMARY:
             asked(lambda: instance.launcher.end(kill=True))
@@ -104,7 +109,6 @@ def _answers(session: Connection) -> bool:
 
 
 def _launch(instance: Instance, how: Start) -> int:
-    _refuse_unfit(instance, how)
     instance.processes.drop_stale_pid_file()
     is_standby = how.role is Role.STANDBY
     instance.files.restore_missing()
@@ -147,6 +151,12 @@ def _refuse_unfit(instance: Instance, how: Start) -> None:
         )
     if how.role is Role.PRIMARY and how.token is None:
         raise DataDirectoryError("a primary starts under a lease only")
+
+
+def _refuse_other_role(instance: Instance, role: Role) -> None:
+    found = role_of(instance)
+    if found is not None and found is not role:
+        raise PostgresUnreachableError(f"a server runs already, as {found}, want {role}")
 
 
 def _turn_log(instance: Instance) -> None:

@@ -1,14 +1,19 @@
 """What is killed, stopped or left half done is recognised, ends at the deadline, and is repaired or refused."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hacore.config.postgres_settings import PostgresSettings
 from hacore.errors import PostgresUnreachableError
+from hacore.guard.jobs import NODE_VARIABLE, end_leftovers
 from hacore.guard.values import FenceKind
 from hacore.interfaces import Job
 from hacore.model.node import DirectoryState, Role, ServerState
@@ -25,7 +30,7 @@ from hacore.model.steps import (
 from hacore.postgres.mark import Mark
 from hacore.postgres.surroundings import ReplicaSite, RestoreSettings
 from tests.integration.postgres.conftest import MakeNode
-from tests.integration.postgres.node import Node, basebackup
+from tests.integration.postgres.node import ROOT, Node, basebackup
 
 IMMEDIATE = StopServer(mode=StopMode.IMMEDIATE, reason="test")
 
@@ -166,6 +171,32 @@ def test_an_interrupted_initdb_is_recognised_and_begun_anew(make_node: MakeNode)
     assert node.read().directory.state is DirectoryState.INITIALIZED
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.5, 0.9])
+def test_an_agent_killed_at_any_point_of_a_bootstrap_leaves_what_the_next_one_understands(make_node: MakeNode, after_s: float) -> None:
+    node = make_node("a")
+    argv = [sys.executable, "-m", "tests.integration.postgres.agent_process"]
+    argv += [str(node.data_dir), str(node.state_dir), str(node.port), node.settings.bin_dir or ""]
+    environment = {**os.environ, NODE_VARIABLE: str(node.state_dir)}
+    agent = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    assert agent.stdout is not None
+    assert agent.stdout.readline() == "begun\n"
+    time.sleep(after_s)
+    agent.kill()
+    is_done = "None" in agent.communicate()[0]
+    end_leftovers(str(node.state_dir))
+    node.adopt_agent()
+    node.guard.attach()
+    state = node.read()
+    assert (state.directory.state is DirectoryState.INITIALIZED) == is_done
+    if not is_done:
+        assert not node.run(StartServer(role=Role.STANDBY)).is_done
+        node.do(IMMEDIATE)
+        node.token = 1
+        node.do(Bootstrap())
+    state = node.until(lambda found: found.server is ServerState.RUNNING)
+    assert (state.role, state.directory.mark) == (Role.PRIMARY, None)
+
+
 def test_files_of_somebody_else_are_never_emptied(make_node: MakeNode) -> None:
     node = make_node("a")
     node.data_dir.mkdir(mode=0o700)
@@ -268,6 +299,42 @@ def test_a_rewind_that_is_refused_before_it_writes_leaves_the_directory_whole(ma
     assert a.read().directory.state is DirectoryState.EMPTY
 
 
+def test_a_rewind_fetches_old_wal_by_the_restore_command(make_node: MakeNode, directory: Path) -> None:
+    archive = directory / "archive"
+    archive.mkdir()
+
+    def archived(settings: PostgresSettings) -> PostgresSettings:
+        return replace(settings, recovery_conf={"restore_command": f"cp {archive}/%f %p"})
+
+    a, b = make_node("a", change=archived), make_node("b")
+    a.create_cluster()
+    b.follow_from_scratch(a)
+    b.until(lambda found: found.replication_state == "streaming")
+    b.lead()
+    assert b.promote(2).is_done
+    b.sql("CHECKPOINT")
+    for number in range(3):
+        a.sql(f"CREATE TABLE public.lost{number} (a int)")
+        a.sql("SELECT pg_switch_wal()")
+    a.sql("CHECKPOINT")
+    a.do(IMMEDIATE)
+    a.do(RecoverFromCrash())
+    control = a.read().directory.control
+    assert control is not None
+    old = [
+        path
+        for path in (a.data_dir / "pg_wal").glob("00000001????????????????")
+        if path.name < f"00000001{0:08X}{control.redo_lsn >> 24:08X}"
+    ]
+    assert old
+    for path in old:
+        shutil.move(path, archive / path.name)
+    a.do(Rewind(leader="b", wipe_on_failure=False))
+    a.start_standby(b)
+    a.until(lambda found: found.replication_state == "streaming" and found.timeline == 2)
+    assert a.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'lost%%'") == [(0,)]
+
+
 def test_a_restart_keeps_the_role_and_takes_the_settings_that_waited(make_node: MakeNode) -> None:
     node = make_node("a")
     node.create_cluster()
@@ -331,8 +398,21 @@ def test_a_server_that_somebody_else_started_is_adopted(make_node: MakeNode, mod
     assert node.guard.state().fence is FenceKind.FULL
 
 
-def test_promotion_works_on_the_newest_version_too(make_node: MakeNode) -> None:
-    a, b = make_node("a", "postgresql-18"), make_node("b", "postgresql-18")
+def test_a_stopped_directory_made_by_hand_is_taken_over(make_node: MakeNode) -> None:
+    node = make_node("a")
+    initdb = [node.instance.programs.path("initdb"), "-D", str(node.data_dir), "-U", "postgres", "-A", "trust"]
+    subprocess.run(initdb, check=True, capture_output=True)
+    state = node.read()
+    assert (state.server, state.directory.state) == (ServerState.STOPPED, DirectoryState.INITIALIZED)
+    node.lead()
+    node.do(StartServer(role=Role.PRIMARY))
+    assert "max_connections" in node.instance.layout.base_conf.read_text()
+    assert node.sql("SHOW max_connections") == [("50",)]
+
+
+@pytest.mark.parametrize("version", [16, 18])
+def test_other_versions_are_created_followed_promoted_and_rewound_too(make_node: MakeNode, version: int) -> None:
+    a, b = make_node("a", f"postgresql-{version}"), make_node("b", f"postgresql-{version}")
     a.create_cluster()
     b.follow_from_scratch(a)
     b.until(lambda found: found.replication_state == "streaming")
@@ -344,4 +424,4 @@ def test_promotion_works_on_the_newest_version_too(make_node: MakeNode) -> None:
     a.do(Rewind(leader="b", wipe_on_failure=False))
     a.start_standby(b)
     a.until(lambda found: found.replication_state == "streaming" and found.timeline == 2)
-    assert (b.read().server_version or 0) >= 180000
+    assert (b.read().server_version or 0) // 10000 == version
