@@ -26,7 +26,7 @@ Row = tuple[str, str, float]
 
 
 def render(seen: Seen, measured: Measured | None, now: Instant) -> bytes:
-    """Write all metrics as text; none where no agent has made a turn yet."""
+    """Write all metrics as text; none where no agent has made a turn yet, and nothing that rests on a picture older than ttl."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Once(seen, measured, now))
     return generate_latest(registry)
@@ -36,6 +36,7 @@ class _Once(Collector):
     def __init__(self, seen: Seen, measured: Measured | None, now: Instant) -> None:
         self._seen, self._now = seen, now
         picture = seen.picture
+        self._is_fresh = seen.is_fresh(now)
         self._measured = measured if picture is not None and may_have_server(picture) else None
 
     def collect(self) -> Iterator[Metric]:
@@ -43,9 +44,12 @@ class _Once(Collector):
         if picture is None:
             return
         labels = {"scope": picture.scope, "name": picture.name}
-        for rows in (_server(picture, self._measured), _of_cluster(picture), _own(picture, self._seen, self._now)):
-            yield from (_gauge(name, help_text, labels, value) for name, help_text, value in rows)
-        yield from _counted(picture, labels)
+        rows = [*_age(self._seen, self._now)]
+        if self._is_fresh:
+            rows += [*_server(picture, self._measured), *_of_cluster(picture), *_own(picture)]
+        yield from (_gauge(name, help_text, labels, value) for name, help_text, value in rows)
+        if self._is_fresh:
+            yield from _counted(picture, labels)
 
 
 def _gauge(name: str, help_text: str, labels: dict[str, str], value: float) -> Metric:
@@ -97,11 +101,14 @@ def _of_cluster(picture: Picture) -> Iterable[Row]:
     yield "patroni_is_paused", "1 if automatic actions are paused.", picture.pause
 
 
-def _own(picture: Picture, seen: Seen, now: Instant) -> Iterable[Row]:
-    figures = picture.figures
+def _age(seen: Seen, now: Instant) -> Iterable[Row]:
     yield "hacore_picture_age_seconds", "How long ago the agent has last told what it sees.", max(0.0, now - seen.written_at)
     left_s = max(0.0, seen.lease_fence_at - now) if seen.lease_fence_at else 0.0
     yield "hacore_lease_remaining_seconds", "Time until the fence begins, 0 without a lease.", left_s
+
+
+def _own(picture: Picture) -> Iterable[Row]:
+    figures = picture.figures
     yield "hacore_fencing_token", "Fencing token of the lease that is held, 0 without one.", picture.token or 0
     yield "hacore_fence_armed", "1 if the guard is armed.", picture.fence_armed
     yield "hacore_fences", "Times that the guard has ended the server since the agent was started.", figures.fences

@@ -7,6 +7,7 @@ ours stands under ``hacore``.
 import json
 from dataclasses import dataclass
 
+from hacore import INTERFACE_VERSION, __version__
 from hacore.publish.picture import Picture, Sender
 
 _SERVER_STATES = frozenset({"running", "restarting", "starting"})
@@ -80,9 +81,17 @@ def document(picture: Picture, measured: Measured | None) -> dict[str, object]:
     return found
 
 
-def nobody(name: str, scope: str) -> dict[str, object]:
-    """Build the document of a node whose agent has not made its first turn."""
-    return {"state": "unknown", "role": "uninitialized", "patroni": {"scope": scope, "name": name}}
+def unheard(name: str, scope: str, measured: Measured | None) -> dict[str, object]:
+    """Build the document of a node whose agent has not been heard of, or not for ttl: only what the server itself says counts."""
+    found: dict[str, object] = {"state": "unknown", "role": "unknown"}
+    if measured is not None:
+        found |= {"state": "running", "role": measured.role, "server_version": measured.server_version, "xlog": _positions(measured)}
+        if measured.timeline:
+            found["timeline"] = measured.timeline
+    found["patroni"] = {"version": INTERFACE_VERSION, "scope": scope, "name": name}
+    durable = measured.durable if measured is not None and measured.in_recovery else None
+    found["hacore"] = {"version": __version__, "refuses_election": "its agent is silent", **({"durable_lsn": durable} if durable else {})}
+    return found
 
 
 def _server(picture: Picture, measured: Measured) -> dict[str, object]:

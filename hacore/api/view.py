@@ -38,19 +38,24 @@ class View:
         return Check(seen=self.reader.read(), now=self.clock.now(), measured=self.positions.latest())
 
     def document(self, check: Check) -> bytes:
-        """Write the status document."""
+        """Write the status document with what was measured just now."""
         picture = check.seen.picture
-        if picture is None:
-            return json.dumps(status.nobody(self.name, self.scope)).encode()
+        if picture is None or not check.seen.is_fresh(check.now):
+            return self._unheard(check.measured)
         return json.dumps(status.document(picture, check.measured), default=str).encode()
 
     def shared_document(self, check: Check) -> bytes:
         """Write the status document of the shared picture, once for each picture."""
+        if not check.seen.is_fresh(check.now):
+            return self._unheard(None)
         generation, written = self._written
         if generation != check.seen.generation:
             written = self.document(check)
             self._written = (check.seen.generation, written)
         return written
+
+    def _unheard(self, measured: status.Measured | None) -> bytes:
+        return json.dumps(status.unheard(self.name, self.scope, measured)).encode()
 
 
 def first_values(query: str) -> Mapping[str, str]:

@@ -64,7 +64,10 @@ def test_a_picture_older_than_ttl_is_no_basis_for_any_yes(rest: Rest) -> None:
         for path in ("/", "/primary", "/leader", "/replica", "/read-only", "/async", "/health", "/readiness"):
             assert rest.get(path).status == 503
         assert rest.get("/liveness").status == 200
-        assert rest.get("/patroni").status == 200
+        for path in ("/patroni", "/primary", "/replica?lag=1"):
+            found = rest.get(path).document
+            assert (found["state"], found["role"], found["patroni"]["name"]) == ("unknown", "unknown", "a")
+            assert "tags" not in found
 
 
 def test_before_the_agent_s_first_turn_nothing_passes_but_liveness(fresh: Rest) -> None:

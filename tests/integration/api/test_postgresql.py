@@ -239,3 +239,13 @@ def test_while_the_agent_says_that_nothing_runs_there_are_no_positions(primary: 
     rest.show(replace(PRIMARY, state="stopped", role="demoted", running=False))
     found = rest.get("/patroni").document
     assert (found["state"], found["role"], "xlog" in found) == ("stopped", "demoted", False)
+
+
+def test_beside_a_silent_agent_the_server_itself_is_still_heard(primary: tuple[Server, Rest]) -> None:
+    _, rest = primary
+    rest.show(replace(PRIMARY, role="replica"), age_s=31.0)
+    time.sleep(0.11)
+    found = rest.get("/patroni").document
+    assert (found["state"], found["role"], found["hacore"]["refuses_election"]) == ("running", "primary", "its agent is silent")
+    assert found["xlog"]["location"] > 0
+    assert rest.get("/primary").status == 503

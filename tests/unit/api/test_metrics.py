@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -97,6 +98,11 @@ def test_a_stopped_server_is_counted_by_its_state() -> None:
 
 def test_before_the_first_turn_there_is_nothing_to_count() -> None:
     assert values(None) == {}
+
+
+def test_an_agent_that_is_silent_for_ttl_leaves_only_its_silence_to_count() -> None:
+    text = metrics.render(seen(PRIMARY, age_s=31.0), status.of_picture(PRIMARY), NOW).decode()
+    assert set(re.findall(r"^([a-z_]+)\{", text, flags=re.MULTILINE)) == {"hacore_picture_age_seconds", "hacore_lease_remaining_seconds"}
 
 
 def test_rules_and_plugin_calls_are_counted_by_name() -> None:

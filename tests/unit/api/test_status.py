@@ -2,6 +2,8 @@ import json
 from dataclasses import replace
 
 from hacore.api import status
+from hacore.model.node import Role
+from hacore.observe.peers import peer_state
 from hacore.publish.picture import Picture, Sender
 from tests.unit.api.samples import OPTIME, PRIMARY, STANDBY
 
@@ -98,3 +100,14 @@ def test_other_members_of_ours_are_told_what_is_durable() -> None:
     assert isinstance(own, dict)
     assert own["durable_lsn"] == OPTIME
     assert "hacore" in document(PRIMARY)
+
+
+def test_of_a_silent_agent_only_what_the_server_says_is_told() -> None:
+    found = status.unheard("b", "demo", status.of_picture(STANDBY))
+    assert (found["state"], found["role"], found["timeline"]) == ("running", "replica", 3)
+    assert found["xlog"] == document(STANDBY)["xlog"]
+    peer = peer_state("b", found)
+    assert (peer.role, peer.lsn, peer.refuses_election) == (Role.STANDBY, OPTIME, True)
+    assert peer_state("b", status.unheard("b", "demo", status.of_picture(PRIMARY))).role is Role.PRIMARY
+    silent = peer_state("b", status.unheard("b", "demo", None))
+    assert (silent.role, silent.state) == (None, "unknown")
