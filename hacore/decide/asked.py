@@ -115,7 +115,9 @@ def reinitialize_requested(seen: Known) -> Answer | None:
 
 
 def _restart(world: World) -> RestartCommand | None:
-    return next((command for command in world.commands if isinstance(command, RestartCommand)), None)
+    """Return the restart that is looked at: one that is due before one that waits for its time."""
+    found = [command for command in world.commands if isinstance(command, RestartCommand)]
+    return min(found, key=lambda command: command.schedule or world.wall, default=None)
 
 
 def _due_restart(world: World) -> RestartCommand | None:

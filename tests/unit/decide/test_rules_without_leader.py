@@ -247,3 +247,9 @@ def test_a_challenger_that_missed_a_holding_counts_from_the_newest_heartbeat() -
     view = w.cluster(None, own=w.own(instance="8", token=2))
     seen = w.sightings(lock_seen_at=w.NOW - 500, own_version_since=w.NOW - 3)
     assert decide(w.leaderless(cluster=view, sightings=seen, memory=w.memory(token=2))).rule == "wait_before_challenge"
+
+
+def test_a_restart_now_does_not_wait_for_one_that_is_scheduled() -> None:
+    later = restart(id="later", schedule=w.WALL + timedelta(hours=1))
+    decision = decide(w.world(commands=(later, restart(id="now"))))
+    assert [step.command for step in decision.steps if isinstance(step, RestartServer)] == ["now"]
