@@ -18,15 +18,17 @@ from hacore.config.settings import BootstrapSettings, ConnectionSettings
 from hacore.errors import DataDirectoryError, PostgresUnreachableError
 from hacore.guard.paths import state_dir_of
 from hacore.model.node import Upstream
+from hacore.postgres.conffile import parse_settings
 from hacore.postgres.config_files import ConfigFiles
 from hacore.postgres.connection import Connection
 from hacore.postgres.conninfo import options_of
 from hacore.postgres.controldata import ControlReader
+from hacore.postgres.files import read_if_there
 from hacore.postgres.history import HistoryReader
 from hacore.postgres.launcher import ServerLauncher
 from hacore.postgres.layout import Layout
 from hacore.postgres.mark import Mark
-from hacore.postgres.parameters import Plan, make_plan, recovery_settings
+from hacore.postgres.parameters import Plan, make_plan, recovery_settings, with_retry_interval
 from hacore.postgres.passfile import login, write_passfile
 from hacore.postgres.processes import Processes
 from hacore.postgres.programs import Programs
@@ -194,7 +196,9 @@ class Instance:
         if standby and self.control.stamp() is not None:
             limits = self.control.read(self.programs).limits
         usual = recovery_settings(self.settings, upstream, major=self.programs.major, passfile=self.settings.pgpass)
-        wanted = {**read_restore_settings(self.layout.state_dir), **usual, **recovery}
+        restore = read_restore_settings(self.layout.state_dir)
+        base = parse_settings(read_if_there(self.layout.base_conf) or "")
+        wanted = {**with_retry_interval(self.settings, {**base, **restore, **recovery}), **restore, **usual, **recovery}
         return make_plan(self.settings, known=self.programs.parameters, recovery=wanted, limits=limits)
 
     def _write_passfile(self, upstream: Upstream) -> None:

@@ -45,6 +45,10 @@ RECOVERY: Final = frozenset(
 # What a backup tool or ALTER SYSTEM may have left and what we set ourselves: never from postgresql.auto.conf.
 FOREIGN: Final = RECOVERY - {"archive_cleanup_command", "recovery_end_command", "recovery_min_apply_delay"}
 
+# Written where nobody has set it. PostgreSQL's five seconds are what a standby waits before it connects to the next primary.
+RETRY_INTERVAL: Final = "wal_retrieve_retry_interval"
+_RETRY: Final = "500ms"
+
 Change = tuple[str, str, str]  # setting, value in force, value wanted
 
 
@@ -110,6 +114,13 @@ def primary_conninfo(settings: PostgresSettings, upstream: Upstream, *, major: i
     values["application_name"] = settings.name
     values["dbname"] = settings.database
     return format_conninfo(values)
+
+
+def with_retry_interval(settings: PostgresSettings, base: Mapping[str, str]) -> dict[str, str]:
+    """Return a short retry interval, unless a person has set one, or each try would start a ``restore_command``."""
+    set_by = (settings.parameters, settings.recovery_conf, base)
+    is_set = any(RETRY_INTERVAL in values or "restore_command" in values for values in set_by)
+    return {} if is_set else {RETRY_INTERVAL: _RETRY}
 
 
 def clamp(values: Mapping[str, str], limits: Mapping[str, int]) -> tuple[dict[str, str], tuple[Change, ...]]:

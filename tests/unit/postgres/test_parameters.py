@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from hacore.model.node import Upstream
 from hacore.postgres.conninfo import parse_conninfo
-from hacore.postgres.parameters import make_plan, recovery_settings
+from hacore.postgres.parameters import make_plan, recovery_settings, with_retry_interval
 from hacore.postgres.programs import KnownParameter
 from tests.unit.postgres.samples import connection, settings
 
@@ -81,6 +81,12 @@ def test_keywords_that_the_servers_libpq_does_not_know_are_left_out() -> None:
     assert "sslnegotiation" not in old
     assert "passfile" not in old
     assert "sslnegotiation" in recovery_settings(sample, UPSTREAM, major=17, passfile="x")["primary_conninfo"]
+
+
+def test_a_standby_looks_for_its_next_primary_often_unless_a_person_has_set_how_often() -> None:
+    assert with_retry_interval(SAMPLE, {}) == {"wal_retrieve_retry_interval": "500ms"}
+    assert with_retry_interval(SAMPLE, {"wal_retrieve_retry_interval": "3s"}) == {}
+    assert with_retry_interval(replace(SAMPLE, recovery_conf={"restore_command": "cp"}), {}) == {}
 
 
 def test_a_standby_without_upstream_has_none() -> None:
