@@ -1,0 +1,107 @@
+"""Fixtures for whole clusters: one that tests of a worker share for as long as none of them fails, and directories for own ones.
+
+A shared cluster is whole at the beginning of each test. A test may do with it whatever ends in a whole cluster again.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hacore.testing.cluster import Cluster
+from hacore.testing.workdir import WorkDirectory, work_directory
+from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
+
+SQLITE = pytest.param("sqlite", marks=pytest.mark.xdist_group("cluster on sqlite"))
+ETCD = pytest.param("etcd", marks=pytest.mark.xdist_group("cluster on etcd"))
+both_stores = pytest.mark.parametrize("kind", [SQLITE, ETCD])
+on_etcd = pytest.mark.parametrize("kind", [ETCD])
+on_sqlite = pytest.mark.parametrize("kind", [SQLITE])
+BULK = ("base", "pg_wal")
+
+
+@dataclass(slots=True)
+class Site:
+    """A running cluster with its store and its directory."""
+
+    kind: str
+    directory: WorkDirectory
+    store: StoreAtWork
+    cluster: Cluster
+    stack: ExitStack
+
+    def close(self, *, keep: bool) -> None:
+        self.directory.keep = keep
+        if keep:
+            for bulk in [path for name in BULK for path in self.directory.path.glob(f"*/{name}")]:
+                shutil.rmtree(bulk, ignore_errors=True)
+        self.stack.close()
+
+
+class Pool:
+    """At most one running cluster in each worker."""
+
+    def __init__(self) -> None:
+        self._site: Site | None = None
+
+    def take(self, kind: str) -> Site:
+        if self._site is None or self._site.kind != kind:
+            self.close()
+            self._site = _build(kind)
+        return self._site
+
+    def close(self, *, keep: bool = False) -> None:
+        if self._site is not None:
+            site, self._site = self._site, None
+            site.close(keep=keep)
+
+
+def _build(kind: str) -> Site:
+    with ExitStack() as stack:
+        directory = stack.enter_context(work_directory(f"{kind}-"))
+        store = stack.enter_context(make_store(kind, directory.path))
+        cluster = stack.enter_context(Cluster(directory.path, store=store.section))
+        return Site(kind, directory, store, cluster, stack.pop_all())
+
+
+def make_store(kind: str, directory: Path) -> StoreAtWork:
+    """A store of its own for a cluster of its own."""
+    return SqliteAtWork(directory) if kind == "sqlite" else EtcdAtWork(directory)
+
+
+@pytest.fixture(scope="session")
+def cluster_pool() -> Iterator[Pool]:
+    pool = Pool()
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@pytest.fixture
+def site(kind: str, cluster_pool: Pool, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The worker's cluster on this kind of store, whole; thrown away after a test that failed."""
+    failures = request.session.testsfailed
+    found = cluster_pool.take(kind)
+    request.node.add_report_section("setup", "logs of the cluster", str(found.directory.path))
+    try:
+        found.cluster.wait_ready()
+        yield found
+    except BaseException:
+        cluster_pool.close(keep=True)
+        raise
+    if request.session.testsfailed > failures:
+        cluster_pool.close(keep=True)
+
+
+@pytest.fixture
+def cluster(site: Site) -> Cluster:
+    return site.cluster
+
+
+@pytest.fixture
+def store(site: Site) -> StoreAtWork:
+    return site.store

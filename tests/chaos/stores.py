@@ -1,0 +1,178 @@
+"""The stores of whole clusters, looked at and harmed from outside: never through a plugin or an agent."""
+
+import base64
+import contextlib
+import json
+import sqlite3
+import threading
+import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hacore.testing.etcd import Answer, Etcd, EtcdMember
+from hacore.testing.faults.proxy import TcpProxy
+
+SCOPE = "demo"
+PREFIX = f"/service/{SCOPE}/"
+POLL_S = 0.02
+
+
+class StoreAtWork(ABC):
+    """One real store that a cluster uses. Used as a block."""
+
+    kind: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @abstractmethod
+    def section(self, name: str) -> Mapping[str, Any]:
+        """The section of a node's configuration."""
+
+    @abstractmethod
+    def keys(self) -> dict[str, str]:
+        """Every record of the cluster by its name; the lock as ``leader``."""
+
+    @abstractmethod
+    def delete(self, name: str | None = None) -> None:
+        """Delete one record or, without a name, all of them, lock included."""
+
+    @abstractmethod
+    def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
+        """Call ``seen`` with the own record soon after each change of it, until told to stop."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it."""
+
+    def own(self) -> dict[str, Any]:
+        """The own record; empty when there is none."""
+        return dict(json.loads(self.keys().get("hacore", "{}")))
+
+
+class SqliteAtWork(StoreAtWork):
+    """A file."""
+
+    kind = "sqlite"
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "store.db"
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        return {"sqlite": {"path": str(self.path)}}
+
+    def keys(self) -> dict[str, str]:
+        with self.opened() as connection:
+            found = dict(connection.execute("SELECT name, value FROM record").fetchall())
+            lock = connection.execute("SELECT holder FROM lock").fetchone()
+        return found if lock is None else {**found, "leader": lock[0]}
+
+    def delete(self, name: str | None = None) -> None:
+        with self.opened() as connection:
+            if name in {None, "leader"}:
+                connection.execute("DELETE FROM lock")
+            if name != "leader":
+                connection.execute("DELETE FROM record WHERE ? IS NULL OR name = ?", (name, name))
+            connection.execute("UPDATE store SET revision = revision + 1")
+
+    def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
+        known: str | None = None
+        with self.opened() as connection:
+            while not stop.wait(POLL_S):
+                found = connection.execute("SELECT value FROM record WHERE name = 'hacore'").fetchone()
+                if found is not None and found[0] != known:
+                    known = found[0]
+                    seen(found[0])
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """A connection of another program; what it writes is committed at the end of the block."""
+        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None)
+        try:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            yield connection
+        finally:
+            connection.close()
+
+
+class EtcdAtWork(StoreAtWork):
+    """An etcd of one or three members, each node behind a proxy of its own where it is to be cut off."""
+
+    kind = "etcd"
+
+    def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
+        self.etcd = Etcd(directory, size=size)
+        self.proxies: dict[str, TcpProxy] = {}
+        self._proxied = proxies
+
+    def __enter__(self) -> Self:
+        self.etcd.__enter__()
+        return self
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        if not self._proxied:
+            return {"etcd3": {"hosts": list(self.etcd.endpoints)}}
+        if name not in self.proxies:
+            self.proxies[name] = TcpProxy(("127.0.0.1", self.etcd.members[0].client_port))
+        return {"etcd3": {"hosts": [self.proxies[name].endpoint], "use_proxies": True}}
+
+    def keys(self) -> dict[str, str]:
+        found = self._ask("kv/range", {"key": _coded(PREFIX), "range_end": _coded(PREFIX[:-1] + "0")})
+        pairs = [(_plain(one["key"]), _plain(one.get("value", ""))) for one in found.get("kvs", [])]
+        return {key.removeprefix(PREFIX): value for key, value in pairs}
+
+    def delete(self, name: str | None = None) -> None:
+        if name is None:
+            self._ask("kv/deleterange", {"key": _coded(PREFIX), "range_end": _coded(PREFIX[:-1] + "0")})
+        else:
+            self._ask("kv/deleterange", {"key": _coded(PREFIX + name)})
+
+    def revoke_lease_of_leader(self) -> None:
+        """End the lease that the leader key hangs on, before its time."""
+        found = self._ask("kv/range", {"key": _coded(PREFIX + "leader")})["kvs"][0]
+        self._ask("lease/revoke", {"ID": found["lease"]})
+
+    def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
+        wanted = json.dumps({"create_request": {"key": _coded(PREFIX + "hacore")}}).encode()
+        while not stop.is_set():
+            with contextlib.suppress(OSError, ValueError):
+                request = urllib.request.Request(f"{self._living().url}/v3/watch", wanted)  # noqa: S310 - a server of ours
+                with urllib.request.urlopen(request, timeout=1.0) as stream:  # noqa: S310
+                    self._follow(stream, seen, stop)
+
+    def close(self) -> None:
+        for proxy in self.proxies.values():
+            proxy.close()
+        self.etcd.close()
+
+    def _follow(self, stream: Any, seen: Callable[[str], None], stop: threading.Event) -> None:
+        while not stop.is_set():
+            line = stream.readline()
+            if not line:
+                return
+            for event in json.loads(line).get("result", {}).get("events", []):
+                if "value" in event.get("kv", {}):
+                    seen(_plain(event["kv"]["value"]))
+
+    def _ask(self, path: str, body: object) -> Answer:
+        return self.etcd.ask(self._living(), path, body)
+
+    def _living(self) -> EtcdMember:
+        return next(member for member in self.etcd.members if member.process is not None)
+
+
+def _coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _plain(text: str) -> str:
+    return base64.b64decode(text).decode()
