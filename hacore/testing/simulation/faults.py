@@ -5,7 +5,7 @@ A fault that lasts ends by itself; :func:`heal` ends what is left, so that a run
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -109,6 +109,17 @@ def power_lost(at: Happening) -> None:
     if at.machine.is_on:
         at.machine.lose_power()
         at.later(at.seconds(1.0, 20.0), lambda: _power_back(at))
+
+
+def new_primary_dies(at: Happening) -> None:
+    """The machine of the primary goes down, and so does that of its successor in the moment of its promotion."""
+    engine = at.simulation.engine
+
+    def follow_it(successor: Machine) -> None:
+        engine.after(at.seconds(0.001, 0.05), lambda: power_lost(Happening(at.simulation, successor, at.dice)))
+
+    at.simulation.judge.at_promotion = follow_it
+    power_lost(Happening(at.simulation, at.simulation.leader or at.machine, at.dice))
 
 
 def _power_back(at: Happening) -> None:
@@ -218,6 +229,14 @@ def _store_up(at: Happening) -> None:
 
 def lock_lost_early(at: Happening) -> None:
     """The store gives the lock away before its time."""
+    at.simulation.store.lose_lock()
+
+
+def lock_lost_unseen(at: Happening) -> None:
+    """The store gives the lock away before its time, and its holder, cut off, cannot see it."""
+    leader = at.simulation.leader or at.machine
+    at.simulation.network.cut_both(leader.name, STORE)
+    _mend_later(at)
     at.simulation.store.lose_lock()
 
 
@@ -336,6 +355,13 @@ def restart_asked(at: Happening) -> None:
     at.machine.command(RestartCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
 
 
+def agent_stopped_in_restart(at: Happening) -> None:
+    """The agent stands still in the middle of a restart, and goes on when its lease has long ended."""
+    restart_asked(at)
+    at.later(at.seconds(0.01, 0.25), at.machine.stop_agent)
+    at.later(at.simulation.plan.times.ttl_s * at.seconds(1.5, 2.5), at.machine.continue_agent)
+
+
 def reload_asked(at: Happening) -> None:
     """A person asks for a reload."""
     at.machine.command(ReloadCommand(id=at.simulation.command_id(), received_at=at.machine.clock.now()))
@@ -366,6 +392,7 @@ FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
     (crashes_in_a_row, 1),
     (machine_frozen, 5),
     (power_lost, 5),
+    (new_primary_dies, 1),
     (wall_clock_set, 1),
     (disk_lost, 1),
     (cut_off_from_store, 5),
@@ -379,6 +406,7 @@ FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
     (answers_lost, 4),
     (store_down, 4),
     (lock_lost_early, 4),
+    (lock_lost_unseen, 3),
     (every_key_lost, 1),
     (some_keys_lost, 1),
     (member_records_lost, 1),
@@ -393,15 +421,16 @@ FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
     (manual_failover, 1),
     (maintenance, 1),
     (restart_asked, 2),
+    (agent_stopped_in_restart, 1),
     (reload_asked, 1),
     (reinitialize_asked, 1),
     (agent_ended_in_order, 3),
 )
 
 
-def draw(simulation: Simulation, dice: Random) -> None:
+def draw(simulation: Simulation, dice: Random, faults: Sequence[tuple[Fault, int]] = FAULTS) -> None:
     """Let one thing happen, more often to the leader than to others."""
-    fault = dice.choices([fault for fault, _ in FAULTS], [weight for _, weight in FAULTS])[0]
+    fault = dice.choices([fault for fault, _ in faults], [weight for _, weight in faults])[0]
     leader = simulation.leader
     machine = leader if leader is not None and dice.random() < 0.6 else dice.choice(list(simulation.machines.values()))
     simulation.note("fault", f"{fault.__name__} ({machine.name})")

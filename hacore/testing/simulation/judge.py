@@ -70,6 +70,7 @@ class Judge(HostJudge, ServerJudge):
         self._unrecorded = False  # the last commit was acknowledged in maintenance, or by a server that tells nobody its position
         self.lost: set[int] = set()
         self.promotions = 0
+        self.at_promotion: Callable[[Machine], None] | None = None  # what waits for the next one
         self.note: Callable[[str, str], None] = lambda _who, _what: None
         store.on_change.append(self._changed)
 
@@ -194,6 +195,13 @@ class Judge(HostJudge, ServerJudge):
             log = self._last_writer[1]
             lost = {record.commit for record in log.records[server.log.common(log) :] if record.commit is not None}
             self.lost |= lost & self.acked.keys()
+
+    def promoted(self, server: Server, timeline: int) -> None:
+        """Tell who waits for it."""
+        del timeline
+        told, self.at_promotion = self.at_promotion, None
+        if told is not None:
+            told(self._machine(server.name))
 
     # --- I4, I9, I10: copies --------------------------------------------------------------------------------------
 
