@@ -1,15 +1,15 @@
 """explain: which rule decided, why, and what would be needed for a failover."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from hacore.cli.place import place_of
 from hacore.cli.show import console, show_document, show_rows
-from hacore.cli.site import CommandError, config_path
+from hacore.cli.site import CommandError
 from hacore.config import load
 from hacore.control.wire import ControlError, ask
 from hacore.plugins.schemas import InstalledSchemas
@@ -27,7 +27,7 @@ _OK: Final = 200
 @click.pass_context
 def explain(ctx: click.Context, form: str, *, rules: bool) -> None:
     """Tell why this node does what it does. Runs beside its agent, as the same user."""
-    local = load(config_path(ctx), os.environ, plugins=InstalledSchemas()).local
+    local = load(place_of(ctx).path(), place_of(ctx).settings, plugins=InstalledSchemas()).local
     found = _ask(Path(local.guard.state_dir) / _SOCKET)
     if form != "pretty":
         show_document(found, form)

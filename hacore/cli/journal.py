@@ -1,12 +1,11 @@
 """The journal of this node: what happened, and how long each step of a change of the leader took."""
 
-import os
 from pathlib import Path
 
 import click
 
+from hacore.cli.place import place_of
 from hacore.cli.show import show_rows
-from hacore.cli.site import config_path
 from hacore.config import load
 from hacore.plugins.schemas import InstalledSchemas
 from hacore.publish.journal import read_journal
@@ -16,7 +15,7 @@ _COLUMNS = ("Time", "Event", "Role", "TL", "Token", "Details")
 
 def show_journal(ctx: click.Context, form: str) -> None:
     """Show the events of the node whose configuration this is."""
-    local = load(config_path(ctx), os.environ, plugins=InstalledSchemas()).local
+    local = load(place_of(ctx).path(), place_of(ctx).settings, plugins=InstalledSchemas()).local
     rows = [
         {
             "Time": event.at.astimezone().isoformat(sep=" ", timespec="milliseconds"),

@@ -1,11 +1,12 @@
 """Commands on the configuration of this node: validate, explain-config."""
 
-import os
+from dataclasses import replace
 
 import click
 
+from hacore.cli.place import place_of
 from hacore.cli.show import FORMATS, show_rows
-from hacore.cli.site import config_of, config_path, open_site
+from hacore.cli.site import config_of, open_site
 from hacore.config import LocalSettings, effective, explain, load
 from hacore.errors import DcsUnavailableError
 from hacore.hookspecs import PluginContext, Validate
@@ -21,19 +22,18 @@ from hacore.plugins.selection import agent_plugins
 @click.option("--strict", is_flag=True, help="Unknown keys are faults, not warnings.")
 @click.option("--online", is_flag=True, help="Let plugins ask what they drive.")
 @click.pass_context
-def validate(ctx: click.Context, config: str | None, *, strict: bool, online: bool) -> int:
+def validate(ctx: click.Context, config: str | None, *, strict: bool, online: bool) -> None:
     """Check a configuration: all faults at once, each with its place."""
-    path = config or config_path(ctx)
-    loaded = load(path, os.environ, plugins=InstalledSchemas(), strict=strict)
+    path = place_of(ctx).path(config)
+    loaded = load(path, place_of(ctx).settings, plugins=InstalledSchemas(), strict=strict)
     for fault in loaded.warnings:
         click.echo(f"Warning: {fault}", err=True)
     problems = _problems_of_plugins(loaded.local, online=online)
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     if problems:
-        return 2
+        ctx.exit(2)
     click.echo(f"{path or 'environment'}: OK")
-    return 0
 
 
 @click.command("explain-config")
@@ -42,10 +42,9 @@ def validate(ctx: click.Context, config: str | None, *, strict: bool, online: bo
 @click.pass_context
 def explain_config(ctx: click.Context, config: str | None, form: str) -> None:
     """Show each value in force with its origin: default, file and line, environment, or dynamic."""
-    path = config or config_path(ctx)
-    loaded = load(path, os.environ, plugins=InstalledSchemas())
-    if config is not None:
-        ctx.find_root().obj["config_file"] = config
+    path = place_of(ctx).path(config)
+    loaded = load(path, place_of(ctx).settings, plugins=InstalledSchemas())
+    ctx.find_root().obj = replace(place_of(ctx), config_file=path)
     dynamic = None
     try:
         with open_site(ctx, None) as site:

@@ -23,37 +23,41 @@ GROUP: Final = "hacore.command"
 
 # Name: where it stands, and the line that ``hacore --help`` shows without loading it.
 COMMANDS: Final = {
-    "run": ("hacore.cli.node:run", "Run the node that a configuration describes."),
-    "demo": ("hacore.cli.demo.command:demo", "Watch three PostgreSQL servers on this machine lose their primary."),
-    "list": ("hacore.cli.looking:list_", "Show the members of a cluster."),
-    "topology": ("hacore.cli.looking:topology", "Show who streams from whom."),
+    "run": ("hacore.cli.running:run", "Run the node that a configuration describes."),
+    "demo": ("hacore.cli.demo:demo", "Watch three PostgreSQL servers on this machine lose their primary."),
+    "list": ("hacore.cli.listing:list_members", "Show the members of a cluster."),
+    "topology": ("hacore.cli.listing:topology", "Show who streams from whom."),
     "explain": ("hacore.cli.explaining:explain", "Say which rule decided, why, and what a failover would need."),
-    "history": ("hacore.cli.history:history", "Show the timelines, and how long each change of the primary took."),
-    "switchover": ("hacore.cli.takeover:switchover", "Move the primary in order."),
-    "failover": ("hacore.cli.takeover:failover", "Make a member the primary, also without a healthy leader."),
+    "history": ("hacore.cli.listing:history", "Show the timelines, and how long each change of the primary took."),
+    "switchover": ("hacore.cli.leading:switchover", "Move the primary in order."),
+    "failover": ("hacore.cli.leading:failover", "Make a member the primary, also without a healthy leader."),
     "restart": ("hacore.cli.members:restart", "Restart PostgreSQL, now or at a time."),
     "reload": ("hacore.cli.members:reload", "Let members read their configuration again."),
     "reinit": ("hacore.cli.members:reinit", "Throw a standby's data away and create it again."),
     "flush": ("hacore.cli.members:flush", "Take back a restart or switchover that waits for its time."),
-    "pause": ("hacore.cli.pausing:pause", "Stop all automatic actions."),
-    "resume": ("hacore.cli.pausing:resume", "Let automatic actions go on."),
-    "show-config": ("hacore.cli.editing:show_config", "Show the dynamic configuration."),
-    "edit-config": ("hacore.cli.editing:edit_config", "Change the dynamic configuration."),
-    "dsn": ("hacore.cli.looking:dsn", "Print how to connect to a member."),
-    "version": ("hacore.cli.looking:version", "Show versions: our own, and those of members."),
-    "validate": ("hacore.cli.node:validate", "Say everything that is wrong with a configuration."),
-    "explain-config": ("hacore.cli.node:explain_config", "Show each value in force and where it comes from."),
+    "pause": ("hacore.cli.maintenance:pause", "Stop all automatic actions."),
+    "resume": ("hacore.cli.maintenance:resume", "Let automatic actions go on."),
+    "show-config": ("hacore.cli.dynamic:show_config", "Show the dynamic configuration."),
+    "edit-config": ("hacore.cli.dynamic:edit_config", "Change the dynamic configuration."),
+    "dsn": ("hacore.cli.listing:dsn", "Print how to connect to a member."),
+    "version": ("hacore.cli.listing:version", "Show versions: our own, and those of members."),
+    "validate": ("hacore.cli.local:validate", "Say everything that is wrong with a configuration."),
+    "explain-config": ("hacore.cli.local:explain_config", "Show each value in force and where it comes from."),
     "plugins": ("hacore.cli.plugins:plugins", "Show the installed plugins."),
     "completion": ("hacore.cli.completion:completion", "Print the script that completes commands in a shell."),
 }
 
 
-class Failure(click.ClickException):
-    """Something that ends the command with a message and an exit code."""
+class Failed(click.ClickException):  # noqa: N818 - named by what the person is told
+    """Refused or failed."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = FAILED
+
+
+class Wrong(click.ClickException):  # noqa: N818 - the same
+    """Wrong usage or configuration."""
+
+    exit_code = WRONG
 
 
 class Commands(click.Group):
@@ -86,9 +90,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (ConfigError, PluginError) as error:
-            raise Failure(str(error), WRONG) from error
+            raise Wrong(str(error)) from error
         except HacoreError as error:
-            raise Failure(str(error), FAILED) from error
+            raise Failed(str(error)) from error
 
     def _from_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
         """Return the commands of plugins; without any such plugin nothing of their machinery is loaded."""

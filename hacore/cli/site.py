@@ -1,15 +1,15 @@
 """What a command works on: the cluster's records through the store, and its members through REST."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 
+from hacore.cli.place import Place, place_of
 from hacore.config.client import ClientSettings, load_client
 from hacore.errors import ConfigError
 from hacore.hookspecs import OpenDcs, PluginContext
@@ -22,9 +22,7 @@ from hacore.plugins.schemas import InstalledSchemas
 from hacore.records.cluster import read_cluster
 
 STORE_S: Final = 5.0
-_VARIABLES: Final = ("HACORE_CONFIG_FILE", "PATRONICTL_CONFIG_FILE")
-_DEFAULTS: Final = ("~/.config/hacore/hacore.yml", "~/.config/patroni/patronictl.yaml")
-_SYSTEM: Final = Path("/etc/hacore")
+_STORES: Final = {"etcd": "etcd3", "http": "etcd3", "https": "etcd3"}  # the v3 API; that of v2 has no server any more
 
 
 class CommandError(click.ClickException):
@@ -47,19 +45,17 @@ class Site:
         return read_cluster(self.dcs.snapshot(timeout_s=STORE_S))
 
 
-def config_path(ctx: click.Context) -> str | None:
-    """Return the configuration to read: the option, the environment, a file in its usual place; ``None``: only the environment."""
-    given: str | None = ctx.find_root().obj["config_file"]
-    if given is not None:
-        return given
-    named = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), None)
-    if named is not None:
-        return named
-    standing = [path for path in (Path(one).expanduser() for one in _DEFAULTS) if path.is_file()]
-    system = sorted(_SYSTEM.glob("*.yml")) if _SYSTEM.is_dir() else []
-    if not standing and len(system) == 1:
-        standing = system
-    return str(standing[0]) if standing else None
+def client_settings(place: Place) -> ClientSettings:
+    """Read the configuration; ``--dcs-url`` stands in for its store and namespace.
+
+    :raises ConfigError: it is wrong.
+    """
+    if place.dcs_url is None:
+        return load_client(place.path(), place.settings, plugins=InstalledSchemas())
+    parts = urlsplit(place.dcs_url if "://" in place.dcs_url else f"etcd3://{place.dcs_url}")
+    section = {"host": parts.netloc} if parts.netloc else {}
+    document = {_STORES.get(parts.scheme, parts.scheme): section, "namespace": parts.path or "/service"}
+    return load_client(None, {"HACORE_CONFIGURATION": json.dumps(document)}, plugins=InstalledSchemas())
 
 
 @contextmanager
@@ -68,7 +64,8 @@ def open_site(ctx: click.Context, cluster: str | None) -> Iterator[Site]:
 
     :raises ConfigError: the configuration is wrong, or names no cluster.
     """
-    settings = load_client(config_path(ctx), os.environ, plugins=InstalledSchemas())
+    place = place_of(ctx)
+    settings = client_settings(place)
     scope = cluster or settings.scope
     if scope is None:
         raise ConfigError("scope: missing, want the name of the cluster in the configuration or as an argument")
@@ -77,7 +74,7 @@ def open_site(ctx: click.Context, cluster: str | None) -> Iterator[Site]:
     context = PluginContext(scope=scope, namespace=settings.namespace, member="", clock=BootClock())
     dcs = open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=context, observer=True))
     try:
-        yield Site(scope=scope, settings=settings, dcs=dcs, insecure=ctx.find_root().obj["insecure"])
+        yield Site(scope=scope, settings=settings, dcs=dcs, insecure=place.insecure)
     finally:
         dcs.close()
         registry.close()
