@@ -48,7 +48,7 @@ def _ask(path: Path) -> dict[str, Any]:
         raise CommandError(f"the agent of this node does not answer at {path}: {error}") from error
     if reply.status != _OK:
         raise CommandError(reply.text)
-    found: dict[str, Any] = json.loads(reply.text)
+    found: dict[str, Any] = json.loads(reply.document or "{}")
     return found
 
 

@@ -30,7 +30,7 @@ def member_of(world: World) -> Member:
         times=(world.times.ttl_s, world.times.loop_wait_s, world.times.retry_timeout_s),
         tags=me.tags,
         lsn=node.lsn if node.server in _WITH_POSITION else None,
-        receive_lsn=node.received_lsn if is_standby else None,
+        receive_lsn=node.lsn if is_standby else None,  # the receiver starts anew at a segment's beginning, behind what was replayed
         replay_lsn=node.replayed_lsn if is_standby else None,
         replication_state=node.replication_state if is_standby else None,
         timeline=node.timeline,
