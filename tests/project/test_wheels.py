@@ -11,8 +11,8 @@ import pytest
 
 DEADLINE_S = 120
 STORES = {
-    "sqlite": ("hacore_dcs_sqlite", "sqlite: {path: /nowhere/store.db}"),
-    "etcd3": ("hacore_dcs_etcd", "etcd3: {hosts: ['127.0.0.1:2379']}"),
+    "sqlite": ("hacore_dcs_sqlite", "sqlite: {{path: {directory}/store.db}}"),
+    "etcd3": ("hacore_dcs_etcd", "etcd3: {{hosts: ['127.0.0.1:2379']}}"),
 }
 CONFIGURATION = """\
 scope: example
@@ -86,7 +86,7 @@ def test_a_clean_environment_lists_the_store_and_the_builtin_plugins(installed: 
 def test_a_clean_environment_validates_a_configuration(installed: tuple[str, Path]) -> None:
     section, directory = installed
     path = directory / "config.yml"
-    path.write_text(CONFIGURATION.format(store=STORES[section][1]))
+    path.write_text(CONFIGURATION.format(store=STORES[section][1].format(directory=directory)))
     must(directory / "venv" / "bin" / "hacore", "validate", path, cwd=directory)
 
 
@@ -94,7 +94,7 @@ def test_a_clean_environment_refuses_a_store_that_is_not_installed(installed: tu
     section, directory = installed
     other = next(name for name in STORES if name != section)
     path = directory / "other.yml"
-    path.write_text(CONFIGURATION.format(store=STORES[other][1]))
+    path.write_text(CONFIGURATION.format(store=STORES[other][1].format(directory=directory)))
     refused = call(directory / "venv" / "bin" / "hacore", "validate", path, cwd=directory)
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert other in refused.stdout + refused.stderr
