@@ -1,21 +1,28 @@
 """Rules for an agent that was asked to end: hand over at once, stop PostgreSQL, go. In pause leave both as they are."""
 
+from dataclasses import replace
 from typing import Final
 
 from hacore.decide.table import Table
-from hacore.decide.views import Ending, ending
+from hacore.decide.views import Ending, ending, leading
 from hacore.model.jobs import JobKind
 from hacore.model.node import NodeState, ServerState
-from hacore.model.steps import AnswerCommand, CancelJob, Exit, ReleaseLease, StopMode, StopServer
+from hacore.model.steps import AnswerCommand, CancelJob, Disarm, Exit, ReleaseLease, StopMode, StopServer, WriteOwn
 from hacore.model.world import Answer
 
 DONE, LEFT_RUNNING = 0, 75  # the latter tells main that guard and PostgreSQL stay
 
 
 def leave_in_pause(seen: Ending) -> Answer | None:
-    """In maintenance PostgreSQL and the lock are left as they are (interface reference 10.1)."""
+    """In maintenance PostgreSQL and the lock are left as they are (interface reference 10.1), the guard disarmed: nobody will renew."""
     if not seen.world.policy.pause:
         return None
+    holder = leading(seen.world)
+    if holder is not None and seen.world.node.fence.armed:
+        if holder.own.unfenced != holder.name:
+            own = replace(holder.own, unfenced=holder.name, heartbeat=holder.own.heartbeat + 1)
+            return Answer(reason="notes that this node will not be fenced", steps=(WriteOwn(own=own),), wake_after_s=0)
+        return Answer(reason="disarms the guard", steps=(Disarm(reason="pause"),), wake_after_s=0)
     return Answer(reason="ends in pause: PostgreSQL runs on", steps=(Exit(code=LEFT_RUNNING, reason="pause", leave_server=True),))
 
 
