@@ -4,7 +4,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import BootstrapSettings
+from hacore.testing.ports import Ports
 from hacore.testing.servers import cache_directory, locate
 from tests.integration.postgres.node import INITDB, Change, Node, Site
 
@@ -55,11 +55,11 @@ def directory(unprivileged: None) -> Iterator[Path]:
 def make_node(directory: Path) -> Iterator[MakeNode]:
     nodes: dict[str, Node] = {}
 
-    with contextlib.ExitStack() as stack:
+    with Ports() as ports, contextlib.ExitStack() as stack:
 
         def make(name: str, /, kind: str = "postgresql", change: Change = unchanged, bootstrap: BootstrapSettings = INITDB) -> Node:
             site = Site(directory=directory, bin_dir=str(locate(kind).directory), nodes=nodes)
-            node = Node(site, name, free_port(), change, bootstrap)
+            node = Node(site, name, ports.take(), change, bootstrap)
             stack.callback(node.end)
             return node
 
@@ -68,9 +68,3 @@ def make_node(directory: Path) -> Iterator[MakeNode]:
 
 def unchanged(settings: PostgresSettings) -> PostgresSettings:
     return settings
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
