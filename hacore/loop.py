@@ -95,7 +95,7 @@ class Loop:
         now, outcomes = ports.clock.now(), ports.worker.outcomes()
         reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
         sightings = advance(self._sightings, reading)
-        keeper.note(newest(keeper.memory, cluster=cluster, node=node, paused=policy.pause))
+        keeper.remembered.note(newest(keeper.remembered.memory, cluster=cluster, node=node, paused=policy.pause))
         if cluster is not None and cluster.lock is not None and keeper.lease is None:
             self._silent.clear()
         needed = peers_are_needed(cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
@@ -115,7 +115,7 @@ class Loop:
             commands=commands,
             lease=keeper.lease,
             attempted_token=keeper.attempted_token,
-            memory=keeper.memory,
+            memory=keeper.remembered.memory,
             sightings=sightings,
         )
 
@@ -161,8 +161,8 @@ class Loop:
         return self._parsed(snapshot)
 
     def _parsed(self, snapshot: Snapshot) -> ClusterView:
-        self._keeper.saw(snapshot)
         view = read_cluster(snapshot)
+        self._keeper.saw(snapshot, view)
         for name in sorted(view.broken):
             logger.error("record cannot be read", extra={"record": name})
         return view

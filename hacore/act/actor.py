@@ -155,11 +155,11 @@ class Actor:
 
     def _arm_adopted(self, world: World) -> None:
         """F = adoption + T, written to the disk before, and never extended by an agent that was started again."""
-        memory, times = self._keeper.memory, world.times
+        memory, times = self._keeper.remembered.memory, world.times
         ends_at = memory.adopted_deadline if memory.adopted_boot_id == self._ports.boot_id else None
         if ends_at is None:
             ends_at = self._ports.clock.now() + times.ttl_s
-            self._keeper.remember(replace(memory, adopted_deadline=ends_at, adopted_boot_id=self._ports.boot_id))
+            self._keeper.remembered.store(replace(memory, adopted_deadline=ends_at, adopted_boot_id=self._ports.boot_id))
         budget_s = world.policy.budget(times.ttl_s)
         self._ports.fence.arm(token=memory.held_token or 0, fence_at=ends_at - budget_s, budget_s=budget_s)
 

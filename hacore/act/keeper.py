@@ -4,28 +4,20 @@ While the lease is held nobody else writes the own record, so the keeper's copy 
 the copy as it was: the next renewal writes it again.
 """
 
-import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from hacore.errors import DataDirectoryError
+from hacore.act.leader_puts import Seen, final_status_put, own_put, parent_of, status_puts
+from hacore.act.remembered import Remembered
 from hacore.interfaces import AcquireRequest, Put, Refused, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
 from hacore.model.clock import Instant
-from hacore.model.cluster import OwnRecord, Status
+from hacore.model.cluster import ClusterView, OwnRecord
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
-from hacore.model.memory import Memory
 from hacore.model.node import NodeState
 from hacore.model.policy import Policy, Times
-from hacore.model.slots import slot_name
 from hacore.model.steps import AcquireLease, PutRecord
 from hacore.ports import Ports
-from hacore.records import names
-from hacore.records.own import own_json, read_own
-from hacore.records.status import read_status, status_json
-
-logger: Final = logging.getLogger(__name__)
 
 _MIN_CALL_S: Final = 0.05
 
@@ -38,38 +30,20 @@ class LeaseKeeper:
         self._name = ports.settings.me().name
         self.lease: Lease | None = None
         self.turn_ends_at: Instant = float("inf")  # one turn has one deadline (safety.md 3.5)
-        self.memory: Memory = ports.disk.load()
-        self._stored = self.memory
+        self.remembered = Remembered(ports.disk)
         self.attempted_token: int | None = None  # of an acquisition whose answer was lost: it may have taken effect
         self._own: OwnRecord | None = None
-        self._texts: Mapping[str, str] = {}
+        self._seen = Seen()
 
     def drop(self) -> None:
         """Forget the lease: it has ended, was refused, or the guard has fired under it."""
         self.lease = None
         self._own = None
 
-    def remember(self, memory: Memory) -> None:
-        """Write the memory to the disk where it has changed.
-
-        :raises DataDirectoryError: the disk did not take it; what rests on it must not be done.
-        """
-        if memory != self._stored:
-            self._ports.disk.store(memory)
-            self._stored = memory
-        self.memory = memory
-
-    def note(self, memory: Memory) -> None:
-        """Remember what was merely seen: a disk that is full does not stop the loop, it is tried again with the next turn."""
-        try:
-            self.remember(memory)
-        except DataDirectoryError as error:
-            logger.error("memory was not written", extra={"error": str(error)})  # noqa: TRY400 - the disk's fault, not ours
-            self.memory = memory
-
-    def saw(self, snapshot: Snapshot) -> None:
-        """Keep the texts of records, so that unknown fields outlive a rewriting."""
-        self._texts = {name: record.value for name, record in snapshot.records.items()}
+    def saw(self, snapshot: Snapshot, view: ClusterView) -> None:
+        """Keep the records, so that what they say besides outlives a rewriting."""
+        texts = {name: record.value for name, record in snapshot.records.items()}
+        self._seen = Seen(own=view.own, status=view.status, texts=texts)
 
     def budget_s(self, wanted_s: float) -> float:
         """Return how long a call may take: never beyond what is left of the turn, nor until F - D."""
@@ -79,7 +53,7 @@ class LeaseKeeper:
     def acquire(self, step: AcquireLease, *, times: Times, policy: Policy) -> bool:
         """Take the lock, note the token on the disk and arm the guard. ``False``: definitely refused."""
         own = step.own if step.own.store_id else replace(step.own, store_id=self._ports.new_id())
-        puts = (self._own_put(own, step.own_version), *(_put(put) for put in step.puts))
+        puts = (own_put(own, self._seen, step.own_version), *(_put(put) for put in step.puts))
         request = AcquireRequest(ttl_s=times.ttl_s, puts=puts, replaces=step.replaces)
         self.attempted_token = own.token
         answer = self._ports.dcs.acquire(request, timeout_s=self.budget_s(times.retry_timeout_s))
@@ -92,11 +66,8 @@ class LeaseKeeper:
 
     def resume(self, lock: Lock, token: int, *, times: Times, policy: Policy, node: NodeState) -> bool:
         """Go on with a lock that this node held before its agent was started again, or took by a request whose answer was lost."""
-        text = self._texts.get(names.OWN)
-        if text is None:
-            return False
-        own = read_own(text)
-        if own.token != token or own.holder != self._name:
+        own = self._seen.own
+        if own is None or own.token != token or own.holder != self._name:
             return False
         self.lease = Lease(lock=lock, token=token, sent_at=self._ports.clock.now(), ttl_s=own.ttl_s, margin_s=0, budget_s=0)
         self._own = own
@@ -126,11 +97,13 @@ class LeaseKeeper:
             instance=lease.lock.instance,
             ttl_s=published_s,
             timeline=node.timeline if node.is_primary and node.timeline else before.timeline,
-            parent=_parent_of(node) if node.is_primary and node.timeline else before.parent,
+            parent=parent_of(node) if node.is_primary and node.timeline else before.parent,
             times=(times.ttl_s, times.loop_wait_s, times.retry_timeout_s),
-            known_members=tuple(sorted({*before.known_members, *self.memory.members})),
+            known_members=tuple(sorted({*before.known_members, *self.remembered.memory.members})),
         )
-        request = RenewRequest(lock=lease.lock, ttl_s=published_s, puts=(self._own_put(own, None), *self._status_put(node)))
+        request = RenewRequest(
+            lock=lease.lock, ttl_s=published_s, puts=(own_put(own, self._seen), *status_puts(node, self._seen, self._name))
+        )
         answer = self._ports.dcs.renew(request, timeout_s=self.budget_s(times.retry_timeout_s))
         if isinstance(answer, Refused):
             self.drop()
@@ -141,23 +114,21 @@ class LeaseKeeper:
     def release(self, *, clean: bool, optime: Lsn | None, timeout_s: float, lock: Lock | None = None) -> None:
         """Give the lock back, with a clean mark where writes have provably ended."""
         held = self.lease.lock if self.lease else lock
-        text = self._texts.get(names.OWN)
-        own = self._own or (read_own(text) if text else None)
+        own = self._own or self._seen.own
         if held is None or own is None:
             return
         if clean:
             unfenced = None if own.unfenced == self._name else own.unfenced
             own = replace(own, clean=held.instance, instance=held.instance, heartbeat=own.heartbeat + 1, unfenced=unfenced)
-        puts = [self._own_put(own, None)]
+        puts = [own_put(own, self._seen)]
         if optime is not None:
-            status = self._status()
-            puts.append(Put(name=names.STATUS, value=status_json(replace(status, optime=optime), self._texts.get(names.STATUS))))
+            puts.append(final_status_put(optime, self._seen))
         self._ports.dcs.release(ReleaseRequest(lock=held, puts=tuple(puts)), timeout_s=self.budget_s(timeout_s))
         self.drop()
 
     def write_own(self, own: OwnRecord, *, timeout_s: float) -> bool:
         """Write the own record under the lock."""
-        return self._write((self._own_put(own, None),), timeout_s=timeout_s, own=own)
+        return self._write((own_put(own, self._seen),), timeout_s=timeout_s, own=own)
 
     def write(self, step: PutRecord, *, timeout_s: float) -> bool:
         """Write one of the field's records by comparison."""
@@ -177,7 +148,9 @@ class LeaseKeeper:
 
     def _hold(self, lease: Lease, own: OwnRecord) -> None:
         """The disk first, then the guard, then the lease: nothing that enables writes rests on less."""
-        self.remember(replace(self.memory, store_id=own.store_id, token=own.token, held_token=own.token, held_instance=lease.lock.instance))
+        memory, token = self.remembered.memory, own.token
+        memory = replace(memory, store_id=own.store_id, token=token, held_token=token, held_instance=lease.lock.instance)
+        self.remembered.store(memory)
         self._own = own
         self.lease = lease
         self._ports.fence.arm(token=own.token, fence_at=lease.fence_at, budget_s=lease.budget_s)
@@ -187,32 +160,7 @@ class LeaseKeeper:
             return
         self.lease = _lease(self.lease.lock, own.token, answer.sent_at, ttl_s, policy)
         self._own = own
-        self.saw(answer.snapshot)
         self._ports.fence.extend(self.lease.fence_at)
-
-    def _own_put(self, own: OwnRecord, version: int | None) -> Put:
-        return Put(name=names.OWN, value=own_json(own, self._texts.get(names.OWN)), expected=version)
-
-    def _status(self) -> Status:
-        text = self._texts.get(names.STATUS)
-        return read_status(text) if text else Status()
-
-    def _status_put(self, node: NodeState) -> tuple[Put, ...]:
-        if not node.is_primary or node.flushed_lsn is None:
-            return ()
-        slots = {slot.name: slot.restart_lsn for slot in node.slots if slot.is_physical and slot.restart_lsn is not None}
-        slots[slot_name(self._name)] = node.flushed_lsn
-        status = replace(self._status(), optime=node.flushed_lsn, slots=tuple(sorted(slots.items())))
-        text, before = status_json(status, self._texts.get(names.STATUS)), self._texts.get(names.STATUS)
-        return () if text == before else (Put(name=names.STATUS, value=text),)
-
-
-def _parent_of(node: NodeState) -> tuple[int, int] | None:
-    """Return which timeline this primary's own one left, and where."""
-    history = node.history
-    if history is None or history.timeline != node.timeline or not history.switches:
-        return None
-    return history.switches[-1].timeline, int(history.switches[-1].switchpoint)
 
 
 def _lease(lock: Lock, token: int, sent_at: Instant, ttl_s: float, policy: Policy) -> Lease:
