@@ -51,7 +51,7 @@ class Cluster:
     :param nodes: how many, or their names.
     :param dynamic: ``bootstrap.dcs``, merged over what makes a cluster fast enough for tests.
     :param local: further settings for nodes of these names, merged over what is generated; ``"*"`` is for all.
-    :param server: the kind of PostgreSQL (:mod:`hacore.testing.servers`).
+    :param server: the kind of PostgreSQL (:mod:`hacore.testing.servers`), or the directory of its programs.
     :param start: ``False``: the caller starts the nodes.
     """
 
@@ -63,7 +63,7 @@ class Cluster:
         nodes: int | Iterable[str] = 3,
         dynamic: Settings | None = None,
         local: Mapping[str, Settings] | None = None,
-        server: str = "postgresql",
+        server: str | Path = "postgresql",
         scope: str = "demo",
         start: bool = True,
     ) -> None:
@@ -216,7 +216,7 @@ class Cluster:
                 "listen": database,
                 "connect_address": database,
                 "data_dir": str(self.directory / name),
-                "bin_dir": str(locate(self._server).directory),
+                "bin_dir": str(self._server if isinstance(self._server, Path) else locate(self._server).directory),
                 "pgpass": str(self.directory / f"{name}.pgpass"),
                 "authentication": {
                     "superuser": {"username": "postgres", "password": PASSWORD},

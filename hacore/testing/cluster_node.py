@@ -23,7 +23,7 @@ from hacore.guard.jobs import JOB_VARIABLE
 from hacore.guard.processes import every_pid, inode_of, parent_of, program_of, variable_of
 from hacore.testing.history import Session
 from hacore.testing.waiting import wait_for
-from hacore.testing.workdir import give_away, server_user
+from hacore.testing.workdir import owner_of
 
 Part = Literal["agent", "main", "rest", "guard", "postmaster", "hacore", "everything"]
 GONE_WITHIN_S: Final = 20.0
@@ -94,13 +94,15 @@ class ClusterNode:
     def write(self) -> None:
         """Write the configuration file."""
         self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-        give_away(self.config)
+        owner = owner_of(self.directory)
+        if owner is not None:
+            os.chown(self.config, *owner)
 
     def start(self) -> None:
         """Start the main process, which starts the rest; nothing need be there yet."""
         if self.process is not None and self.process.poll() is None:
             raise ClusterError(f"{self.name}: the main process {self.process.pid} runs already")
-        user = server_user()
+        user, group = owner_of(self.directory) or (None, None)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "hacore.daemon", str(self.config)],
@@ -111,7 +113,8 @@ class ClusterNode:
                 env={**_passed_on(), **self.environment},
                 start_new_session=True,
                 user=user,
-                group=user,
+                group=group,
+                extra_groups=None if user is None else [],
             )
 
     def end(self, *, within_s: float = STOPPED_WITHIN_S) -> int:
@@ -165,12 +168,20 @@ class ClusterNode:
         """
         return wait_for(lambda: self.pids(part), f"{self.name}: a process {part}")[0]
 
+    def wait_for_another(self, part: Part, *, than: int) -> int:
+        """The process that stands in the place of one that was killed, waited for."""
+        return wait_for(lambda: [pid for pid in self.pids(part) if pid != than], f"{self.name}: another process {part}")[0]
+
     def server_pids(self) -> list[int]:
         """Every living process that works in the data directory and is a PostgreSQL server's."""
         inode = inode_of(str(self.data_dir))
         return [
             pid for pid in every_pid() if inode and inode_of(f"/proc/{pid}/cwd") == inode and program_of(pid) in _SERVERS and _is_alive(pid)
         ]
+
+    def server_titles(self) -> dict[int, str]:
+        """What each server process says of itself: ``postgres: demo: walsender ...``."""
+        return {pid: _title(pid) for pid in self.server_pids()}
 
     def send(self, part: Part, number: signal.Signals) -> list[int]:
         """Send a signal to a part of the node, to all its processes within a moment. Answers who got it."""

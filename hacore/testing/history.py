@@ -9,6 +9,7 @@ import select
 import threading
 import time
 import uuid
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -206,7 +207,7 @@ class WriteLoad:
 
     def gap_ms(self, event_at: float, *, within_s: float = 60.0) -> float | None:
         """Return the longest gap after an event so far; ``None`` while no write was acknowledged after it."""
-        acks = sorted(attempt.ended_at for attempt in self._attempts() if attempt.acknowledged)
+        acks = sorted(attempt.ended_at for attempt in self.attempts() if attempt.acknowledged)
         return longest_gap_ms(acks, event_at, within_s=within_s)
 
     def stop(self, *, timeout_s: float = 30.0) -> HistoryReport:
@@ -215,11 +216,21 @@ class WriteLoad:
         for writer in self._writers:
             if writer.ident is not None:
                 writer.join(self.deadline_s + _CONNECT_DEADLINE_S + 5.0)
-        attempts = self._attempts()
+        return self.report(timeout_s=timeout_s)
+
+    def report(self, *, timeout_s: float = 30.0) -> HistoryReport:
+        """Judge what has been written so far, while the load may go on: the rows are read back from the node that takes writes."""
+        attempts = self.attempts()  # before the rows are read: each of these must be among them
         return HistoryReport.of(attempts, self._present(time.monotonic() + timeout_s))
 
-    def _attempts(self) -> list[Attempt]:
-        return [attempt for writer in self._writers for attempt in list(writer.attempts)]
+    def attempts(self, since: float = 0.0) -> list[Attempt]:
+        """Return the attempts that ended at ``since`` or later, those of one writer in their order."""
+        found: list[Attempt] = []
+        for writer in self._writers:
+            done = writer.attempts
+            begin = bisect_left(done, since, key=lambda attempt: attempt.ended_at)
+            found += done[begin:]
+        return found
 
     def _present(self, ends_at: float) -> frozenset[tuple[str, int]] | None:
         try:

@@ -1,16 +1,12 @@
 """TCP ports on loopback that nobody else uses, also not a test in another process of the same run, until their owner gives them back.
 
-They lie below those that the system hands out to clients. A lock on a file per port keeps two of us apart; who never heard of the lock is
-seen because a port that is in use cannot be bound.
+They lie below those that the system hands out to clients. An abstract socket per port keeps two of us apart: it ends with its owner,
+however that ends, and leaves no file. Who never heard of it is seen because a port that is in use cannot be bound.
 """
 
 import contextlib
-import fcntl
-import os
 import random
 import socket
-import tempfile
-from pathlib import Path
 from typing import Final, Self
 
 _RANGE: Final = range(16000, 31000)
@@ -21,7 +17,7 @@ class Ports:
     """Ports that are held until the block is left."""
 
     def __init__(self) -> None:
-        self._locks: list[int] = []
+        self._locks: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         return self
@@ -42,27 +38,25 @@ class Ports:
             if _is_free(port):
                 self._locks.append(lock)
                 return port
-            os.close(lock)
+            lock.close()
         raise OSError(f"no free port found in {_TRIES} tries")
 
     def close(self) -> None:
         """Give all ports back."""
         for lock in self._locks:
-            os.close(lock)
+            lock.close()
         self._locks.clear()
 
 
-def _lock(port: int) -> int | None:
-    """A descriptor that holds the lock of a port; ``None`` when another process has it."""
-    directory = Path(tempfile.gettempdir()) / f"hacore-ports-{os.geteuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(directory / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _lock(port: int) -> socket.socket | None:
+    """A socket that holds the lock of a port; ``None`` when another process has it."""
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        lock.bind(f"\0hacore-port-{port}")
+    except OSError:  # in use
+        lock.close()
         return None
-    return descriptor
+    return lock
 
 
 def _is_free(port: int) -> bool:

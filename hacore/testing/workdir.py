@@ -26,9 +26,20 @@ def server_user() -> str | None:
     return SERVER_USER if os.geteuid() == 0 else None
 
 
-def give_away(path: Path) -> None:
-    """Make the unprivileged user the owner of a file or directory, where we are not that user anyway."""
-    user = server_user()
+def owner_of(directory: Path) -> tuple[int, int] | None:
+    """The user and group to whom a directory was given, as whom what works in it is started. ``None``: as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    found = directory.stat()
+    if found.st_uid:
+        return found.st_uid, found.st_gid
+    entry = pwd.getpwnam(SERVER_USER)
+    return entry.pw_uid, entry.pw_gid
+
+
+def give_away(path: Path, user: str | None = None) -> None:
+    """Make the unprivileged user, or this one, the owner of a file or directory, where we are not that user anyway."""
+    user = user or server_user()
     if user is not None:
         entry = pwd.getpwnam(user)
         os.chown(path, entry.pw_uid, entry.pw_gid)
