@@ -1,1 +1,1 @@
-"""Figures: write gaps, steady cost and REST throughput, measured side by side with Patroni on the same machine."""
+"""Benchmarks: hacore beside Patroni from PyPI, in one run on one machine with the same settings; `make bench` runs `python -m bench`."""

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import socket
 import tempfile
-import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
@@ -20,8 +19,6 @@ from urllib.parse import urlsplit
 
 from tests.integration.api.rest import Rest
 from tests.unit.api.samples import PRIMARY
-
-PROCESSES = 2  # one interpreter alone is slower than the server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +48,11 @@ def ask(host: str, port: int, request: bytes, until: float, took: list[float]) -
         took.append(time.monotonic() - began)
 
 
-def load(host: str, port: int, path: str, clients: int, until: float, answer: Connection) -> None:
-    request = f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
-    took: list[list[float]] = [[] for _ in range(clients)]
-    threads = [threading.Thread(target=ask, args=(host, port, request, until, one)) for one in took]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    answer.send([one for each in took for one in each])
+def load(host: str, port: int, path: str, until: float, answer: Connection) -> None:
+    """One client, in a process of its own: threads of one interpreter would be slower than the server."""
+    took: list[float] = []
+    ask(host, port, f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode(), until, took)
+    answer.send(took)
 
 
 def cpu_s(pid: int) -> float:
@@ -80,10 +73,9 @@ def measure(host: str, port: int, arguments: argparse.Namespace, pid: int | None
         cpu_before = cpu_s(pid) if pid is not None else 0.0
         until = time.monotonic() + arguments.seconds
         pipes = []
-        for _ in range(PROCESSES):
+        for _ in range(arguments.clients):
             here, there = multiprocessing.Pipe()
-            each = max(1, arguments.clients // PROCESSES)
-            multiprocessing.Process(target=load, args=(host, port, arguments.path, each, until, there)).start()
+            multiprocessing.Process(target=load, args=(host, port, arguments.path, until, there)).start()
             pipes.append(here)
         took = sorted(one for pipe in pipes for one in pipe.recv())
     return Measured(

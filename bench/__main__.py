@@ -1,0 +1,122 @@
+"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--only gaps,steady,rest] [--runs 5] [--json FILE]``.
+
+Each product runs a cluster of three nodes on an etcd of its own, both at the same time, with the settings that stand below. Events
+alternate between them. Takes about twenty minutes, with --quick about five.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import gaps, steady
+from bench.figures import Book
+from bench.side import Side, side
+from hacore.testing.mixed import Product
+from hacore.testing.workdir import work_directory
+
+SETTINGS: dict[str, Any] = {
+    "ttl": 30,
+    "loop_wait": 10,
+    "retry_timeout": 10,
+    "maximum_lag_on_failover": 1048576,
+    "postgresql": {"use_pg_rewind": True, "use_slots": True},
+}
+SHORT: dict[str, Any] = {"ttl": 20, "loop_wait": 5, "retry_timeout": 5}
+PARTS = ("gaps", "hosts", "agents", "steady", "rest")
+
+
+class Bench:
+    """One run: both sides, the figures so far, and how often each thing is done."""
+
+    def __init__(self, sides: list[Side], book: Book, console: Console, runs: int) -> None:
+        self.sides, self.book, self.console, self.runs = sides, book, console, runs
+
+    def each(self, what: str, runs: int, event: Callable[[Side, int], gaps.Event], *, aim: float | None = None) -> None:
+        """Let an event happen on either side in turn."""
+        for number in range(runs):
+            for one in self.sides:
+                began = time.monotonic()
+                found = event(one, number)
+                self.book.figure(f"{what}: write gap", "ms", aim=aim).add(one.product, found.gap_ms)
+                self.book.figure(f"{what}: rows lost", "rows").add(one.product, found.lost_rows)
+                self.book.figure(f"{what}: two primaries took writes for", "ms").add(one.product, found.overlap_ms)
+                self.say(f"{what}, {one.product.value}: {found}, {time.monotonic() - began:.0f} s")
+
+    def say(self, text: str) -> None:
+        self.console.print(f"[dim]{text}[/dim]", highlight=False)
+
+    def gaps(self) -> None:
+        self.each("switchover", self.runs, lambda one, _: gaps.switchover(one), aim=0.15)
+        self.each("postmaster killed", self.runs, lambda one, _: gaps.postmaster_killed(one), aim=0.1)
+
+    def hosts(self) -> None:
+        runs = max(1, self.runs - 2)
+        self.each("host lost", runs, lambda one, number: gaps.host_lost(one, phase=(number + 0.5) / runs), aim=1.0)
+        for one in self.sides:
+            one.configure(SHORT)
+        self.each("host lost, ttl 20", runs, lambda one, number: gaps.host_lost(one, phase=(number + 0.5) / runs), aim=1.0)
+        for one in self.sides:
+            one.configure({name: SETTINGS[name] for name in SHORT})
+
+    def agents(self) -> None:
+        runs = max(1, self.runs - 3)
+        self.each("agent killed", runs, lambda one, _: gaps.agent_killed(one))
+        self.each("all of the product killed", runs, lambda one, _: gaps.managers_killed(one))
+
+    def steady(self, seconds: float) -> None:
+        for one in self.sides:
+            steady.measure(one, self.book, seconds=seconds)
+            self.say(f"steady, {one.product.value}: done")
+
+    def rest(self, seconds: float) -> None:
+        for _ in range(min(3, self.runs)):
+            for one in self.sides:
+                steady.throughput(one, self.book, seconds=seconds)
+        self.say("rest: done")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> Book:
+    book = Book(SETTINGS)
+    wanted = arguments.only.split(",")
+    seconds = 20.0 if arguments.quick else 120.0
+    runs = 2 if arguments.quick else arguments.runs
+    with work_directory("bench-") as directory, ExitStack() as stack:
+        sides = [stack.enter_context(side(product, directory.path, SETTINGS)) for product in Product]
+        bench = Bench(sides, book, console, runs)
+        bench.say("both clusters are whole")
+        if "steady" in wanted:
+            bench.steady(seconds)
+        if "rest" in wanted:
+            bench.rest(5.0)
+        for name in ("gaps", "hosts", "agents"):
+            if name in wanted:
+                getattr(bench, name)()
+    return book
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--runs", type=int, default=5, help="how often each gap is measured (host loss two times less, agents three)")
+    parser.add_argument("--quick", action="store_true", help="two runs, and shorter ones")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    arguments = parser.parse_args()
+    unknown = set(arguments.only.split(",")) - set(PARTS)
+    if unknown:
+        parser.error(f"--only: no part {', '.join(sorted(unknown))}")
+    console = Console()
+    book = run(arguments, console)
+    book.show(console)
+    if arguments.json:
+        book.write(arguments.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
