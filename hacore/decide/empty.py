@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hacore.decide.election import challenge_at, why_not_eligible
+from hacore.decide.election import all_remembered_answered, challenge_at, why_not_eligible
 from hacore.decide.own import acquisition
 from hacore.decide.table import Table
 from hacore.decide.upstreams import clone_source, is_ready_to_copy
@@ -111,6 +111,9 @@ def bootstrap_race(seen: Known) -> Answer | None:
         return Answer(reason=f"does not create the cluster: {world.me.bootstrap_refusal}")
     if why_not_eligible(world) not in (None, "its data directory is not whole"):
         return None
+    if world.memory.timeline is not None and not _is_nowhere(seen):
+        reason = "the store is empty, and this node remembers a cluster that has data: waits until every member of it answers"
+        return Answer(reason=reason, wake_after_s=1)
     left_s = since + world.times.ttl_s - seen.now
     if left_s > 0:
         return Answer(reason=f"an empty store is initialized after {left_s:.1f} s more without a leader", wake_after_s=left_s)
@@ -120,6 +123,11 @@ def bootstrap_race(seen: Known) -> Answer | None:
         puts=(PutRecord(name="initialize", value="", expected=0),),
     )
     return Answer(reason="nobody has data: races to create the cluster", steps=(step,), wake_after_s=0)
+
+
+def _is_nowhere(seen: Known) -> bool:
+    """Tell whether every member that this node remembers has answered, and none has data: the store was emptied, not the cluster."""
+    return all_remembered_answered(seen.world) and all(peer.system_id is None for peer in seen.world.peers)
 
 
 def create_without_leader(seen: Known) -> Answer | None:

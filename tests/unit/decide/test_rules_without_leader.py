@@ -10,6 +10,7 @@ from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCom
 from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
+from hacore.model.memory import Memory
 from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState
 from hacore.model.policy import Policy, Tags
 from hacore.model.steps import (
@@ -97,7 +98,7 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ("abandoned_bootstrap", w.world(node=w.bare(), cluster=replace(BOOTSTRAPPING, lock=None)), (PutRecord,)),
     (
         "bootstrap_race",
-        w.world(node=w.bare(), cluster=NEW, memory=w.memory(store_id=None), sightings=w.sightings(uninitialized_since=w.NOW - 31)),
+        w.world(node=w.bare(), cluster=NEW, memory=Memory(), sightings=w.sightings(uninitialized_since=w.NOW - 31)),
         (AcquireLease,),
     ),
     (
@@ -221,10 +222,20 @@ def test_a_peer_that_may_not_lead_is_nobody_to_wait_for() -> None:
 
 
 def test_an_empty_store_is_initialized_only_after_a_whole_ttl() -> None:
-    seen = w.world(node=w.bare(), cluster=NEW, sightings=w.sightings(uninitialized_since=w.NOW - 10))
+    seen = w.world(node=w.bare(), cluster=NEW, memory=Memory(), sightings=w.sightings(uninitialized_since=w.NOW - 10))
     decision = decide(seen)
     assert (decision.rule, decision.steps) == ("bootstrap_race", ())
     assert decision.wake_after_s == pytest.approx(20)
+
+
+def test_a_node_that_remembers_a_cluster_creates_no_other_one_while_a_member_of_it_is_silent() -> None:
+    sightings = w.sightings(uninitialized_since=w.NOW - 100)
+    silent = w.world(node=w.bare(), cluster=NEW, sightings=sightings, peers=(w.peer("b", system_id=None),))
+    assert decide(silent).steps == ()
+    with_data = replace(silent, peers=(w.peer("b", system_id=None), w.peer("c", system_id=w.SYSTEM_ID)))
+    assert decide(with_data).steps == ()
+    nowhere = replace(silent, peers=(w.peer("b", system_id=None), w.peer("c", system_id=None)))
+    assert isinstance(decide(nowhere).steps[0], AcquireLease)
 
 
 def test_a_bootstrap_that_a_member_reports_is_not_taken_away() -> None:
