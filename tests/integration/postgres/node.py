@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hacore.config.postgres_settings import PostgresSettings
-from hacore.config.settings import BootstrapSettings
+from hacore.config.settings import BootstrapSettings, ToolOption
 from hacore.errors import DataDirectoryError
 from hacore.guard.client import GuardClient
 from hacore.guard.kernel import NS_PER_S, boot_ns
@@ -28,7 +28,7 @@ from hacore.postgres.worker import JobWorker
 from tests.unit.postgres.samples import settings
 
 Change = Callable[[PostgresSettings], PostgresSettings]
-INITDB = BootstrapSettings(dcs={}, method=None, initdb=(), pg_hba=(), post_bootstrap=None)
+INITDB = BootstrapSettings(dcs={}, method=None, initdb=(ToolOption(name="no-sync", value=None),), pg_hba=(), post_bootstrap=None)
 ROOT = Path(__file__).parents[3]
 GUARDED_FOR_S = 600  # a test that is killed leaves nothing for longer
 
@@ -37,7 +37,7 @@ def basebackup(site: ReplicaSite, job: Job) -> RestoreSettings:
     """What the built-in method does, in three lines."""
     assert site.source is not None
     site.clean()
-    options = ("-X", "stream", "--checkpoint=fast", f"--pgdata={site.data_dir}", f"--dbname={site.source.conninfo}")
+    options = ("--no-sync", "-X", "stream", "--checkpoint=fast", f"--pgdata={site.data_dir}", f"--dbname={site.source.conninfo}")
     argv = [site.programs["pg_basebackup"], *options]
     finished = job.run(argv, environment=site.environment)
     assert finished.exit_code == 0, finished.output
