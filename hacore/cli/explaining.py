@@ -1,78 +1,200 @@
-"""explain: which rule decided, why, and what would be needed for a failover."""
+"""``explain``: which rule decided, why, and what would be needed for a failover.
+
+On the node itself its agent tells all. From elsewhere each member is asked for its last decision, and the records of the store say what
+keeps each from taking over.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from hacore.cli.place import place_of
-from hacore.cli.show import console, show_document, show_rows
-from hacore.cli.site import CommandError
+from hacore.cli.console import show
+from hacore.cli.members_table import title_of
+from hacore.cli.parameters import cluster_argument
+from hacore.cli.place import Place
+from hacore.cli.rest import MemberApi
+from hacore.cli.sheet import Column, Row, Sheet, document
+from hacore.cli.site import CommandError, open_site
 from hacore.config import load
-from hacore.control.wire import ControlError, ask
+from hacore.config.keys import Dynamic, Reading
+from hacore.control.explain import obstacles
+from hacore.control.wire import SOCKET_NAME, ControlError, ask
+from hacore.errors import HacoreError
+from hacore.model.cluster import ClusterView
+from hacore.model.policy import Policy
 from hacore.plugins.schemas import InstalledSchemas
 
-_SOCKET: Final = "agent.sock"
-_TIMEOUT_S: Final = 5.0
+_ASK_S: Final = 5.0
 _OK: Final = 200
+_NOTHING: Final = "nothing: it can take over"
+_MEMBERS: Final = (
+    Column(title="Member"),
+    Column(title="Role"),
+    Column(title="Rule"),
+    Column(title="Because"),
+    Column(title="Fence"),
+)
+_FAILOVER: Final = (
+    Column(title="Member"),
+    Column(title="What keeps it from taking over", style=lambda value: "green" if value == _NOTHING else "yellow"),
+)
+_RULES: Final = (Column(title="Table"), Column(title="Rule"), Column(title="Count", right=True))
 
 
 @click.command()
-@click.option(
-    "-f", "--format", "form", type=click.Choice(("pretty", "json", "yaml")), default="pretty", show_default=True, help="Output format."
-)
-@click.option("--rules", is_flag=True, help="Show how often each rule has decided.")
-@click.pass_context
-def explain(ctx: click.Context, form: str, *, rules: bool) -> None:
-    """Tell why this node does what it does. Runs beside its agent, as the same user."""
-    local = load(place_of(ctx).path(), place_of(ctx).settings, plugins=InstalledSchemas()).local
-    found = _ask(Path(local.guard.state_dir) / _SOCKET)
-    if form != "pretty":
-        show_document(found, form)
+@cluster_argument
+@click.option("-f", "--format", "form", type=click.Choice(("pretty", "json", "yaml")), default="pretty", show_default=True)
+@click.option("--rules", is_flag=True, help="Show also how often each rule has decided on this node.")
+@click.option("--remote", is_flag=True, help="Do not ask the agent of this node: ask all members and the store.")
+@click.pass_obj
+def explain(place: Place, cluster: str | None, form: str, *, rules: bool, remote: bool) -> None:
+    """Say which rule decided last, why, and what a failover would need.
+
+    On a node, run as its user, that node explains itself; elsewhere all members are asked.
+    """
+    own = None if remote or cluster is not None else _agent_of(place)
+    if own is not None:
+        found = _ask(own)
+        _show_node(found, rules=rules) if form == "pretty" else click.echo(document(found, form))
         return
-    out = console()
-    for line in _lines(found):
-        out.print(line, markup=False)
-    _show_candidates(found)
     if rules:
-        rows = [{"Table": one["table"], "Rule": one["rule"], "Count": one["count"]} for one in found.get("rules", [])]
-        show_rows(rows, ("Table", "Rule", "Count"), "pretty", title="Rules since the agent was started")
+        raise CommandError("only the agent of a node can tell how often its rules have decided: run it there, as its user")
+    found = _from_elsewhere(place, cluster)
+    _show_cluster(found) if form == "pretty" else click.echo(document({key: found[key] for key in ("scope", "members", "failover")}, form))
 
 
-def _ask(path: Path) -> dict[str, Any]:
+def _agent_of(place: Place) -> Path | None:
+    """Return the socket of this node's agent; ``None``: the configuration is no node's, or its agent is not to be reached from here."""
+    path = place.path()
+    if place.dcs_url is not None:
+        return None
     try:
-        reply = ask(path, {"op": "explain"}, timeout_s=_TIMEOUT_S)
+        local = load(path, place.settings, plugins=InstalledSchemas()).local
+    except HacoreError:
+        return None  # it may be that of a client, which is read, and refused, in its own way
+    socket = Path(local.guard.state_dir) / SOCKET_NAME
+    try:
+        return socket if socket.is_socket() else None
+    except OSError:  # another user's
+        return None
+
+
+def _ask(socket: Path) -> dict[str, Any]:
+    try:
+        reply = ask(socket, {"op": "explain"}, timeout_s=_ASK_S)
     except (ControlError, OSError) as error:
-        raise CommandError(f"the agent of this node does not answer at {path}: {error}") from error
+        raise CommandError(f"the agent of this node does not answer ({error}); --remote asks the others") from error
     if reply.status != _OK:
         raise CommandError(reply.text)
     found: dict[str, Any] = json.loads(reply.document or "{}")
     return found
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
-    decision, lease = found["decision"], found.get("lease")
-    yield f"{found['member']} of {found['scope']}"
-    yield f"  rule      {decision['table']}.{decision['rule']}, {decision['age_s']:.1f} s ago"
-    yield f"  because   {decision['reason']}"
-    yield f"  steps     {', '.join(decision['steps']) or 'none'}"
-    yield f"  server    {_pairs(found.get('node'))}"
-    yield f"  store     {_pairs(found.get('store'))}"
-    yield f"  lease     {_pairs(lease) if lease else 'not held'}"
+def _show_node(found: Mapping[str, Any], *, rules: bool) -> None:
+    click.echo("\n".join(node_lines(found)))
+    _show_failover([{**one, "obstacles": one.get("obstacles") or []} for one in found.get("failover") or []])
+    if rules:
+        rows = tuple({"Table": one["table"], "Rule": one["rule"], "Count": one["count"]} for one in found.get("rules") or [])
+        show([Sheet(columns=_RULES, rows=rows, title="Rules since the agent was started")], "pretty")
+
+
+def node_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Write an agent's explanation for people."""
+    decision, lease, node, store = found["decision"], found.get("lease"), found["node"], found["store"]
+    yield f"Member {found['member']} of cluster {found['scope']}"
+    yield _line("rule", f"{decision['rule']} (table {decision['table']}), {decision['age_s']:.1f} s ago")
+    yield _line("because", decision["reason"])
+    yield from (_line("step", step) for step in decision["steps"])
+    yield _line("lease", _pairs(lease) if lease else "not held")
+    yield _line("fence", _pairs(node.get("fence")))
+    yield _line("server", _pairs({name: value for name, value in node.items() if name != "fence"}))
+    yield _line("store", _pairs(store))
     if found.get("job"):
-        yield f"  work      {_pairs(found['job'])}"
+        yield _line("work", _pairs(found["job"]))
+    yield from (_line("command", _pairs(one)) for one in found.get("commands") or [])
+    if store.get("refuses_election"):
+        yield _line("note", f"this member does not stand for election: {store['refuses_election']}")
+
+
+def _line(title: str, text: object) -> str:
+    return f"  {title + ':':9} {text}"
 
 
 def _pairs(value: object) -> str:
-    if not isinstance(value, dict):
+    """Write a mapping on one line, without what is empty."""
+    if not isinstance(value, Mapping):
         return str(value)
-    plain = {name: one for name, one in value.items() if one not in (None, [], {}, "") and not isinstance(one, dict | list)}
-    return ", ".join(f"{name}={one}" for name, one in plain.items())
+    shown = {name: one for name, one in value.items() if one not in (None, [], {}, "", False)}
+    return ", ".join(f"{name} {_words(one)}" for name, one in shown.items())
 
 
-def _show_candidates(found: dict[str, Any]) -> None:
-    rows = [{"Member": one["member"], "Failover": "; ".join(one["obstacles"]) or "could take over"} for one in found.get("failover") or []]
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return "/".join(map(str, value))
+    if isinstance(value, Mapping):
+        return f"({_pairs(value)})"
+    return "yes" if value is True else str(value)
+
+
+def _from_elsewhere(place: Place, cluster: str | None) -> dict[str, Any]:
+    with open_site(place, cluster) as site:
+        view = site.existing()
+    with MemberApi(site.settings.ctl) as api:
+        documents = [(one, api.ask(one, "GET", "/patroni")) for one in sorted(view.members, key=lambda one: one.name)]
+    members = []
+    for one, answer in documents:
+        own = answer.document.get("hacore")
+        said: Mapping[str, Any] = own if isinstance(own, dict) else {}
+        missing = answer.said if not answer.was_asked else "it is not hacore" if not said else None
+        members.append(
+            {
+                "member": one.name,
+                "role": answer.document.get("role"),
+                "rule": said.get("rule"),
+                "reason": said.get("reason") or missing,
+                "fence": said.get("fence"),
+                "refuses_election": said.get("refuses_election"),
+            }
+        )
+    return {"scope": site.scope, "title": title_of(view, site.scope), "members": members, "failover": list(_candidates(view, members))}
+
+
+def _candidates(view: ClusterView, members: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    holder = view.lock.holder if view.lock else None
+    refuses = {one["member"]: one.get("refuses_election") for one in members}
+    policy = _policy(view)
+    for one in sorted(view.members, key=lambda one: one.name):
+        if one.name != holder:
+            found = list(obstacles(one, view, policy))
+            found += [f"it does not stand for election: {refuses[one.name]}"] if refuses.get(one.name) else []
+            yield {"member": one.name, "obstacles": found}
+
+
+def _policy(view: ClusterView) -> Policy:
+    """Return what of the dynamic configuration an election rests on."""
+    reading = Reading(json.loads(view.config) if view.config else {})
+    return Policy(
+        maximum_lag_on_failover=reading.take(Dynamic.MAXIMUM_LAG_ON_FAILOVER),
+        check_timeline=reading.take(Dynamic.CHECK_TIMELINE),
+        pause=reading.take(Dynamic.PAUSE),
+    )
+
+
+def _show_cluster(found: Mapping[str, Any]) -> None:
+    rows = tuple(
+        {"Member": one["member"], "Role": one["role"], "Rule": one["rule"], "Because": one["reason"], "Fence": one["fence"]}
+        for one in found["members"]
+    )
+    show([Sheet(columns=_MEMBERS, rows=rows, title=found["title"])], "pretty")
+    _show_failover(found["failover"])
+
+
+def _show_failover(candidates: Sequence[Mapping[str, Any]]) -> None:
+    rows: tuple[Row, ...] = tuple(
+        {"Member": one["member"], "What keeps it from taking over": "; ".join(one["obstacles"]) or _NOTHING} for one in candidates
+    )
     if rows:
-        show_rows(rows, ("Member", "Failover"), "pretty")
+        show([Sheet(columns=_FAILOVER, rows=rows, title="Failover")], "pretty")

@@ -1,83 +1,111 @@
-"""switchover and failover: another leader, planned or by force (interface reference 9 and 4.6)."""
+"""``switchover`` and ``failover``: another leader, planned or not (interface reference 9 and 4.6). The members decide; this asks them."""
 
+import json
 from datetime import datetime
 from typing import Final
 
 import click
 
-from hacore.cli.listing import cluster_argument, show_members
-from hacore.cli.rest import ask
-from hacore.cli.site import CommandError, Site, config_of, open_site
-from hacore.interfaces import Put, Refused, WriteRequest
+from hacore.cli.choosing import able_to_lead, confirm, leader_of
+from hacore.cli.console import show
+from hacore.cli.listing import wait_until_whole
+from hacore.cli.members_table import members_sheet, topology_sheet
+from hacore.cli.moment import ask_time
+from hacore.cli.parameters import cluster_argument, force_option, format_option, wait_options
+from hacore.cli.place import Place
+from hacore.cli.rest import Answer, MemberApi
+from hacore.cli.sheet import document, objects
+from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
+from hacore.control.cluster import is_paused
 from hacore.model.cluster import ClusterView, Member
 from hacore.records import names
 from hacore.records.failover import failover_json
 
-_TIME_FORMATS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
-_DONE: Final = frozenset({200, 202})
+_SHORTEST_S: Final = 10.0
+_GRACE_S: Final = 15.0
+_NO_SUCH_PATH: Final = 501
+_WAIT_HELP: Final = "Afterwards wait until every member follows the new leader."
 
 
 @click.command()
 @cluster_argument
-@click.option("--leader", "--primary", "leader", help="The current leader; asked for where it is not given.")
-@click.option("--candidate", help="The member that shall lead; default: the best one.")
+@click.option("--leader", "--primary", "leader", metavar="NAME", help="The member that leads now.")
+@click.option("--candidate", metavar="NAME", help="The member that shall lead; default: the best.")
 @click.option("--scheduled", metavar="TIME", help="When, as 2030-01-31T23:59+00:00; default: now.")
-@click.option("--force", is_flag=True, help="Ask nothing.")
-@click.pass_context
+@force_option
+@format_option
+@wait_options(_WAIT_HELP)
+@click.pass_obj
 def switchover(
-    ctx: click.Context, cluster: str | None, leader: str | None, candidate: str | None, scheduled: str | None, *, force: bool
+    place: Place,
+    cluster: str | None,
+    leader: str | None,
+    candidate: str | None,
+    scheduled: str | None,
+    form: str,
+    timeout_s: float,
+    *,
+    force: bool,
+    wait: bool,
 ) -> None:
-    """Hand the lead over from a healthy primary: nothing is lost."""
-    with open_site(ctx, cluster) as site:
-        view = site.view()
-        if view.lock is None:
-            raise CommandError("This cluster has no leader")
-        show_members(site)
-        holder = view.lock.holder
-        asks = not force
-        if leader is None:
-            leader = click.prompt("Primary", default=holder) if asks else holder
-        if leader != holder:
-            raise CommandError(f"Member {leader} is not the leader of cluster {site.scope}")
-        candidate = _candidate(site, view, candidate, ask_for_it=asks)
-        at = _when(scheduled, ask_for_it=asks)
-        if at is not None and config_of(view).get("pause") is True:
+    """Move the primary in order: nothing is lost, and who leads now goes on as a standby."""
+    with open_site(place, cluster) as site:
+        view = site.existing()
+        holder = leader_of(view)
+        if not force and form == "pretty":
+            show([topology_sheet(view, site.scope)], form)
+        leader = _the_leader(site, holder, leader, asks=not force)
+        candidate = _candidate(site, view, candidate, asks=not force, is_needed=is_paused(view))
+        at = ask_time(scheduled, "switchover", asks=not force)
+        if at is not None and is_paused(view):
             raise CommandError("Can't schedule switchover in the paused state")
-        if asks:
-            when = f" at {at.isoformat()}" if at else ""
-            click.confirm(f"Are you sure you want to switchover cluster {site.scope}, demoting current leader {leader}{when}?", abort=True)
+        confirm(_question(site.scope, "switchover", holder.name, candidate, at), force=force)
         body = {"leader": leader, "candidate": candidate, "scheduled_at": at.isoformat() if at else None}
-        _carry_out(site, view, view.leader, "switchover", {name: value for name, value in body.items() if value})
+        _carry_out(site, view, holder, "switchover", {key: value for key, value in body.items() if value}, form)
+        _conclude(site, form, wait_s=timeout_s if wait and at is None else None)
 
 
 @click.command()
 @cluster_argument
-@click.option("--candidate", help="The member that shall lead; asked for where it is not given.")
-@click.option("--force", is_flag=True, help="Ask nothing.")
-@click.pass_context
-def failover(ctx: click.Context, cluster: str | None, candidate: str | None, *, force: bool) -> None:
-    """Make a member the leader whatever it lacks: commits may be lost."""
-    with open_site(ctx, cluster) as site:
-        view = site.view()
-        show_members(site)
+@click.option("--candidate", metavar="NAME", help="The member that shall lead.")
+@force_option
+@format_option
+@wait_options(_WAIT_HELP)
+@click.pass_obj
+def failover(place: Place, cluster: str | None, candidate: str | None, form: str, timeout_s: float, *, force: bool, wait: bool) -> None:
+    """Make a member the primary, also where there is no healthy leader: what only the old one has is lost."""
+    with open_site(place, cluster) as site:
+        view = site.existing()
+        if not force and form == "pretty":
+            show([topology_sheet(view, site.scope)], form)
         if candidate is None and force:
-            raise click.UsageError("--candidate is needed with --force")
-        candidate = _candidate(site, view, candidate, ask_for_it=not force)
-        if not candidate:
-            raise CommandError("Failover could be performed only to a specific candidate")
-        if not force:
-            click.confirm(f"Are you sure you want to failover cluster {site.scope}, commits may be lost?", abort=True)
-        _carry_out(site, view, view.leader or view.member(candidate), "failover", {"candidate": candidate})
+            raise click.UsageError("a failover needs --candidate")
+        chosen = _candidate(site, view, candidate, asks=not force, is_needed=True)
+        confirm(_question(site.scope, "failover", view.leader.name if view.leader else None, chosen, None), force=force)
+        asked = view.leader or view.member(chosen)
+        _carry_out(site, view, asked, "failover", {"candidate": chosen or ""}, form)
+        _conclude(site, form, wait_s=timeout_s if wait else None)
 
 
-def _candidate(site: Site, view: ClusterView, given: str | None, *, ask_for_it: bool) -> str | None:
-    holder = view.lock.holder if view.lock else None
-    able = sorted(member.name for member in view.members if member.name != holder and member.tags.may_lead)
-    if not able:
-        raise CommandError("No candidates found to switchover to")
-    if given is None and ask_for_it:
-        given = click.prompt(f"Candidate {able}", default="", show_default=False) or None
+def _the_leader(site: Site, holder: Member, given: str | None, *, asks: bool) -> str:
     if given is None:
+        word = "Standby Leader" if holder.role == "standby_leader" else "Primary"
+        given = str(click.prompt(word, default=holder.name, err=True)) if asks else holder.name
+    if given != holder.name:
+        raise CommandError(f"Member {given} is not the leader of cluster {site.scope}")
+    return given
+
+
+def _candidate(site: Site, view: ClusterView, given: str | None, *, asks: bool, is_needed: bool) -> str | None:
+    able = able_to_lead(view)
+    holder = view.lock.holder if view.lock else None
+    if given is None and not able:
+        raise CommandError("No candidates found to switchover to")
+    if given is None and asks:
+        given = str(click.prompt(f"Candidate {able}", default="", show_default=False, err=True)) or None
+    if given is None:
+        if is_needed:
+            raise CommandError("It is possible only to a specific candidate: name one with --candidate")
         return None
     if given == holder:
         raise CommandError(f"Member {given} is already the leader of cluster {site.scope}")
@@ -86,47 +114,55 @@ def _candidate(site: Site, view: ClusterView, given: str | None, *, ask_for_it: 
     return given
 
 
-def _when(given: str | None, *, ask_for_it: bool) -> datetime | None:
-    if given is None and ask_for_it:
-        given = click.prompt("When should the switchover take place (e.g. 2030-01-31T23:59)", default="now")
-    if given in (None, "now"):
-        return None
-    return parse_time(str(given))
+def _question(scope: str, action: str, leader: str | None, candidate: str | None, at: datetime | None) -> str:
+    demoted = f", demoting current leader {leader}" if leader else ""
+    target = f" to {candidate}" if candidate else ""
+    when = f" at {at.isoformat()}" if at else ""
+    return f"Are you sure you want to {action} cluster {scope}{target}{demoted}{when}?"
 
 
-def parse_time(text: str) -> datetime:
-    """Read a time; one without a zone is of this machine's zone.
-
-    :raises click.UsageError: it cannot be read.
-    """
-    for form in (None, *_TIME_FORMATS):
-        try:
-            found = datetime.fromisoformat(text) if form is None else datetime.strptime(text, form)  # noqa: DTZ007 - the zone follows
-        except ValueError:
-            continue
-        return found if found.tzinfo else found.astimezone()
-    raise click.UsageError(f"{text!r} is not a time; wanted is one like 2030-01-31T23:59+00:00")
-
-
-def _carry_out(site: Site, view: ClusterView, member: Member | None, action: str, body: dict[str, str]) -> None:
-    if member is None:
-        raise CommandError("no member can be asked")
-    try:
-        answer = ask(site, member, "POST", f"/{action}", body)
-    except CommandError as error:
-        click.echo(f"{error.message}; the request is written to the store instead", err=True)
-        _write(site, view, body)
-        return
-    if answer.status_code not in _DONE:
-        raise CommandError(f"{action.capitalize()} failed, details: {answer.status_code}, {answer.text}")
-    click.echo(f"{datetime.now().astimezone().isoformat(sep=' ', timespec='milliseconds')} {answer.text}")
-    show_members(site)
+def _carry_out(site: Site, view: ClusterView, member: Member | None, action: str, body: dict[str, str], form: str) -> None:
+    answer = Answer(status=0, text="no member can be asked")
+    if member is not None:
+        limit_s = 2 * max(_SHORTEST_S, loop_wait_s(view)) + _GRACE_S
+        with MemberApi(site.settings.ctl) as api:
+            answer = api.ask(member, "POST", f"/{action}", body, read_s=limit_s)
+            if answer.status == _NO_SUCH_PATH:  # a member of an old release knows one path for both
+                answer = api.ask(member, "POST", "/failover", body, read_s=limit_s)
+    if not answer.was_asked:
+        click.echo(f"Warning: {answer.said}: the wish is written to the store", err=True)
+        _write(site, body)
+        answer = Answer(status=202, text=f"{action.capitalize()} stands in the store")
+    if not answer.is_good:
+        raise CommandError(f"{action.capitalize()} failed, details: {answer.status}, {answer.said}")
+    if form == "pretty":
+        click.echo(f"{datetime.now().astimezone().isoformat(sep=' ', timespec='milliseconds')} {answer.said}")
+    else:
+        click.get_current_context().meta["hacore.answer"] = answer
 
 
-def _write(site: Site, view: ClusterView, body: dict[str, str]) -> None:
+def _write(site: Site, body: dict[str, str]) -> None:
+    """Put the wish into the store ourselves: whoever leads next, or can, will find it there."""
     at = datetime.fromisoformat(body["scheduled_at"]) if "scheduled_at" in body else None
-    value = failover_json(leader=body.get("leader"), candidate=body.get("candidate"), scheduled_at=at)
-    put = Put(name=names.FAILOVER, value=value, expected=view.failover.version if view.failover else None)
-    if isinstance(site.dcs.write(WriteRequest(puts=(put,)), timeout_s=5.0), Refused):
-        raise CommandError("another request was written meanwhile")
-    click.echo("The request stands in the store")
+    version = site.version_of(names.FAILOVER)
+    if site.view().failover is not None:
+        raise CommandError("another switchover or failover stands in the store already")
+    if not site.replace(names.FAILOVER, failover_json(body.get("leader"), body.get("candidate"), at), expected=version):
+        raise CommandError("another switchover or failover was written meanwhile")
+
+
+def _conclude(site: Site, form: str, *, wait_s: float | None) -> None:
+    if wait_s is not None:
+        wait_until_whole(site, wait_s)
+    view = site.view()
+    if form == "pretty":
+        show([topology_sheet(view, site.scope)], form)
+        return
+    answer: Answer = click.get_current_context().meta["hacore.answer"]
+    sheet = members_sheet(view, site.scope)
+    if form == "tsv":
+        show([sheet], form)
+        return
+    leader = view.lock.holder if view.lock else None
+    found = {"status": answer.status, "text": answer.said, "leader": leader, "members": objects([sheet])}
+    click.echo(document(json.loads(json.dumps(found)), form))

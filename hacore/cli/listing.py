@@ -1,259 +1,171 @@
-"""Commands that only look: list, topology, history, dsn, version."""
+"""Commands that only look: ``list``, ``topology``, ``dsn``, ``version``. They read the store; ``version`` asks members too."""
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import click
 
 from hacore import __version__
-from hacore.cli.rest import status_of
-from hacore.cli.show import console, format_option, show_rows
-from hacore.cli.site import ROLES, CommandError, Site, config_of, open_site
+from hacore.cli.choosing import ROLES, choose
+from hacore.cli.client import client_settings, scope_of
+from hacore.cli.console import repeat, show
+from hacore.cli.members_table import members_sheet, topology_sheet
+from hacore.cli.parameters import cluster_argument, format_option, members_arguments, wait_options, watch_options
+from hacore.cli.place import Place
+from hacore.cli.rest import Answer, MemberApi
+from hacore.cli.sheet import Column, Sheet, document
+from hacore.cli.site import CommandError, Site, open_site, open_store
+from hacore.cli.whole import missing
+from hacore.config.client import ClientSettings
+from hacore.errors import DcsUnavailableError
 from hacore.model.address import host_and_port
-from hacore.model.cluster import ClusterView, Member
-from hacore.model.lsn import Lsn
+from hacore.model.cluster import ClusterView
 
-_MIB: Final = 1024 * 1024
-_COLUMNS: Final = ("Member", "Host", "Role", "State", "TL", "Receive LSN", "Receive Lag", "Replay LSN", "Replay Lag")
-_LSN_COLUMNS: Final = ("Receive LSN", "Receive Lag", "Replay LSN")  # what a narrow terminal goes without
-_EXTRA: Final = ("Pending restart", "Pending restart reason", "Scheduled restart", "Tags")
-_HIDDEN: Final = 50
-_WAIT_S: Final = 120.0
+MakeSheet = Callable[[ClusterView, str], Sheet]
 
-cluster_argument = click.argument("cluster", required=False)
-watch_options: Callable[[Any], Any] = lambda command: click.option(  # noqa: E731 - two decorators as one
-    "-w", "--watch", type=click.FloatRange(min=0.2), metavar="SECONDS", help="Show again and again."
-)(click.option("-W", "every_2_s", is_flag=True, help="The same every 2 s.")(command))
+_LOOK_S: Final = 0.5
+_TWO_PART: Final = 10  # first major version whose number has two parts
 
 
 @click.command("list")
-@click.argument("clusters", nargs=-1)
-@click.option("-e", "--extended", is_flag=True, help="Show all columns.")
-@click.option("-t", "--timestamp", is_flag=True, help="Show the time.")
-@click.option("--wait", is_flag=True, help="Wait until there is a leader and every member runs.")
+@click.argument("clusters", nargs=-1, metavar="[CLUSTER]...")
+@click.option("-e", "--extended", is_flag=True, help="Show all columns, also those without a value.")
+@click.option("-t", "--timestamp", is_flag=True, help="Show when it was read.")
 @format_option
 @watch_options
-@click.pass_context
+@wait_options("First wait until there is a leader and every member follows it.")
+@click.pass_obj
 def list_members(
-    ctx: click.Context,
+    place: Place,
     clusters: tuple[str, ...],
     form: str,
-    watch: float | None,
+    every_s: float | None,
+    timeout_s: float,
     *,
     extended: bool,
     timestamp: bool,
+    often: bool,
     wait: bool,
-    every_2_s: bool,
 ) -> None:
-    """Show the members of a cluster."""
-    for _ in _again(2.0 if every_2_s else watch):
-        for cluster in clusters or (None,):
-            with open_site(ctx, cluster) as site:
-                if wait:
-                    _wait_until_whole(site)
-                _list(site, form, extended=extended, timestamp=timestamp)
+    """Show the members of a cluster: roles, states, timelines, lags in MB."""
+    settings = client_settings(place)
+    scopes = [scope_of(settings, name) for name in clusters or (None,)]
+    for scope in scopes if wait else ():
+        with open_store(settings, scope) as site:
+            wait_until_whole(site, timeout_s)
+
+    def draw() -> None:
+        if timestamp and form == "pretty":
+            click.echo(time.strftime("%Y-%m-%d %H:%M:%S"))
+        show(_sheets(settings, scopes, members_sheet), form, everything=extended)
+
+    repeat(draw, every_s, often=often)
 
 
 @click.command()
-@cluster_argument
+@click.argument("clusters", nargs=-1, metavar="[CLUSTER]...")
 @format_option
 @watch_options
-@click.pass_context
-def topology(ctx: click.Context, cluster: str | None, form: str, watch: float | None, *, every_2_s: bool) -> None:
-    """Show the members as a tree: who streams from whom."""
-    for _ in _again(2.0 if every_2_s else watch):
-        with open_site(ctx, cluster) as site:
-            view = site.view()
-            _show(site, view, list(_tree(view)), form, extended=False)
+@click.pass_obj
+def topology(place: Place, clusters: tuple[str, ...], form: str, every_s: float | None, *, often: bool) -> None:
+    """Show the members as a tree: each below the one that it streams from."""
+    settings = client_settings(place)
+    scopes = [scope_of(settings, name) for name in clusters or (None,)]
+    repeat(lambda: show(_sheets(settings, scopes, topology_sheet), form), every_s, often=often)
 
 
 @click.command()
 @cluster_argument
-@format_option
-@click.option("--journal", is_flag=True, help="Show this node's journal instead: what happened, and how long each step took.")
-@click.pass_context
-def history(ctx: click.Context, cluster: str | None, form: str, *, journal: bool) -> None:
-    """Show the timelines of a cluster: when each ended, and who led next."""
-    if journal:
-        from hacore.cli.journal import show_journal  # noqa: PLC0415 - only where it is asked for
-
-        show_journal(ctx, form)
-        return
-    with open_site(ctx, cluster) as site:
-        lines = site.view().history or ()
-    rows = [
-        {"TL": line.timeline, "LSN": int(line.lsn), "Reason": line.reason, "Timestamp": line.timestamp, "New Leader": line.new_leader}
-        for line in lines
-    ]
-    show_rows(rows, ("TL", "LSN", "Reason", "Timestamp", "New Leader"), form)
-
-
-@click.command()
-@cluster_argument
-@click.option("-r", "--role", type=click.Choice(list(ROLES)), help="Any member in this role; default: the leader.")
-@click.option("-m", "--member", help="This member.")
-@click.pass_context
-def dsn(ctx: click.Context, cluster: str | None, role: str | None, member: str | None) -> None:
-    """Print how a member's PostgreSQL is reached."""
+@click.option("-r", "--role", type=click.Choice(ROLES), help="A member in this role; default: the leader.")
+@click.option("-m", "--member", metavar="NAME", help="This member.")
+@click.pass_obj
+def dsn(place: Place, cluster: str | None, role: str | None, member: str | None) -> None:
+    """Print how to connect to a member: host and port."""
     if role is not None and member is not None:
         raise click.UsageError("--role and --member exclude each other")
-    with open_site(ctx, cluster) as site:
-        view = site.view()
-    fits = ROLES[role or "leader"]
-    found = view.member(member) if member else next((one for one in view.members if fits(view, one) and one.is_running), None)
-    if found is None or found.conn_url is None:
+    with open_site(place, cluster) as site:
+        view = site.existing()
+    try:
+        found = choose(view, site.scope, [member] if member else [], "any" if member else role or "leader")
+    except CommandError as error:
+        raise CommandError("Can not find a suitable member") from error
+    reachable = [one.conn_url for one in sorted(found, key=lambda one: not one.is_running) if one.conn_url is not None]
+    if not reachable:
         raise CommandError("Can not find a suitable member")
-    host, port = host_and_port(found.conn_url)
+    host, port = host_and_port(reachable[0])
     click.echo(f"host={host} port={port}")
 
 
+_VERSIONS: Final = tuple(Column(title=title) for title in ("Cluster", "Member", "hacore", "Patroni", "PostgreSQL", "Error"))
+
+
 @click.command()
-@cluster_argument
-@click.argument("members", nargs=-1)
-@click.pass_context
-def version(ctx: click.Context, cluster: str | None, members: tuple[str, ...]) -> None:
-    """Print the version of this command and, with a cluster, those of its members."""
-    click.echo(f"hacore version {__version__}")
-    if cluster is None:
-        return
-    with open_site(ctx, cluster) as site:
-        for member in site.view().members:
-            if members and member.name not in members:
-                continue
-            found = status_of(site, member)
-            if found is None:
-                click.echo(f"{member.name}: failed to get version: it does not answer")
-                continue
-            own = found.get("hacore", {}).get("version")
-            product = f"hacore {own}" if own else f"Patroni {found.get('patroni', {}).get('version', '?')}"
-            click.echo(f"{member.name}: {product} PostgreSQL {_server_version(found.get('server_version'))}")
-
-
-def show_members(site: Site) -> None:
-    """Show the members, as an action does before and after."""
-    _list(site, "pretty", extended=False, timestamp=False)
-
-
-def _list(site: Site, form: str, *, extended: bool, timestamp: bool) -> None:
-    view = site.view()
-    if timestamp and form == "pretty":
-        click.echo(datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"))
-    _show(site, view, [(member.name, member) for member in sorted(view.members, key=lambda one: one.name)], form, extended=extended)
-
-
-def _show(site: Site, view: ClusterView, members: list[tuple[str, Member]], form: str, *, extended: bool) -> None:
-    rows = [{"Cluster": site.scope, **_row(view, name, member)} for name, member in members]
-    extra = [name for name in _EXTRA if extended or any(row.get(name) for row in rows)]
-    columns = (*(() if form == "pretty" else ("Cluster",)), *_COLUMNS, *extra)
-    title = f"Cluster: {site.scope} ({_state_of(view)})"
-    show_rows(rows, columns, form, title=title, optional=_LSN_COLUMNS)
+@members_arguments
+@format_option
+@click.pass_obj
+def version(place: Place, cluster: str | None, members: tuple[str, ...], form: str) -> None:
+    """Show our own version, and with a cluster's name those of its members."""
     if form == "pretty":
-        for line in _footer(view):
-            console().print(line, markup=False)
+        click.echo(f"hacore version {__version__}")
+    if cluster is None:
+        if form != "pretty":
+            click.echo(__version__ if form == "tsv" else document({"hacore": __version__}, form))
+        return
+    with open_site(place, cluster) as site:
+        view = site.existing()
+    with MemberApi(site.settings.ctl) as api:
+        rows = [
+            {"Cluster": site.scope, "Member": one.name, **_versions(api.ask(one, "GET", "/patroni"))}
+            for one in choose(view, site.scope, members)
+        ]
+    if form != "pretty":
+        show([Sheet(columns=_VERSIONS, rows=tuple(rows))], form)
+        return
+    for row in rows:
+        product = f"hacore {row['hacore']}" if "hacore" in row else f"Patroni {row.get('Patroni')}"
+        said = f"failed to get version: {row['Error']}" if "Error" in row else f"{product} PostgreSQL {row['PostgreSQL']}"
+        click.echo(f"{row['Member']}: {said}")
 
 
-def _row(view: ClusterView, name: str, member: Member) -> dict[str, Any]:
-    leads = view.lock is not None and view.lock.holder == member.name
-    host, port = host_and_port(member.conn_url) if member.conn_url else ("", 5432)
-    row: dict[str, Any] = {
-        "Member": name,
-        "Host": f"{host}:{port}" if member.conn_url else "",
-        "Role": ("Standby Leader" if member.role == "standby_leader" else "Leader") if leads else "Replica",
-        "State": member.state if leads else member.replication_state or member.state,
-        "TL": member.timeline,
-        "Pending restart": "*" if member.pending_restart else None,
-        "Pending restart reason": "\n".join(_reason(*one) for one in member.pending_restart_reason),
-        "Scheduled restart": member.scheduled_restart,
-        "Tags": dict(member.tags.published),
-    }
-    if not leads:
-        row |= _lags(view.status.optime, member)
-    return row
+def wait_until_whole(site: Site, timeout_s: float) -> None:
+    """Wait until there is a leader and every member follows it.
 
-
-def _lags(optime: Lsn | None, member: Member) -> dict[str, Any]:
-    received, replayed = member.receive_lsn or member.lsn, member.replay_lsn or member.lsn
-    return {
-        "Receive LSN": str(received) if received is not None else "unknown",
-        "Receive Lag": _lag(optime, received),
-        "Replay LSN": str(replayed) if replayed is not None else "unknown",
-        "Replay Lag": _lag(optime, replayed),
-    }
-
-
-def _lag(optime: Lsn | None, lsn: Lsn | None) -> int | str:
-    return "unknown" if optime is None or lsn is None else round(max(0, optime - lsn) / _MIB)
-
-
-def _reason(setting: str, old: str, new: str) -> str:
-    change = f"{old}->{new}"
-    return f"{setting}: {change if len(change) <= _HIDDEN else '[hidden - too long]'}"
-
-
-def _state_of(view: ClusterView) -> str:
-    return "uninitialized" if view.initialize is None else view.initialize or "initializing"
-
-
-def _footer(view: ClusterView) -> Iterator[str]:
-    if view.config is not None and config_of(view).get("pause") is True:
-        yield " Maintenance mode: on"
-    wish = view.failover
-    if wish is not None and wish.scheduled_at is not None:
-        yield f" Switchover scheduled at: {wish.scheduled_at.isoformat()}"
-        yield from (f"{label:>24}: {name}" for label, name in (("from", wish.leader), ("to", wish.candidate)) if name)
-    for member in view.members:
-        if member.unsupported:
-            yield f" Ignored by {member.name}: {'; '.join(member.unsupported)}"
-
-
-def _tree(view: ClusterView) -> Iterator[tuple[str, Member]]:
-    known = {member.name for member in view.members}
-    leader = view.lock.holder if view.lock else None
-
-    def above(member: Member) -> str | None:
-        if member.name == leader:
-            return None
-        named = member.tags.replicatefrom
-        return named if named in known and named != member.name else leader
-
-    def walk(parent: str | None, depth: int, seen: frozenset[str]) -> Iterator[tuple[str, Member]]:
-        for member in sorted(view.members, key=lambda one: one.name):
-            if above(member) == parent and member.name not in seen:
-                yield f"{'  ' * (depth - 1)}+ {member.name}" if depth else member.name, member
-                yield from walk(member.name, depth + 1, seen | {member.name})
-
-    shown = list(walk(None, 0, frozenset()))
-    yield from shown
-    missing = known - {member.name for _, member in shown}
-    yield from ((member.name, member) for member in view.members if member.name in missing)
-
-
-def _server_version(number: object) -> str:
-    if not isinstance(number, int):
-        return "unknown"
-    return f"{number // 10000}.{number % 10000}"
-
-
-def _again(every_s: float | None) -> Iterator[None]:
-    yield
-    while every_s is not None:
-        time.sleep(every_s)
-        if console().is_terminal:
-            click.clear()
-        yield
-
-
-def _wait_until_whole(site: Site) -> None:
-    """Wait for a leader and for members that all run.
-
-    :raises CommandError: it took too long.
+    :raises CommandError: it was not so in time.
     """
-    deadline = time.monotonic() + _WAIT_S
-    while time.monotonic() < deadline:
-        view = site.view()
-        if view.leader is not None and view.leader.role in {"primary", "standby_leader"} and all(one.is_running for one in view.members):
+    ends_at = time.monotonic() + timeout_s
+    while True:
+        try:
+            lacking = missing(site.view())
+        except DcsUnavailableError as error:
+            lacking = str(error)
+        if lacking is None:
             return
-        time.sleep(0.2)
-    raise CommandError(f"the cluster was not whole within {_WAIT_S:.0f} s")
+        if time.monotonic() >= ends_at:
+            raise CommandError(f"Cluster {site.scope} was not whole within {timeout_s:g} s: {lacking}")
+        time.sleep(_LOOK_S)
+
+
+def version_text(number: int) -> str:
+    """Write PostgreSQL's version number as people do: 160004 is 16.4, 90624 is 9.6.24."""
+    major, rest = divmod(number, 10_000)
+    return f"{major}.{rest}" if major >= _TWO_PART else f"{major}.{rest // 100}.{rest % 100}"
+
+
+def _sheets(settings: ClientSettings, scopes: Sequence[str], make: MakeSheet) -> list[Sheet]:
+    sheets = []
+    for scope in scopes:
+        with open_store(settings, scope) as site:
+            sheets.append(make(site.view(), scope))
+    return sheets
+
+
+def _versions(answer: Answer) -> dict[str, str]:
+    found = answer.document
+    if not found:
+        return {"Error": answer.text.strip() if not answer.was_asked else f"it answered {answer.status}"}
+    own, field, number = found.get("hacore"), found.get("patroni"), found.get("server_version")
+    postgres = {"PostgreSQL": version_text(number) if isinstance(number, int) else "unknown"}
+    if isinstance(own, dict) and own.get("version"):
+        return {"hacore": str(own["version"]), **postgres}
+    return {"Patroni": str(field.get("version", "unknown")) if isinstance(field, dict) else "unknown", **postgres}

@@ -1,71 +1,92 @@
-"""Commands on the configuration of this node: validate, explain-config."""
+"""``validate`` and ``explain-config``: the configuration of this node."""
 
-from dataclasses import replace
+import json
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 
-from hacore.cli.place import place_of
-from hacore.cli.show import FORMATS, show_rows
-from hacore.cli.site import config_of, open_site
-from hacore.config import LocalSettings, effective, explain, load
-from hacore.errors import DcsUnavailableError
-from hacore.hookspecs import PluginContext, Validate
-from hacore.model.clock import BootClock
-from hacore.plugins.registry import Registry
-from hacore.plugins.reports import validate as ask_plugins
+from hacore.cli.console import show
+from hacore.cli.machine import Finding, findings
+from hacore.cli.parameters import format_option
+from hacore.cli.place import Place
+from hacore.cli.sheet import Column, Sheet, document
+from hacore.cli.site import open_store
+from hacore.config import ConfigFaultsError, LoadedConfig, load
+from hacore.config.client import ClientSettings
+from hacore.config.explaining import explain
+from hacore.errors import HacoreError
 from hacore.plugins.schemas import InstalledSchemas
-from hacore.plugins.selection import agent_plugins
+
+WRONG: Final = 2
 
 
 @click.command()
-@click.argument("config", required=False, type=click.Path())
-@click.option("--strict", is_flag=True, help="Unknown keys are faults, not warnings.")
-@click.option("--online", is_flag=True, help="Let plugins ask what they drive.")
+@click.argument("config", required=False, metavar="[CONFIG]")
+@click.option("--strict", is_flag=True, help="Unknown keys, and whatever else would only be warned of, are errors.")
+@click.option("--online", is_flag=True, help="Ask also what plugins drive: the store, an archive.")
+@click.option("-i", "--ignore-listen-port", "ignores_ports", is_flag=True, help="Do not look whether the ports are free.")
+@click.option("-f", "--format", "form", type=click.Choice(("pretty", "json", "yaml")), default="pretty", show_default=True)
+@click.pass_obj
 @click.pass_context
-def validate(ctx: click.Context, config: str | None, *, strict: bool, online: bool) -> None:
-    """Check a configuration: all faults at once, each with its place."""
-    path = place_of(ctx).path(config)
-    loaded = load(path, place_of(ctx).settings, plugins=InstalledSchemas(), strict=strict)
-    for fault in loaded.warnings:
-        click.echo(f"Warning: {fault}", err=True)
-    problems = _problems_of_plugins(loaded.local, online=online)
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
-    if problems:
-        ctx.exit(2)
-    click.echo(f"{path or 'environment'}: OK")
-
-
-@click.command("explain-config")
-@click.argument("config", required=False, type=click.Path())
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True, help="Output format.")
-@click.pass_context
-def explain_config(ctx: click.Context, config: str | None, form: str) -> None:
-    """Show each value in force with its origin: default, file and line, environment, or dynamic."""
-    path = place_of(ctx).path(config)
-    loaded = load(path, place_of(ctx).settings, plugins=InstalledSchemas())
-    ctx.find_root().obj = replace(place_of(ctx), config_file=path)
-    dynamic = None
+def validate(ctx: click.Context, place: Place, config: str | None, form: str, *, strict: bool, online: bool, ignores_ports: bool) -> None:
+    """Say everything that is wrong with a configuration: a file, a directory of files, or the environment."""
+    path = place.path(config)
+    found: list[Finding] = []
     try:
-        with open_site(ctx, None) as site:
-            view = site.view()
-            dynamic = config_of(view) if view.config is not None else None
-    except DcsUnavailableError as error:
-        click.echo(f"Warning: the store does not answer, dynamic values are not shown: {error}", err=True)
-    rows = [{"Key": row.path, "Value": _text(row.value), "Origin": row.origin} for row in explain(loaded, dynamic)]
-    show_rows(rows, ("Key", "Value", "Origin"), form)
+        loaded = load(path, place.settings, plugins=InstalledSchemas(), strict=strict)
+    except ConfigFaultsError as error:
+        found += [Finding(str(one), is_fault=True) for one in error.faults]
+    else:
+        found += [Finding(str(one), is_fault=strict) for one in loaded.warnings]
+        found += [Finding(one.text, is_fault=one.is_fault or strict) for one in findings(loaded, online=online, ports=not ignores_ports)]
+    found = list(dict.fromkeys(found))
+    _say(found, path or "environment", form)
+    if any(one.is_fault for one in found):
+        ctx.exit(WRONG)
 
 
-def _text(value: object) -> object:
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+def _say(found: list[Finding], name: str, form: str) -> None:
+    faults = [one.text for one in found if one.is_fault]
+    warnings = [one.text for one in found if not one.is_fault]
+    if form != "pretty":
+        click.echo(document({"configuration": name, "faults": faults, "warnings": warnings}, form))
+        return
+    for text in faults:
+        click.echo(f"Error: {text}", err=True)
+    for text in warnings:
+        click.echo(f"Warning: {text}", err=True)
+    if not faults:
+        click.echo(f"{name}: good" + (f", {len(warnings)} warnings" if len(warnings) > 1 else ", 1 warning" if warnings else ""))
 
 
-def _problems_of_plugins(local: LocalSettings, *, online: bool) -> list[str]:
-    registry = Registry()
+_COLUMNS: Final = (Column(title="Key"), Column(title="Value"), Column(title="Origin"))
+
+
+@click.command(name="explain-config")
+@click.argument("config", required=False, metavar="[CONFIG]")
+@click.option("--local", "is_local", is_flag=True, help="Do not read the dynamic configuration from the store.")
+@format_option
+@click.pass_obj
+def explain_config(place: Place, config: str | None, form: str, *, is_local: bool) -> None:
+    """Show each value in force and where it comes from: a default, FILE:LINE, the environment, the dynamic configuration."""
+    loaded = load(place.path(config), place.settings, plugins=InstalledSchemas())
+    rows = explain(loaded, None if is_local else _dynamic(loaded))
+    show([Sheet(columns=_COLUMNS, rows=tuple({"Key": one.path, "Value": one.value, "Origin": one.origin} for one in rows))], form)
+
+
+def _dynamic(loaded: LoadedConfig) -> Mapping[str, Any] | None:
+    """Read the dynamic configuration; where that is not possible say so, and go on without."""
+    local = loaded.local
+    settings = ClientSettings(scope=local.scope, namespace=local.namespace, ctl=local.ctl, dcs=local.dcs)
     try:
-        registry.update(agent_plugins(local, effective(local, None).postgres))
-        context = PluginContext(scope=local.scope, namespace=local.namespace, member=local.name, clock=BootClock())
-        found = ask_plugins(registry.every(), Validate(context=context, online=online))
-    finally:
-        registry.close()
-    return [problem for problems in found.values() for problem in problems]
+        with open_store(settings, local.scope) as store:
+            view = store.view()
+        reason = "there is none yet" if view.config is None else None
+    except HacoreError as error:
+        view, reason = None, str(error)
+    if view is None or view.config is None:
+        click.echo(f"Warning: the dynamic configuration is not known, its keys show their defaults: {reason}", err=True)
+        return None
+    found: dict[str, Any] = json.loads(view.config)
+    return found

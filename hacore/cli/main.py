@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "list": ("hacore.cli.listing:list_members", "Show the members of a cluster."),
     "topology": ("hacore.cli.listing:topology", "Show who streams from whom."),
     "explain": ("hacore.cli.explaining:explain", "Say which rule decided, why, and what a failover would need."),
-    "history": ("hacore.cli.listing:history", "Show the timelines, and how long each change of the primary took."),
+    "history": ("hacore.cli.journal:history", "Show the timelines, and how long each change of the primary took."),
     "switchover": ("hacore.cli.leading:switchover", "Move the primary in order."),
     "failover": ("hacore.cli.leading:failover", "Make a member the primary, also without a healthy leader."),
     "restart": ("hacore.cli.members:restart", "Restart PostgreSQL, now or at a time."),
@@ -48,13 +48,13 @@ COMMANDS: Final = {
 }
 
 
-class Failed(click.ClickException):  # noqa: N818 - named by what the person is told
+class Failed(click.ClickException):
     """Refused or failed."""
 
     exit_code = FAILED
 
 
-class Wrong(click.ClickException):  # noqa: N818 - the same
+class Wrong(click.ClickException):
     """Wrong usage or configuration."""
 
     exit_code = WRONG

@@ -1,70 +1,76 @@
-"""pause and resume: maintenance without automatic actions (interface reference 10.3)."""
+"""``pause`` and ``resume``: maintenance without automatic actions (interface reference 10.3)."""
 
 import time
 from typing import Final
 
 import click
 
-from hacore.cli.listing import cluster_argument
-from hacore.cli.rest import ask
-from hacore.cli.site import CommandError, Site, config_of, leader_of, open_site
+from hacore.cli.outcome import Report
+from hacore.cli.parameters import cluster_argument, format_option, wait_options
+from hacore.cli.place import Place
+from hacore.cli.rest import MemberApi
+from hacore.cli.site import CommandError, Site, open_site
+from hacore.control.cluster import is_paused
 
-_OK: Final = 200
 _POLL_S: Final = 0.3
-_GRACE_S: Final = 5.0
-
-wait_option = click.option("--wait", is_flag=True, help="Wait until every member has taken note.")
 
 
 @click.command()
 @cluster_argument
-@wait_option
-@click.pass_context
-def pause(ctx: click.Context, cluster: str | None, *, wait: bool) -> None:
-    """Stop automatic actions: no failover, start, stop or wipe until resume."""
-    with open_site(ctx, cluster) as site:
-        _change(site, wanted=True, wait=wait)
+@format_option
+@wait_options("Wait until every member has taken note.")
+@click.pass_obj
+def pause(place: Place, cluster: str | None, form: str, timeout_s: float, *, wait: bool) -> None:
+    """Stop all automatic actions: no failover, start, stop or wipe until resume."""
+    with open_site(place, cluster) as site:
+        _change(site, form, wanted=True, wait_s=timeout_s if wait else None)
 
 
 @click.command()
 @cluster_argument
-@wait_option
-@click.pass_context
-def resume(ctx: click.Context, cluster: str | None, *, wait: bool) -> None:
-    """Let automatic actions begin again."""
-    with open_site(ctx, cluster) as site:
-        _change(site, wanted=False, wait=wait)
+@format_option
+@wait_options("Wait until every member has taken note.")
+@click.pass_obj
+def resume(place: Place, cluster: str | None, form: str, timeout_s: float, *, wait: bool) -> None:
+    """Let automatic actions go on."""
+    with open_site(place, cluster) as site:
+        _change(site, form, wanted=False, wait_s=timeout_s if wait else None)
 
 
-def _change(site: Site, *, wanted: bool, wait: bool) -> None:
-    view = site.view()
-    config = config_of(view)
-    if (config.get("pause") is True) == wanted:
+def _change(site: Site, form: str, *, wanted: bool, wait_s: float | None) -> None:
+    view = site.existing()
+    if is_paused(view) == wanted:
         raise CommandError("Cluster is already paused" if wanted else "Cluster is not paused")
-    leader = leader_of(view)
-    asked = [leader] if leader else [member for member in view.members if member.api_url]
-    for member in asked:
-        answer = ask(site, member, "PATCH", "/config", {"pause": True if wanted else None})
-        if answer.status_code == _OK:
-            break
-        click.echo(f"Failed: {member.name}: {answer.status_code}, {answer.text}", err=True)
-    else:
-        raise CommandError("no member took the request")
-    if wait:
-        _wait(site, wanted=wanted, limit_s=2 * float(config.get("loop_wait", 10)) + _GRACE_S)
-    click.echo(f"Success: cluster management is {'paused' if wanted else 'resumed'}")
+    report = Report(form)
+    asked = [*([view.leader] if view.leader else []), *(one for one in view.members if one is not view.leader)]
+    with MemberApi(site.settings.ctl) as api:
+        for member in asked:
+            answer = api.ask(member, "PATCH", "/config", {"pause": True if wanted else None})
+            if answer.was_asked:
+                break
+            click.echo(f"Warning: {member.name} cannot be asked: {answer.said}", err=True)
+        else:
+            raise CommandError("no member of the cluster can be asked")
+    if answer.is_good and wait_s is not None:
+        _wait(site, wanted=wanted, limit_s=wait_s, form=form)
+    done = f"Success: cluster management is {'paused' if wanted else 'resumed'}"
+    failed = f"Failed: {'pause' if wanted else 'resume'} cluster management, status code={answer.status}, ({answer.said})"
+    report.add(member.name, answer, done if answer.is_good else failed)
+    report.finish()
 
 
-def _wait(site: Site, *, wanted: bool, limit_s: float) -> None:
+def _wait(site: Site, *, wanted: bool, limit_s: float, form: str) -> None:
     """Wait until the records of all members say so.
 
     :raises CommandError: some did not in time.
     """
-    deadline = time.monotonic() + limit_s
+    ends_at = time.monotonic() + limit_s
+    if form == "pretty":
+        click.echo(f"'{'pause' if wanted else 'resume'}' request sent, waiting until it is recognized by all nodes", err=True)
     while True:
-        late = [member.name for member in site.view().members if member.pause != wanted]
+        late = sorted(one.name for one in site.view().members if one.pause != wanted)
         if not late:
             return
-        if time.monotonic() > deadline:
-            raise CommandError(f"not noted yet by: {', '.join(sorted(late))}")
+        if time.monotonic() > ends_at:
+            raise CommandError(f"not recognized within {limit_s:g} s by {', '.join(late)}")
         time.sleep(_POLL_S)

@@ -1,204 +1,255 @@
-"""Commands to single members: restart, reload, reinit, flush (interface reference 9)."""
+"""Commands to single members: ``restart``, ``reload``, ``reinit``, ``flush`` (interface reference 9)."""
 
 import time
-from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import click
 
-from hacore.cli.leading import parse_time
-from hacore.cli.listing import show_members
-from hacore.cli.rest import ask, status_of
-from hacore.cli.site import ROLES, CommandError, Site, config_of, leader_of, open_site
-from hacore.model.cluster import Member
+from hacore.cli.choosing import choose, confirm
+from hacore.cli.console import show
+from hacore.cli.members_table import members_sheet
+from hacore.cli.moment import ask_time
+from hacore.cli.outcome import Report
+from hacore.cli.parameters import force_option, format_option, members_arguments, role_option, wait_options
+from hacore.cli.place import Place
+from hacore.cli.rest import Answer, MemberApi
+from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
+from hacore.control.cluster import is_paused
+from hacore.model.cluster import ClusterView, Member
+from hacore.records import names
 
-_OK: Final = 200
-_ACCEPTED: Final = 202
 _CONFLICT: Final = 409
+_ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
-_POLL_S: Final = 1.0
+_RESTART_S: Final = 600.0  # a start may recover for minutes, a stop waits for a checkpoint
+_POLL_S: Final = 2.0
 _BUSY: Final = "already in progress"
-
-members_arguments: Callable[[Any], Any] = lambda command: click.argument("cluster")(click.argument("members", nargs=-1)(command))  # noqa: E731
-force_option = click.option("--force", is_flag=True, help="Ask nothing.")
+_CREATING: Final = "creating replica"
 
 
 @click.command()
 @members_arguments
-@click.option("-r", "--role", type=click.Choice(list(ROLES)), default="any", show_default=True, help="Only members in this role.")
-@click.option("--any", "any_one", is_flag=True, help="Only one of them, the first that fits.")
-@click.option("--scheduled", metavar="TIME", help="When; default: now.")
-@click.option("--pg-version", help="Only where PostgreSQL is older than this.")
+@role_option
+@click.option("--any", "only_one", is_flag=True, help="Only one of them, the first that fits.")
+@click.option("--scheduled", metavar="TIME", help="When, as 2030-01-31T23:59+00:00; default: now.")
+@click.option("--pg-version", metavar="VERSION", help="Only where PostgreSQL is older than this, as 16.2.")
 @click.option("--pending", is_flag=True, help="Only where a setting waits for a restart.")
-@click.option("--timeout", help="How long a start may take, as 30 or 5min.")
+@click.option("--timeout", metavar="TIME", help="How long the start of a primary may take, as 30 or 5min, before another takes over.")
 @force_option
-@click.pass_context
+@format_option
+@click.pass_obj
 def restart(
-    ctx: click.Context,
-    cluster: str,
+    place: Place,
+    cluster: str | None,
     members: tuple[str, ...],
     role: str,
     scheduled: str | None,
     pg_version: str | None,
     timeout: str | None,
+    form: str,
     *,
-    any_one: bool,
+    only_one: bool,
     pending: bool,
     force: bool,
 ) -> None:
-    """Restart PostgreSQL on members."""
-    with open_site(ctx, cluster) as site:
-        chosen = _choose(site, members, role)[: 1 if any_one else None]
-        _confirm(site, "restart", chosen, force=force)
-        if scheduled is None and not force:
-            scheduled = click.prompt("When should the restart take place (e.g. 2030-01-31T23:59)", default="now")
-        at = None if scheduled in (None, "now") else parse_time(str(scheduled))
-        if at is not None and config_of(site.view()).get("pause") is True:
+    """Restart PostgreSQL, now or at a time: the members named, or all."""
+    with open_site(place, cluster) as site:
+        view = site.existing()
+        chosen = choose(view, site.scope, members, role)[: 1 if only_one else None]
+        _show_first(view, site, form, force=force)
+        at = ask_time(scheduled, "restart", asks=not force)
+        if at is not None and is_paused(view):
             raise CommandError("Can't schedule restart in the paused state")
-        body: dict[str, Any] = {"schedule": at.isoformat() if at else None, "postgres_version": pg_version, "timeout": timeout}
-        body = {name: value for name, value in body.items() if value} | ({"restart_pending": True} if pending else {})
-        failed = [member.name for member in chosen if not _restart(site, member, body, force=force)]
-    if failed:
-        raise CommandError(f"restart failed on {', '.join(failed)}")
-
-
-@click.command()
-@members_arguments
-@click.option("-r", "--role", type=click.Choice(list(ROLES)), default="any", show_default=True, help="Only members in this role.")
-@force_option
-@click.pass_context
-def reload(ctx: click.Context, cluster: str, members: tuple[str, ...], role: str, *, force: bool) -> None:
-    """Let members read their local configuration again."""
-    with open_site(ctx, cluster) as site:
-        chosen = _choose(site, members, role)
-        _confirm(site, "reload", chosen, force=force)
-        wait_s = config_of(site.view()).get("loop_wait", 10)
-        failed = []
-        for member in chosen:
-            answer = ask(site, member, "POST", "/reload")
-            if answer.status_code == _OK:
-                click.echo(f"No changes to apply on member {member.name}")
-            elif answer.status_code == _ACCEPTED:
-                click.echo(f"Reload request received for member {member.name} and will be processed within {wait_s} seconds")
-            else:
-                click.echo(f"Failed: reload for member {member.name}, status code={answer.status_code}, ({answer.text})", err=True)
-                failed.append(member.name)
-    if failed:
-        raise CommandError(f"reload failed on {', '.join(failed)}")
-
-
-@click.command()
-@members_arguments
-@click.option("--wait", is_flag=True, help="Wait until the copy is complete.")
-@click.option("--from-leader", is_flag=True, help="Copy from the leader, whatever the tags say.")
-@force_option
-@click.pass_context
-def reinit(ctx: click.Context, cluster: str, members: tuple[str, ...], *, wait: bool, from_leader: bool, force: bool) -> None:
-    """Throw the data directory of replicas away and create it again."""
-    with open_site(ctx, cluster) as site:
-        leader = leader_of(site.view())
-        if leader is None:
-            raise CommandError("Cluster has no leader, can not reinitialize")
-        chosen = [member for member in _choose(site, members, "replica") if member.name != leader.name]
-        _confirm(site, "reinitialize", chosen, force=force)
-        failed = [member.name for member in chosen if not _reinit(site, member, from_leader=from_leader, force=force)]
-        if wait:
+        confirm(_question("restart", chosen), force=force)
+        if pg_version is None and not force:
+            pg_version = click.prompt("Restart only where PostgreSQL is older than (e.g. 16.2)", default="", show_default=False, err=True)
+        wanted = {"schedule": at.isoformat() if at else None, "postgres_version": pg_version, "timeout": timeout}
+        body: dict[str, Any] = {name: value for name, value in wanted.items() if value} | ({"restart_pending": True} if pending else {})
+        report = Report(form)
+        with MemberApi(site.settings.ctl) as api:
             for member in chosen:
-                _wait_for_copy(site, member)
-    if failed:
-        raise CommandError(f"reinitialize failed on {', '.join(failed)}")
+                if force and "schedule" in body and member.scheduled_restart is not None:
+                    api.ask(member, "DELETE", "/restart")
+                answer = api.ask(member, "POST", "/restart", body, read_s=_RESTART_S)
+                report.add(member.name, answer, _restarted(member.name, answer))
+    report.finish()
+
+
+def _restarted(name: str, answer: Answer) -> str:
+    if answer.status == _ACCEPTED:
+        return f"Success: restart scheduled on member {name}"
+    if answer.is_good:
+        return f"Success: restart on member {name}"
+    if answer.status == _CONFLICT:
+        return f"Failed: another restart is already scheduled on member {name}"
+    return _failed("restart", name, answer)
 
 
 @click.command()
-@click.argument("cluster")
-@click.argument("members_then_what", nargs=-1, required=True, metavar="[MEMBERS]... restart|switchover")
-@click.option("-r", "--role", type=click.Choice(list(ROLES)), default="any", show_default=True, help="Only members in this role.")
+@members_arguments
+@role_option
 @force_option
-@click.pass_context
-def flush(ctx: click.Context, cluster: str, members_then_what: tuple[str, ...], role: str, *, force: bool) -> None:
-    """Drop what is scheduled: a restart, or the switchover."""
-    *members, what = members_then_what
+@format_option
+@click.pass_obj
+def reload(place: Place, cluster: str | None, members: tuple[str, ...], role: str, form: str, *, force: bool) -> None:
+    """Let members read their configuration again, as SIGHUP does."""
+    with open_site(place, cluster) as site:
+        view = site.existing()
+        chosen = choose(view, site.scope, members, role)
+        _show_first(view, site, form, force=force)
+        confirm(_question("reload", chosen), force=force)
+        report = Report(form)
+        with MemberApi(site.settings.ctl) as api:
+            for member in chosen:
+                answer = api.ask(member, "POST", "/reload")
+                report.add(member.name, answer, _reloaded(member.name, answer, loop_wait_s(view)))
+    report.finish()
+
+
+def _reloaded(name: str, answer: Answer, within_s: float) -> str:
+    if answer.status == _ACCEPTED:
+        return f"Reload request received for member {name} and will be processed within {within_s:g} seconds"
+    return f"No changes to apply on member {name}" if answer.is_good else _failed("reload", name, answer)
+
+
+@click.command()
+@members_arguments
+@click.option("--from-leader", is_flag=True, help="Copy from the leader, whatever the tags of others say.")
+@force_option
+@format_option
+@wait_options("Wait until the copy is complete and the member runs.")
+@click.pass_obj
+def reinit(
+    place: Place, cluster: str | None, members: tuple[str, ...], form: str, timeout_s: float, *, from_leader: bool, force: bool, wait: bool
+) -> None:
+    """Throw the data of standbys away and create them again."""
+    with open_site(place, cluster) as site:
+        view = site.existing()
+        if view.leader is None:
+            raise CommandError("Cluster has no leader, can not reinitialize")
+        _show_first(view, site, form, force=force)
+        chosen = _to_reinitialize(site, view, members, force=force)
+        confirm(_question("reinitialize", chosen), force=force)
+        report = Report(form)
+        started = []
+        with MemberApi(site.settings.ctl) as api:
+            for member in chosen:
+                answer = _reinitialize(api, member, from_leader=from_leader, force=force)
+                sentence = f"Success: reinitialize for member {member.name}"
+                report.add(member.name, answer, sentence if answer.is_good else _failed("reinitialize", member.name, answer))
+                started += [member] if answer.is_good else []
+            for member in started if wait else ():
+                _wait_for_copy(api, member, timeout_s, form)
+    report.finish()
+
+
+def _to_reinitialize(site: Site, view: ClusterView, members: tuple[str, ...], *, force: bool) -> tuple[Member, ...]:
+    """Return the standbys that are meant: named one by one, because their data are thrown away."""
+    standbys = choose(view, site.scope, role="replica")
+    if not members:
+        if force:
+            raise click.UsageError("name the members whose data are to be thrown away: hacore reinit CLUSTER MEMBER")
+        said = str(click.prompt(f"Which member do you want to reinitialize {[one.name for one in standbys]}?", err=True))
+        members = tuple(said.replace(",", " ").split())
+    return choose(view, site.scope, members, "replica")
+
+
+def _reinitialize(api: MemberApi, member: Member, *, from_leader: bool, force: bool) -> Answer:
+    body = {"force": True} if force else {}
+    body |= {"from_leader": True} if from_leader else {}
+    answer = api.ask(member, "POST", "/reinitialize", body)
+    if answer.is_good or not answer.text.strip().endswith(_BUSY):
+        return answer
+    if not click.confirm(f"{member.name}: {answer.said}. Cancel it and reinitialize anyway?", err=True):
+        return answer
+    return api.ask(member, "POST", "/reinitialize", {**body, "force": True})
+
+
+def _wait_for_copy(api: MemberApi, member: Member, timeout_s: float, form: str) -> None:
+    """Wait until a member runs again.
+
+    :raises CommandError: it does not in time.
+    """
+    ends_at = time.monotonic() + timeout_s
+    said = None
+    while True:
+        time.sleep(_POLL_S)
+        answer = api.ask(member, "GET", "/patroni")
+        state = str(answer.document.get("state") or answer.said)
+        if state == "running":
+            return
+        if state != said and form == "pretty":
+            click.echo(f"Waiting for reinitialize to complete on {member.name}: {state}", err=True)
+            said = state
+        if time.monotonic() >= ends_at:
+            raise CommandError(f"{member.name} does not run within {timeout_s:g} s: {state}")
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="[CLUSTER [MEMBER]...] restart|switchover")
+@role_option
+@force_option
+@format_option
+@click.pass_obj
+def flush(place: Place, words: tuple[str, ...], role: str, form: str, *, force: bool) -> None:
+    """Take back what waits for its time: restarts of members, or the switchover."""
+    *front, what = words
     if what not in {"restart", "switchover"}:
         raise click.UsageError("want restart or switchover at the end")
-    with open_site(ctx, cluster) as site:
-        if what == "switchover":
-            leader = leader_of(site.view())
-            if leader is None:
-                raise CommandError("This cluster has no leader")
-            _drop(site, leader, "/switchover", "scheduled switchover")
+    cluster, members = (front[0], front[1:]) if front else (None, [])
+    with open_site(place, cluster) as site:
+        report = Report(form)
+        with MemberApi(site.settings.ctl) as api:
+            if what == "switchover":
+                _flush_switchover(site, api, report)
+            else:
+                _flush_restarts(api, report, choose(site.existing(), site.scope, members, role), force=force)
+    report.finish()
+
+
+def _flush_restarts(api: MemberApi, report: Report, chosen: tuple[Member, ...], *, force: bool) -> None:
+    waiting = [one for one in chosen if one.scheduled_restart is not None]
+    for one in chosen:
+        if one not in waiting:
+            report.add(
+                one.name,
+                Answer(status=_NOT_FOUND, text="no restarts are scheduled"),
+                f"No scheduled restart on member {one.name}",
+                done=True,
+            )
+    if waiting:
+        confirm(_question("flush the scheduled restart of", waiting), force=force)
+    for one in waiting:
+        answer = api.ask(one, "DELETE", "/restart")
+        is_gone = answer.is_good or answer.status == _NOT_FOUND
+        sentence = f"Success: flush scheduled restart for member {one.name}"
+        report.add(one.name, answer, sentence if is_gone else _failed("flush restart", one.name, answer), done=is_gone)
+
+
+def _flush_switchover(site: Site, api: MemberApi, report: Report) -> None:
+    view = site.existing()
+    if view.failover is None or view.failover.scheduled_at is None:
+        report.add("", Answer(status=_NOT_FOUND, text="no switchover is scheduled"), "No pending scheduled switchover", done=True)
+        return
+    asked = [one for one in (view.leader, *view.members) if one is not None]
+    for one in asked:
+        answer = api.ask(one, "DELETE", "/switchover")
+        if answer.was_asked:
+            report.add(one.name, answer, f"Success: {answer.said}" if answer.is_good else _failed("flush switchover", one.name, answer))
             return
-        chosen = [member for member in _choose(site, members, role) if member.scheduled_restart]
-        if not chosen:
-            click.echo("No scheduled restart")
-            return
-        _confirm(site, "flush restart of", chosen, force=force)
-        for member in chosen:
-            _drop(site, member, "/restart", f"scheduled restart on member {member.name}")
+    if not site.replace(names.FAILOVER, names.NO_FAILOVER, expected=view.failover.version):
+        raise CommandError("the switchover was changed meanwhile")
+    report.add("", Answer(status=200, text="scheduled switchover deleted"), "Success: scheduled switchover deleted in the store")
 
 
-def _choose(site: Site, names: Sequence[str], role: str) -> list[Member]:
-    view = site.view()
-    unknown = sorted(set(names) - {member.name for member in view.members})
-    if unknown:
-        raise CommandError(f"Members {', '.join(unknown)} do not exist in cluster {site.scope}")
-    fits = ROLES[role]
-    chosen = [member for member in view.members if fits(view, member) and (not names or member.name in names)]
-    if not chosen:
-        raise CommandError(f"No {role} among provided members" if names else f"No member of cluster {site.scope} is a {role}")
-    return chosen
+def _show_first(view: ClusterView, site: Site, form: str, *, force: bool) -> None:
+    if not force and form == "pretty":
+        show([members_sheet(view, site.scope)], form)
 
 
-def _confirm(site: Site, action: str, chosen: Sequence[Member], *, force: bool) -> None:
-    if not force:
-        show_members(site)
-        click.confirm(f"Are you sure you want to {action} members {', '.join(member.name for member in chosen)}?", abort=True)
+def _question(action: str, chosen: tuple[Member, ...] | list[Member]) -> str:
+    return f"Are you sure you want to {action} members {', '.join(one.name for one in chosen)}?"
 
 
-def _restart(site: Site, member: Member, body: dict[str, Any], *, force: bool) -> bool:
-    if force and "schedule" in body:
-        ask(site, member, "DELETE", "/restart")
-    answer = ask(site, member, "POST", "/restart", body)
-    if answer.status_code == _OK:
-        click.echo(f"Success: restart on member {member.name}")
-    elif answer.status_code == _ACCEPTED:
-        click.echo(f"Success: restart scheduled on member {member.name}")
-    elif answer.status_code == _CONFLICT:
-        click.echo(f"Failed: another restart is already scheduled on member {member.name}", err=True)
-    else:
-        click.echo(f"Failed: restart for member {member.name}, status code={answer.status_code}, ({answer.text})", err=True)
-    return answer.status_code in {_OK, _ACCEPTED}
-
-
-def _reinit(site: Site, member: Member, *, from_leader: bool, force: bool) -> bool:
-    body = {name: True for name, wanted in (("from_leader", from_leader), ("force", force)) if wanted}
-    answer = ask(site, member, "POST", "/reinitialize", body)
-    if answer.status_code != _OK and answer.text.endswith(_BUSY) and not force:
-        click.confirm(f"{member.name}: {answer.text}. Cancel it and reinitialize anyway?", abort=True)
-        answer = ask(site, member, "POST", "/reinitialize", {**body, "force": True})
-    if answer.status_code == _OK:
-        click.echo(f"Success: reinitialize for member {member.name}")
-        return True
-    click.echo(f"Failed: reinitialize for member {member.name}, status code={answer.status_code}, ({answer.text})", err=True)
-    return False
-
-
-def _wait_for_copy(site: Site, member: Member) -> None:
-    click.echo(f"Waiting for reinitialize to complete on: {member.name}")
-    has_begun = False
-    while True:
-        found = status_of(site, member) or {}
-        has_begun = has_begun or found.get("state") != "running"
-        if has_begun and found.get("state") == "running":
-            click.echo(f"Reinitialize is completed on: {member.name}")
-            return
-        time.sleep(_POLL_S)
-
-
-def _drop(site: Site, member: Member, path: str, what: str) -> None:
-    answer = ask(site, member, "DELETE", path)
-    if answer.status_code == _OK:
-        click.echo(f"Success: {answer.text}")
-    elif answer.status_code == _NOT_FOUND:
-        click.echo(f"No {what}")
-    else:
-        raise CommandError(f"{what} was not dropped: {answer.status_code}, {answer.text}")
+def _failed(action: str, name: str, answer: Answer) -> str:
+    return f"Failed: {action} for member {name}, status code={answer.status}, ({answer.said})"

@@ -1,87 +1,94 @@
-"""plugins list and plugins show: what is installed, and whether it can be used."""
-
-from typing import Any
+"""``hacore plugins``: what is installed, whether it can be loaded, and what it takes as settings."""
 
 import click
 
-from hacore.cli.show import FORMATS, console, show_document, show_rows
+from hacore.cli.console import show
+from hacore.cli.parameters import format_option
+from hacore.cli.sheet import Column, Sheet, document
 from hacore.cli.site import CommandError
 from hacore.plugins.catalogue import Row, available
 
-_COLUMNS = ("Kind", "Name", "Distribution", "Version", "State")
+_LIST = (
+    Column(title="Kind"),
+    Column(title="Name", style=lambda _: "bold"),
+    Column(title="Distribution"),
+    Column(title="Version"),
+    Column(title="Loaded", style=lambda value: "green" if value == "yes" else "red"),
+)
+_SETTINGS = (
+    Column(title="Setting"),
+    Column(title="Default"),
+    Column(title="Required"),
+)
 
 
 @click.group()
 def plugins() -> None:
-    """Show installed plugins."""
+    """Show the installed plugins."""
 
 
-@plugins.command("list")
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True, help="Output format.")
-def list_plugins(form: str) -> None:
-    """List every installed plugin, whether it can be loaded, and why not."""
-    rows = [
-        {
-            "Kind": row.kind,
-            "Name": row.name,
-            "Distribution": row.distribution,
-            "Version": row.version,
-            "State": f"cannot be used: {row.problem}" if row.problem else "ready",
-        }
-        for row in sorted(available(), key=lambda row: (row.kind, row.name))
-    ]
-    show_rows(rows, _COLUMNS, form)
+@plugins.command(name="list")
+@format_option
+def list_(form: str) -> None:
+    """List every installed plugin: its kind, name, distribution, version, and whether it can be loaded or why not."""
+    rows = tuple(
+        {"Kind": one.kind, "Name": one.name, "Distribution": one.distribution, "Version": one.version, "Loaded": one.problem or "yes"}
+        for one in available()
+    )
+    show([Sheet(columns=_LIST, rows=rows)], form)
 
 
-@plugins.command()
+@plugins.command(name="show")
 @click.argument("name")
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True, help="Output format.")
-def show(name: str, form: str) -> None:
-    """Show one plugin with its settings and their defaults."""
-    found = [row for row in available() if row.name == name]
+@format_option
+def show_(name: str, form: str) -> None:
+    """Show one plugin: what it is, and its settings with their defaults."""
+    found = [one for one in available() if one.name == name]
     if not found:
-        raise CommandError(f"no plugin is called {name!r}; installed are {', '.join(sorted({row.name for row in available()}))}")
-    for row in found:
-        if form in {"json", "yaml", "yml"}:
-            show_document(_document(row), form)
-        else:
-            _show(row, form)
-
-
-def _show(row: Row, form: str) -> None:
-    out = console()
-    out.print(f"{row.name} ({row.kind}) from {row.distribution} {row.version}: {row.target}", markup=False)
-    if row.description:
-        out.print(row.description, markup=False)
-    if row.problem:
-        out.print(f"cannot be used: {row.problem}", markup=False)
-    settings = [
-        {"Setting": one.name, "Default": "required" if one.required else "secret" if one.secret else _text(one.default)}
-        for one in row.settings
-    ]
-    show_rows(settings, ("Setting", "Default"), form)
-
-
-def _text(value: object) -> object:
-    return "" if value is None else str(value)
-
-
-def _document(row: Row) -> dict[str, Any]:
-    settings = {
-        one.name: {"required": one.required, "secret": one.secret, "default": one.default if _is_plain(one.default) else str(one.default)}
-        for one in row.settings
+        raise CommandError(f"plugin {name}: not installed; hacore plugins list shows those that are")
+    if form in {"json", "yaml", "yml"}:
+        click.echo(document([_object(one) for one in found], form))
+        return
+    settings = tuple(
+        {"Setting": key.name, "Default": _default(key.default, is_secret=key.secret), "Required": "yes" if key.required else "no"}
+        for key in found[0].settings
+    )
+    sheet = Sheet(columns=_SETTINGS, rows=settings)
+    if form == "tsv":
+        show([sheet], form)
+        return
+    first = found[0]
+    lines = {
+        "Name": name,
+        "Kind": ", ".join(one.kind for one in found),
+        "Distribution": f"{first.distribution} {first.version}",
+        "Class": first.target,
+        "Loaded": first.problem or "yes",
+        "About": first.description,
     }
+    for title, text in lines.items():
+        if text:
+            click.echo(f"{title + ':':14}{text}")
+    if settings:
+        click.echo()
+        show([sheet], form)
+    else:
+        click.echo("It takes no settings." if first.problem is None else "")
+
+
+def _default(value: object, *, is_secret: bool) -> object:
+    return "(secret)" if is_secret else value
+
+
+def _object(one: Row) -> dict[str, object]:
     return {
-        "kind": row.kind,
-        "name": row.name,
-        "distribution": row.distribution,
-        "version": row.version,
-        "target": row.target,
-        "problem": row.problem,
-        "description": row.description,
-        "settings": settings,
+        "kind": one.kind,
+        "name": one.name,
+        "distribution": one.distribution,
+        "version": one.version,
+        "class": one.target,
+        "loaded": one.problem is None,
+        "problem": one.problem,
+        "description": one.description,
+        "settings": [{"name": key.name, "default": key.default, "required": key.required, "secret": key.secret} for key in one.settings],
     }
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)

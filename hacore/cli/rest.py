@@ -1,49 +1,133 @@
-"""Requests to members: with the credentials and certificates of the section ``ctl``."""
+"""Asks members by their REST API, with the credentials of section ``ctl`` (interface reference 1.2, 4.6)."""
 
-from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+import json
+import ssl
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import InsecureRequestWarning
 
-from hacore.cli.site import CommandError, Site
+from hacore.config.settings import CtlSettings
+from hacore.errors import ConfigError
 from hacore.model.cluster import Member
 
-_CONNECT_S: Final = 5.0
-LONG_S: Final = 600.0  # a restart, or a switchover of a busy server
+CONNECT_S: Final = 3.0
+READ_S: Final = 20.0
+_TEXT_LIMIT: Final = 2000
 
 
-def ask(site: Site, member: Member, method: str, path: str, body: object = None, *, timeout_s: float = LONG_S) -> requests.Response:
-    """Send one request to a member.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a member said. ``status`` 0: it could not be asked, ``text`` says why."""
 
-    :raises CommandError: it did not answer.
+    status: int
+    text: str
+
+    @property
+    def said(self) -> str:
+        """Return the text for people."""
+        return self.text.strip()[:_TEXT_LIMIT]
+
+    @property
+    def was_asked(self) -> bool:
+        """Tell whether the member answered at all."""
+        return self.status != 0
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether it did what was asked, or will."""
+        return self.status in {200, 202}
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """Return the text as an object; empty where it is none."""
+        try:
+            found = json.loads(self.text)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class _Tls(HTTPAdapter):
+    """Brings the client's certificate, and may leave the name in the server's certificate alone."""
+
+    def __init__(self, context: ssl.SSLContext, *, checks_name: bool) -> None:
+        self._context = context
+        self._checks_name = checks_name
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's own
+        """Hand the context on to every connection."""
+        options["ssl_context"] = self._context
+        if not self._checks_name:
+            options["assert_hostname"] = False
+        super().init_poolmanager(*arguments, **options)
+
+
+class MemberApi:
+    """The REST APIs of a cluster's members, until the end of the block.
+
+    :raises ConfigError: certificate, key or CA of section ``ctl`` cannot be used.
     """
-    if member.api_url is None:
-        raise CommandError(f"{member.name} has no api_url in its record")
-    parts = urlsplit(member.api_url)
-    url = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-    ctl = site.settings.ctl
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = ctl.cacert or (not (site.insecure or ctl.insecure))
-    if site.insecure or ctl.insecure:
-        session.verify = False
-    if ctl.certfile:
-        session.cert = (ctl.certfile, ctl.keyfile) if ctl.keyfile else ctl.certfile
-    if ctl.authentication is not None:
-        session.auth = (ctl.authentication.username, ctl.authentication.password)
-    try:
-        return session.request(method, url, json=body, timeout=(_CONNECT_S, timeout_s))
-    except requests.RequestException as error:
-        raise CommandError(f"{member.name} does not answer at {url}: {error}") from error
-    finally:
-        session.close()
+
+    def __init__(self, ctl: CtlSettings) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False  # members are spoken to directly, with our credentials and nobody else's
+        if ctl.authentication is not None:
+            self._session.auth = HTTPBasicAuth(ctl.authentication.username.encode(), ctl.authentication.password.encode())
+        self._is_open = ctl.insecure and ctl.certfile is None
+        # As in the field: with a certificate of our own, "insecure" leaves only the name unchecked.
+        self._session.verify = False if self._is_open else ctl.cacert or True
+        self._session.mount("https://", _Tls(_context(ctl), checks_name=not ctl.insecure))
+
+    def ask(self, member: Member, method: str, path: str, body: object = None, *, read_s: float = READ_S) -> Answer:
+        """Send one request and wait for the answer. A member that cannot be asked is an answer, too."""
+        if member.api_url is None:
+            return Answer(status=0, text="its record has no api_url")
+        parts = urlsplit(member.api_url)
+        url = f"{parts.scheme}://{parts.netloc}{path}"
+        try:
+            with warnings.catch_warnings():
+                if self._is_open:
+                    warnings.simplefilter("ignore", InsecureRequestWarning)
+                answer = self._session.request(
+                    method, url, json=body, timeout=(CONNECT_S, read_s), allow_redirects=False, headers={"Connection": "close"}
+                )
+        except (requests.RequestException, ValueError) as error:
+            return Answer(status=0, text=f"{url}: {_reason(error)}")
+        return Answer(status=answer.status_code, text=answer.text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
 
 
-def status_of(site: Site, member: Member, *, timeout_s: float = _CONNECT_S) -> dict[str, Any] | None:
-    """Return the status document of a member, ``None`` where it does not answer."""
+def _context(ctl: CtlSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ctl.insecure:
+        context.check_hostname = False
     try:
-        answer = ask(site, member, "GET", "/patroni", timeout_s=timeout_s)
-        found = answer.json()
-    except (CommandError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        if ctl.certfile is not None:
+            context.load_cert_chain(ctl.certfile, ctl.keyfile, ctl.keyfile_password or "")
+        if ctl.cacert is not None:
+            context.load_verify_locations(ctl.cacert)
+    except OSError as error:
+        raise ConfigError(f"ctl: certificate, key or CA cannot be used: {error}") from error
+    return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
+        return "no answer in time"
+    inner = error.args[0] if error.args else error
+    reason = getattr(inner, "reason", None) or inner
+    text = str(reason)
+    return text.rpartition(">: ")[2] or text  # urllib3 puts the connection object in front

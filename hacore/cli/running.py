@@ -1,17 +1,19 @@
-"""run: become this node's main process. Imports nothing that it would have to carry along."""
+"""``hacore run``: becomes the main process of a node. It loads nothing that would have to be carried along."""
 
 import click
 
-from hacore.cli.place import place_of
+from hacore.cli.place import Place
 from hacore.daemon import run as run_node
 
 
 @click.command()
-@click.argument("config", required=False, type=click.Path())
-@click.pass_context
-def run(ctx: click.Context, config: str | None) -> None:
+@click.argument("config", required=False, metavar="[CONFIG]")
+@click.pass_obj
+def run(place: Place, config: str | None) -> None:
     """Run this node: agent, REST API and guard beside its PostgreSQL.
 
     CONFIG is a file, a directory of files, or nothing: then the environment says all.
+
+    Exit codes: 0 orderly end, 1 a person must look, 2 the configuration is wrong.
     """
-    ctx.exit(run_node(place_of(ctx).path(config)))
+    run_node(place.path(config))

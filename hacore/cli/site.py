@@ -1,28 +1,27 @@
-"""What a command works on: the cluster's records through the store, and its members through REST."""
+"""What a command works on: the records of one cluster, through a session with the store that takes no lock and publishes no member."""
 
 import json
-from collections.abc import Callable, Iterator
+import os
+import socket
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
 
-from hacore.cli.place import Place, place_of
-from hacore.config.client import ClientSettings, load_client
-from hacore.errors import ConfigError
+from hacore.cli.client import client_settings, scope_of
+from hacore.cli.place import Place
+from hacore.config.client import ClientSettings
 from hacore.hookspecs import OpenDcs, PluginContext
-from hacore.interfaces import Dcs
+from hacore.interfaces import Dcs, Put, Refused, WriteRequest
 from hacore.model.clock import BootClock
-from hacore.model.cluster import ClusterView, Member
+from hacore.model.cluster import ClusterView
 from hacore.plugins.dcs import open_dcs
 from hacore.plugins.registry import Registry, Wanted
-from hacore.plugins.schemas import InstalledSchemas
 from hacore.records.cluster import read_cluster
 
 STORE_S: Final = 5.0
-_STORES: Final = {"etcd": "etcd3", "http": "etcd3", "https": "etcd3"}  # the v3 API; that of v2 has no server any more
 
 
 class CommandError(click.ClickException):
@@ -38,51 +37,59 @@ class Site:
     scope: str
     settings: ClientSettings
     dcs: Dcs
-    insecure: bool
 
     def view(self) -> ClusterView:
         """Read the records afresh."""
         return read_cluster(self.dcs.snapshot(timeout_s=STORE_S))
 
+    def existing(self) -> ClusterView:
+        """Read the records of a cluster that must be there.
 
-def client_settings(place: Place) -> ClientSettings:
-    """Read the configuration; ``--dcs-url`` stands in for its store and namespace.
+        :raises CommandError: nothing of it is in the store.
+        """
+        view = self.view()
+        if not view.members and view.initialize is None and view.config is None:
+            raise CommandError(f"Cluster {self.scope} is not in the store (namespace {self.settings.namespace})")
+        return view
 
-    :raises ConfigError: it is wrong.
-    """
-    if place.dcs_url is None:
-        return load_client(place.path(), place.settings, plugins=InstalledSchemas())
-    parts = urlsplit(place.dcs_url if "://" in place.dcs_url else f"etcd3://{place.dcs_url}")
-    section = {"host": parts.netloc} if parts.netloc else {}
-    document = {_STORES.get(parts.scheme, parts.scheme): section, "namespace": parts.path or "/service"}
-    return load_client(None, {"HACORE_CONFIGURATION": json.dumps(document)}, plugins=InstalledSchemas())
+    def replace(self, name: str, value: str, *, expected: int) -> bool:
+        """Write a record if it still has this version (0: there is none). Answers whether it was written."""
+        put = Put(name=name, value=value, expected=expected)
+        return not isinstance(self.dcs.write(WriteRequest(puts=(put,)), timeout_s=STORE_S), Refused)
+
+    def version_of(self, name: str) -> int:
+        """Return the version of a record, 0 where there is none."""
+        record = self.dcs.snapshot(timeout_s=STORE_S).records.get(name)
+        return record.version if record else 0
 
 
 @contextmanager
-def open_site(ctx: click.Context, cluster: str | None) -> Iterator[Site]:
+def open_site(place: Place, cluster: str | None) -> Iterator[Site]:
     """Open the store for one command.
 
     :raises ConfigError: the configuration is wrong, or names no cluster.
+    :raises DcsUnavailableError: the store does not answer.
     """
-    place = place_of(ctx)
     settings = client_settings(place)
-    scope = cluster or settings.scope
-    if scope is None:
-        raise ConfigError("scope: missing, want the name of the cluster in the configuration or as an argument")
+    with open_store(settings, scope_of(settings, cluster)) as site:
+        yield site
+
+
+@contextmanager
+def open_store(settings: ClientSettings, scope: str) -> Iterator[Site]:
+    """Open the store that settings name, and leave nothing of the session behind."""
     registry = Registry()
-    registry.update([Wanted(kind="dcs", name=settings.dcs.name, settings=settings.dcs.settings)])
-    context = PluginContext(scope=scope, namespace=settings.namespace, member="", clock=BootClock())
-    dcs = open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=context, observer=True))
     try:
-        yield Site(scope=scope, settings=settings, dcs=dcs, insecure=place.insecure)
+        registry.update([Wanted(kind="dcs", name=settings.dcs.name, settings=settings.dcs.settings)])
+        member = f"hacore-{socket.gethostname()}-{os.getpid()}"
+        context = PluginContext(scope=scope, namespace=settings.namespace, member=member, clock=BootClock())
+        dcs = open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=context, observer=True))
+        try:
+            yield Site(scope=scope, settings=settings, dcs=dcs)
+        finally:
+            dcs.close()
     finally:
-        dcs.close()
         registry.close()
-
-
-def leader_of(view: ClusterView) -> Member | None:
-    """Return the record of the leader."""
-    return view.leader
 
 
 def config_of(view: ClusterView) -> dict[str, Any]:
@@ -96,11 +103,9 @@ def config_of(view: ClusterView) -> dict[str, Any]:
     return found
 
 
-ROLES: Final[dict[str, Callable[[ClusterView, Member], bool]]] = {
-    "leader": lambda view, member: view.lock is not None and view.lock.holder == member.name,
-    "primary": lambda view, member: view.lock is not None and view.lock.holder == member.name and member.role != "standby_leader",
-    "standby-leader": lambda view, member: view.lock is not None and view.lock.holder == member.name and member.role == "standby_leader",
-    "replica": lambda view, member: view.lock is None or view.lock.holder != member.name,
-    "standby": lambda view, member: view.lock is None or view.lock.holder != member.name,
-    "any": lambda _view, _member: True,
-}
+def loop_wait_s(view: ClusterView) -> float:
+    """Return the period of the members' loops: what is in force where that is known, else what is configured."""
+    if view.own is not None and view.own.times is not None:
+        return view.own.times[1]
+    configured = json.loads(view.config).get("loop_wait") if view.config else None
+    return float(configured) if isinstance(configured, int | float) else 10.0

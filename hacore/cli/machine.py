@@ -1,0 +1,102 @@
+"""What of a configuration only this machine can tell: programs, data directory, ports, and what plugins find wrong."""
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hacore.config import LoadedConfig, check_bootstrap, effective
+from hacore.config.address import WILDCARD_HOSTS
+from hacore.config.postgres_settings import PostgresSettings
+from hacore.errors import ConfigError, DataDirectoryError, HacoreError
+from hacore.hookspecs import PluginContext, Validate
+from hacore.model.clock import BootClock
+from hacore.model.policy import Policy
+from hacore.plugins.registry import Registry
+from hacore.plugins.reports import validate
+from hacore.plugins.selection import agent_plugins
+from hacore.postgres.programs import Programs
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence about the configuration on this machine."""
+
+    text: str
+    is_fault: bool
+
+
+def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Finding]:
+    """Yield what is wrong (faults) and what may not be meant (warnings).
+
+    :param online: ask also what plugins drive.
+    :param ports: look whether the ports are free.
+    """
+    dynamic = loaded.local.bootstrap.dcs if loaded.local.bootstrap else None
+    found = effective(loaded.local, dynamic)
+    for warning in found.warnings:
+        yield Finding(f"bootstrap.dcs: {warning}", is_fault=False)
+    try:
+        check_bootstrap(loaded.local)
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            yield Finding(line, is_fault=False)
+    yield from _programs(found.postgres, is_named=found.postgres.bin_dir is not None)
+    yield from _plugins(loaded, found.postgres, found.policy, online=online)
+    if ports and not (Path(found.postgres.data_dir) / "postmaster.pid").exists():
+        yield from _ports(loaded)
+
+
+def _programs(postgres: PostgresSettings, *, is_named: bool) -> Iterator[Finding]:
+    programs = Programs(postgres.bin_dir, postgres.bin_name)
+    try:
+        major = programs.major
+    except (ConfigError, DataDirectoryError) as error:
+        yield Finding(f"postgresql.bin_dir: {error}", is_fault=is_named)
+        return
+    version_file = Path(postgres.data_dir) / "PG_VERSION"
+    try:
+        there = version_file.read_text().strip()
+    except OSError:  # not there yet, or not ours to read
+        return
+    if there != str(major):
+        yield Finding(f"postgresql.data_dir: {version_file} says {there}, the programs are of {major}", is_fault=True)
+
+
+def _plugins(loaded: LoadedConfig, postgres: PostgresSettings, policy: Policy, *, online: bool) -> Iterator[Finding]:
+    local = loaded.local
+    registry = Registry()
+    try:
+        registry.update(agent_plugins(local, postgres))
+    except HacoreError as error:
+        yield Finding(str(error), is_fault=True)
+        return
+    context = PluginContext(scope=local.scope, namespace=local.namespace, member=local.name, clock=BootClock(), policy=policy)
+    try:
+        wrong = validate(registry.every(), Validate(context=context, online=online))
+    finally:
+        registry.close()
+    yield from (Finding(sentence, is_fault=True) for sentences in wrong.values() for sentence in sentences)
+
+
+def _ports(loaded: LoadedConfig) -> Iterator[Finding]:
+    local = loaded.local
+    wanted = [("postgresql.listen", host, local.postgresql.port) for host in local.postgresql.listen_addresses]
+    wanted.append(("restapi.listen", local.restapi.listen.host, local.restapi.listen.port))
+    for key, host, port in wanted:
+        reason = _in_use(host, port)
+        if reason is not None:
+            yield Finding(f"{key}: {host}:{port}: {reason}", is_fault=False)
+
+
+def _in_use(host: str, port: int) -> str | None:
+    bound = "" if host in WILDCARD_HOSTS else host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bound, port))
+        except OSError as error:
+            return os.strerror(error.errno) if error.errno else str(error)
+    return None
