@@ -11,7 +11,7 @@ from hacore.postgres.connection import Connection, QueryError
 from hacore.postgres.files import read_if_there
 from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.launcher import asked
+from hacore.postgres.launcher import asked, wait_settled
 from hacore.postgres.pidfile import READY
 from hacore.postgres.stop import role_of
 
@@ -110,6 +110,7 @@ def _answers(session: Connection) -> bool:
 
 def _launch(instance: Instance, how: Start) -> int:
     instance.processes.drop_stale_pid_file()
+    wait_settled(instance.launcher)
     is_standby = how.role is Role.STANDBY
     instance.files.restore_missing()
     plan, _ = instance.write_settings(how.upstream or NOBODY, standby=is_standby, recovery=how.recovery, hba=how.hba)
