@@ -147,9 +147,9 @@ def test_a_standby_follows_another_upstream_without_a_restart(make_node: MakeNod
     c.until(is_streaming)
     pid = c.read().pid
     c.postgres.follow(b.as_upstream())
+    b.until(lambda found: [(sender.application_name, sender.state) for sender in found.senders] == [("c", "streaming")])
     state = c.until(lambda found: found.upstream == b.as_upstream() and bool(found.upstream_reachable))
     assert state.pid == pid
-    assert [sender.application_name for sender in b.read().senders] == ["c"]
 
 
 def test_somebody_elses_slot_and_one_in_use_are_never_dropped(make_node: MakeNode) -> None:
