@@ -254,6 +254,11 @@ class ClusterNode:
             return self.rest("/patroni").document
         return {}
 
+    @property
+    def rule(self) -> str:
+        """The rule that decided the last turn; empty when nobody answers."""
+        return str(self.status().get("hacore", {}).get("rule", "")).rpartition(".")[2]
+
     def query(self, sql: str, values: tuple[object, ...] = (), *, deadline_s: float = _ASK_S) -> list[tuple[Any, ...]]:
         """Run one statement in a session of its own."""
         session = Session(self.dsn, deadline_s=deadline_s)

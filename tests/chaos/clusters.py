@@ -17,8 +17,10 @@ from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
 
 SQLITE = pytest.param("sqlite", marks=pytest.mark.xdist_group("cluster on sqlite"))
 ETCD = pytest.param("etcd", marks=pytest.mark.xdist_group("cluster on etcd"))
+THREE_ETCDS = pytest.param("three etcds", marks=pytest.mark.xdist_group("cluster on three etcds"))
 both_stores = pytest.mark.parametrize("kind", [SQLITE, ETCD])
 on_etcd = pytest.mark.parametrize("kind", [ETCD])
+on_three_etcds = pytest.mark.parametrize("kind", [THREE_ETCDS])
 on_sqlite = pytest.mark.parametrize("kind", [SQLITE])
 BULK = ("base", "pg_wal")
 
@@ -61,7 +63,7 @@ class Pool:
 
 def _build(kind: str) -> Site:
     with ExitStack() as stack:
-        directory = stack.enter_context(work_directory(f"{kind}-"))
+        directory = stack.enter_context(work_directory(f"{kind.replace(' ', '-')}-"))
         store = stack.enter_context(make_store(kind, directory.path))
         cluster = stack.enter_context(Cluster(directory.path, store=store.section))
         return Site(kind, directory, store, cluster, stack.pop_all())
@@ -69,7 +71,9 @@ def _build(kind: str) -> Site:
 
 def make_store(kind: str, directory: Path) -> StoreAtWork:
     """A store of its own for a cluster of its own."""
-    return SqliteAtWork(directory) if kind == "sqlite" else EtcdAtWork(directory)
+    if kind == "sqlite":
+        return SqliteAtWork(directory)
+    return EtcdAtWork(directory, size=3, proxies=True) if kind == "three etcds" else EtcdAtWork(directory)
 
 
 @pytest.fixture(scope="session")

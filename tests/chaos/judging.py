@@ -128,6 +128,7 @@ def writing(cluster: Cluster, store: StoreAtWork, *, pace_s: float = 0.01) -> It
     try:
         load.start()
         observed.rows_go_on()
+        cluster.wait_for(lambda: renewals.renewals, "a renewal is seen")
         yield observed
         observed.conclude()
     finally:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hacore.testing.etcd import Answer, Etcd, EtcdMember
-from hacore.testing.faults.proxy import TcpProxy
+from hacore.testing.faults.proxy import Fault, TcpProxy
 
 SCOPE = "demo"
 PREFIX = f"/service/{SCOPE}/"
@@ -22,8 +22,6 @@ POLL_S = 0.02
 
 class StoreAtWork(ABC):
     """One real store that a cluster uses. Used as a block."""
-
-    kind: str
 
     def __enter__(self) -> Self:
         return self
@@ -36,7 +34,7 @@ class StoreAtWork(ABC):
         """The section of a node's configuration."""
 
     @abstractmethod
-    def keys(self) -> dict[str, str]:
+    def records(self) -> dict[str, str]:
         """Every record of the cluster by its name; the lock as ``leader``."""
 
     @abstractmethod
@@ -53,13 +51,11 @@ class StoreAtWork(ABC):
 
     def own(self) -> dict[str, Any]:
         """The own record; empty when there is none."""
-        return dict(json.loads(self.keys().get("hacore", "{}")))
+        return dict(json.loads(self.records().get("hacore", "{}")))
 
 
 class SqliteAtWork(StoreAtWork):
     """A file."""
-
-    kind = "sqlite"
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "store.db"
@@ -67,7 +63,7 @@ class SqliteAtWork(StoreAtWork):
     def section(self, name: str) -> Mapping[str, Any]:
         return {"sqlite": {"path": str(self.path)}}
 
-    def keys(self) -> dict[str, str]:
+    def records(self) -> dict[str, str]:
         with self.opened() as connection:
             found = dict(connection.execute("SELECT name, value FROM record").fetchall())
             lock = connection.execute("SELECT holder FROM lock").fetchone()
@@ -107,11 +103,9 @@ class SqliteAtWork(StoreAtWork):
 class EtcdAtWork(StoreAtWork):
     """An etcd of one or three members, each node behind a proxy of its own where it is to be cut off."""
 
-    kind = "etcd"
-
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
         self.etcd = Etcd(directory, size=size)
-        self.proxies: dict[str, TcpProxy] = {}
+        self.proxies: dict[str, list[TcpProxy]] = {}  # of each node, one before each member
         self._proxied = proxies
 
     def __enter__(self) -> Self:
@@ -122,10 +116,18 @@ class EtcdAtWork(StoreAtWork):
         if not self._proxied:
             return {"etcd3": {"hosts": list(self.etcd.endpoints)}}
         if name not in self.proxies:
-            self.proxies[name] = TcpProxy(("127.0.0.1", self.etcd.members[0].client_port))
-        return {"etcd3": {"hosts": [self.proxies[name].endpoint], "use_proxies": True}}
+            self.proxies[name] = [TcpProxy(("127.0.0.1", member.client_port)) for member in self.etcd.members]
+        return {"etcd3": {"hosts": [proxy.endpoint for proxy in self.proxies[name]], "use_proxies": True}}
 
-    def keys(self) -> dict[str, str]:
+    @contextlib.contextmanager
+    def suffering(self, fault: Fault, *names: str) -> Iterator[None]:
+        """Put a fault on all ways of these nodes to the store."""
+        with contextlib.ExitStack() as stack:
+            for proxy in [proxy for name in names for proxy in self.proxies[name]]:
+                stack.enter_context(proxy.suffering(fault))
+            yield
+
+    def records(self) -> dict[str, str]:
         found = self._ask("kv/range", {"key": _coded(PREFIX), "range_end": _coded(PREFIX[:-1] + "0")})
         pairs = [(_plain(one["key"]), _plain(one.get("value", ""))) for one in found.get("kvs", [])]
         return {key.removeprefix(PREFIX): value for key, value in pairs}
@@ -146,11 +148,11 @@ class EtcdAtWork(StoreAtWork):
         while not stop.is_set():
             with contextlib.suppress(OSError, ValueError):
                 request = urllib.request.Request(f"{self._living().url}/v3/watch", wanted)  # noqa: S310 - a server of ours
-                with urllib.request.urlopen(request, timeout=1.0) as stream:  # noqa: S310
+                with urllib.request.urlopen(request, timeout=3.0) as stream:  # noqa: S310
                     self._follow(stream, seen, stop)
 
     def close(self) -> None:
-        for proxy in self.proxies.values():
+        for proxy in [proxy for proxies in self.proxies.values() for proxy in proxies]:
             proxy.close()
         self.etcd.close()
 

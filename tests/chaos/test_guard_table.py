@@ -23,7 +23,7 @@ def test_a_killed_agent_comes_back_and_adopts_the_server_that_ran_on(cluster: Cl
     postmaster, own = leader.pid("postmaster"), store.own()
     with long_lease(cluster, store), writing(cluster, store) as writes:
         [agent] = leader.kill("agent")
-        cluster.wait_for(lambda: leader.pids("agent") not in ([], [agent]), "another agent")
+        leader.wait_for_another("agent", than=agent)
         cluster.wait_for(lambda: store.own()["heartbeat"] > own["heartbeat"] + 5, "renewals of the new agent")
         writes.rows_go_on()
     writes.expect_nothing_lost()
@@ -77,7 +77,7 @@ def test_without_its_rest_server_a_leader_goes_on(cluster: Cluster, store: Store
         if number == signal.SIGSTOP:
             leader.cont("rest")
         else:
-            cluster.wait_for(lambda: leader.pids("rest") not in ([], [rest]), "another REST server")
+            leader.wait_for_another("rest", than=rest)
     writes.expect_nothing_lost()
     assert (leader.pid("agent"), leader.pid("postmaster")) == (agent, postmaster)
     assert store.own()["token"] == own["token"]

@@ -1,4 +1,4 @@
-"""What tests of whole clusters need: a directory that the unprivileged user owns and that stays when the test has failed."""
+"""Whole clusters, and a directory that the unprivileged user owns and that stays when the test has failed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from hacore.testing.workdir import work_directory
+from tests.chaos.clusters import cluster, cluster_pool, site, store
+
+__all__ = ["cluster", "cluster_directory", "cluster_pool", "site", "store"]
 
 
 @pytest.fixture

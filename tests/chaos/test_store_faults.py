@@ -1,0 +1,188 @@
+"""The store fails, or the way to it: scenarios 5, 7, 8, 9, 10 and 11 of safety.md 10."""
+
+from typing import Any
+
+import pytest
+
+from hacore.testing.cluster import Cluster, ClusterNode
+from hacore.testing.faults.proxy import Fault
+from hacore.testing.history import boot_s
+from tests.chaos.clusters import both_stores, on_etcd, on_three_etcds
+from tests.chaos.judging import TTL_S, writing
+from tests.chaos.stores import EtcdAtWork, StoreAtWork
+
+pytestmark = pytest.mark.timeout(240)
+SETTLED_S = 2 * TTL_S
+
+
+def etcd_of(store: StoreAtWork) -> EtcdAtWork:
+    assert isinstance(store, EtcdAtWork)
+    return store
+
+
+def postmasters(cluster: Cluster) -> dict[str, list[int]]:
+    return {name: node.pids("postmaster") for name, node in cluster.nodes.items()}
+
+
+def leadership(store: StoreAtWork) -> dict[str, Any]:
+    return {field: store.own().get(field) for field in ("holder", "token", "timeline", "store_id")}
+
+
+def let_pass(cluster: Cluster, seconds: float) -> None:
+    until = boot_s() + seconds
+    cluster.wait_for(lambda: boot_s() >= until, "time to pass")
+
+
+def wait_renewed(cluster: Cluster, store: StoreAtWork, times: int = 3) -> None:
+    known = store.own().get("heartbeat", 0)
+    cluster.wait_for(lambda: store.own().get("heartbeat", 0) >= known + times, "further renewals")
+
+
+@on_three_etcds
+def test_a_primary_cut_off_from_the_store_ends_its_writes_in_time_and_another_takes_over(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, token = cluster.the_leader(), store.own()["token"]
+    with writing(cluster, store) as writes:
+        cut_at = boot_s()
+        with etcd_of(store).suffering(Fault(swallow_requests=True, refuse=True), leader.name):
+            other = cluster.the_leader(other_than=leader.name)
+            writes.rows_go_on()
+            assert not leader.is_ok("/primary")
+        assert cluster.wait_ready() is other
+    last = writes.report.last_ack(leader.name)
+    assert last is not None
+    assert last <= writes.renewals.fence_instant(leader.name, token=token)
+    writes.expect_losses_only_of(leader.name, since=cut_at)
+    writes.expect_writes_of_others_only_after(leader.name, cut_at)
+
+
+@on_three_etcds
+def test_the_loss_of_the_leader_of_the_store_changes_nothing(cluster: Cluster, store: StoreAtWork) -> None:
+    known, servers = leadership(store), postmasters(cluster)
+    etcd = etcd_of(store).etcd
+    with writing(cluster, store) as writes:
+        member = etcd.leader()
+        member.kill()
+        let_pass(cluster, SETTLED_S)
+        wait_renewed(cluster, store)
+        writes.rows_go_on()
+        etcd.start()
+    writes.expect_nothing_lost()
+    assert leadership(store) == known
+    assert postmasters(cluster) == servers
+
+
+@on_three_etcds
+def test_without_a_quorum_of_the_store_writes_end_in_time_and_the_former_leader_returns(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, known = cluster.the_leader(), leadership(store)
+    etcd = etcd_of(store).etcd
+    with writing(cluster, store) as writes:
+        lost_at = boot_s()
+        for member in etcd.members[1:]:
+            member.kill()
+        let_pass(cluster, 2 * TTL_S)
+        assert cluster.leader() is None
+        back_at = boot_s()
+        etcd.start()
+        assert cluster.wait_ready() is leader
+        writes.rows_go_on()
+    writes.expect_nothing_lost()
+    last = writes.report.last_ack(leader.name, before=back_at)
+    assert last is not None
+    assert last <= lost_at + TTL_S  # the last renewal that the store can have seen was sent before that
+    assert last <= writes.renewals.fence_instant(leader.name, token=known["token"])
+    assert leadership(store)["timeline"] <= known["timeline"] + 1
+
+
+@on_three_etcds
+def test_a_slow_store_changes_nothing_while_its_answers_come_within_the_budget(cluster: Cluster, store: StoreAtWork) -> None:
+    known, servers = leadership(store), postmasters(cluster)
+    with writing(cluster, store) as writes:
+        with etcd_of(store).suffering(Fault(answer_delay_s=0.1), *cluster.nodes):
+            let_pass(cluster, SETTLED_S)
+            wait_renewed(cluster, store)
+        writes.rows_go_on()
+    writes.expect_nothing_lost()
+    assert leadership(store) == known
+    assert postmasters(cluster) == servers
+
+
+@on_three_etcds
+def test_answers_that_are_too_slow_end_the_writes_in_time(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, token = cluster.the_leader(), store.own()["token"]
+    with writing(cluster, store) as writes:
+        slow_at = boot_s()
+        with etcd_of(store).suffering(Fault(answer_delay_s=4.0), leader.name):
+            other = cluster.the_leader(other_than=leader.name)
+            writes.rows_go_on()
+        assert cluster.wait_ready() is other
+    writes.expect_losses_only_of(leader.name, since=slow_at)
+    writes.expect_writes_of_others_only_after(leader.name, slow_at)
+    last = writes.report.last_ack(leader.name)
+    assert last is not None
+    # Renewals arrive whose answers are too late to count, so F is that of the last one before the fault.
+    assert last <= slow_at + TTL_S
+    assert last <= writes.renewals.fence_instant(leader.name, token=token)
+
+
+@on_three_etcds
+def test_a_renewal_whose_answer_is_lost_is_looked_up_and_costs_nothing(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, known, servers = cluster.the_leader(), leadership(store), postmasters(cluster)
+    with writing(cluster, store) as writes:
+        for _ in range(3):
+            with etcd_of(store).suffering(Fault(swallow_answers=True), leader.name):
+                let_pass(cluster, TTL_S / 5)
+            wait_renewed(cluster, store)
+        writes.rows_go_on()
+    writes.expect_nothing_lost()
+    assert leadership(store) == known
+    assert postmasters(cluster) == servers
+
+
+@both_stores
+def test_when_all_keys_are_deleted_the_running_primary_writes_them_again(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, servers, before = cluster.the_leader(), postmasters(cluster), store.records()
+    on_timeline = cluster.members()[leader.name]["timeline"]
+    with writing(cluster, store) as writes:
+        store.delete()
+        cluster.wait_for(lambda: set(store.records()) >= {"initialize", "config", "leader", "hacore", "status"}, "the keys are back")
+        let_pass(cluster, SETTLED_S)
+        wait_renewed(cluster, store)
+        writes.rows_go_on()
+        assert cluster.wait_ready() is leader
+    writes.expect_nothing_lost()
+    after = store.records()
+    assert (after["initialize"], after["config"]) == (before["initialize"], before["config"])
+    assert postmasters(cluster) == servers
+    assert cluster.members()[leader.name]["timeline"] == on_timeline
+
+
+def expect_whole_without_a_second_writer(cluster: Cluster, store: StoreAtWork, leader: ClusterNode, harm: Any) -> None:
+    with writing(cluster, store) as writes:
+        harmed_at = boot_s()
+        harm()
+        cluster.wait_for(lambda: "leader" in store.records(), "somebody holds the lock")
+        let_pass(cluster, SETTLED_S)
+        cluster.wait_ready()
+        writes.rows_go_on()
+    writes.expect_losses_only_of(leader.name, since=harmed_at)
+    other = writes.report.first_ack_after(harmed_at, but=leader.name)
+    if other is not None:
+        writes.expect_writes_of_others_only_after(leader.name, harmed_at)
+
+
+@both_stores
+def test_after_the_leader_key_was_deleted_the_same_leader_takes_it_again(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, servers, timeline = cluster.the_leader(), postmasters(cluster), store.own()["timeline"]
+    expect_whole_without_a_second_writer(cluster, store, leader, lambda: store.delete("leader"))
+    assert cluster.leader() is leader
+    assert postmasters(cluster) == servers
+    assert store.own()["timeline"] == timeline
+
+
+@on_etcd
+def test_after_its_lease_was_revoked_the_same_leader_takes_the_lock_again(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, servers, timeline = cluster.the_leader(), postmasters(cluster), store.own()["timeline"]
+    expect_whole_without_a_second_writer(cluster, store, leader, etcd_of(store).revoke_lease_of_leader)
+    assert cluster.leader() is leader
+    assert postmasters(cluster) == servers
+    assert store.own()["timeline"] == timeline

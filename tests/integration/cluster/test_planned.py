@@ -1,0 +1,83 @@
+"""What a person plans: switchover, orderly end, pause, restart, reinitialize, and settings, right and wrong ones (scenario 20)."""
+
+import signal
+
+import pytest
+
+from hacore.testing.cluster import Cluster
+from hacore.testing.history import boot_s
+from tests.chaos.clusters import both_stores
+from tests.chaos.judging import TTL_S, writing
+from tests.chaos.stores import StoreAtWork
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@both_stores
+def test_a_switchover_under_load_loses_nothing(cluster: Cluster, store: StoreAtWork) -> None:
+    old = cluster.the_leader()
+    candidate = cluster.others(old)[1]
+    with writing(cluster, store, pace_s=0.002) as writes:
+        asked_at = boot_s()
+        reply = cluster.switchover(candidate=candidate.name)
+        assert (reply.status, reply.text) == (200, f'Successfully switched over to "{candidate.name}"')
+        writes.rows_go_on()
+        gap_ms = writes.load.gap_ms(asked_at)
+        assert cluster.wait_ready() is candidate
+        writes.rows_go_on()
+    writes.expect_nothing_lost()
+    writes.expect_writes_of_others_only_after(old.name, asked_at)
+    assert gap_ms is not None
+    assert gap_ms < TTL_S * 1000, "the lock was given back, nobody waited for its end"
+
+
+@both_stores
+def test_an_orderly_end_of_the_leader_hands_over_at_once(cluster: Cluster, store: StoreAtWork) -> None:
+    old = cluster.the_leader()
+    with writing(cluster, store) as writes:
+        asked_at = boot_s()
+        assert old.end() == 0
+        writes.rows_go_on()
+        gap_ms = writes.load.gap_ms(asked_at)
+        assert old.pids("everything") == []
+        assert old.name not in cluster.members()
+        old.start()
+        assert cluster.wait_ready() is not old
+    writes.expect_nothing_lost()
+    assert gap_ms is not None
+    assert gap_ms < TTL_S * 1000, "the lock was given back, nobody waited for its end"
+
+
+@both_stores
+def test_in_pause_nothing_is_started_or_promoted_and_all_goes_on_after_it(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    standby = cluster.others(leader)[0]
+    assert cluster.configure(pause=True).status == 200
+    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    with writing(cluster, store) as writes:
+        for node in (leader, standby):
+            node.kill("postmaster", signal.SIGINT)
+        cluster.wait_for(lambda: not leader.server_pids() and not standby.server_pids(), "the servers are down")
+        down_at = boot_s()
+        cluster.wait_for(lambda: boot_s() > down_at + 2 * TTL_S, "time to pass")
+        assert leader.server_pids() == standby.server_pids() == []
+        assert cluster.leader() is None
+        assert cluster.configure(pause=None).status == 200
+        cluster.wait_ready()
+        writes.rows_go_on()
+    writes.expect_nothing_lost()
+
+
+@both_stores
+def test_a_standby_is_reinitialized(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    standby = cluster.others(leader)[0]
+    inode = standby.data_dir.stat().st_ino
+    (standby.data_dir / "left-behind").touch()
+    reply = standby.rest("/reinitialize", method="POST", body={})
+    assert (reply.status, reply.text) == (200, "reinitialize started")
+    cluster.wait_for(lambda: not (standby.data_dir / "left-behind").exists(), "the directory is emptied")
+    assert cluster.wait_ready() is leader
+    assert inode  # the directory itself may be kept or made anew
+    assert standby.query("SELECT pg_is_in_recovery()") == [(True,)]
+    assert leader.rest("/reinitialize", method="POST", body={}).status == 503
