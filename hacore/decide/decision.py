@@ -5,7 +5,7 @@ from typing import Final
 from hacore.decide.asked import ASKED
 from hacore.decide.empty import EMPTY
 from hacore.decide.ending import ENDING
-from hacore.decide.following import FOLLOWING
+from hacore.decide.following import FOLLOWING, TENDING
 from hacore.decide.handing_over import HANDING_OVER
 from hacore.decide.identity import IDENTITY
 from hacore.decide.leaderless import LEADERLESS
@@ -30,6 +30,7 @@ TABLES: Final[tuple[AnyTable, ...]] = (
     PROMOTING,
     LEADERLESS,
     FOLLOWING,
+    TENDING,
 )
 
 

@@ -18,6 +18,7 @@ from hacore.model.steps import (
     ReleaseLease,
     ReloadServer,
     RememberDemotion,
+    RestartServer,
     ResumeLease,
     Rewind,
     StartServer,
@@ -158,6 +159,14 @@ def follow_upstream(seen: Following) -> Answer | None:
     return Answer(reason=f"follows {wanted.member}", steps=(Follow(upstream=wanted),))
 
 
+def restart_blocked_replay(seen: Following) -> Answer | None:
+    """PostgreSQL has paused replay, because its primary allows more of something than it does itself: a restart brings it level."""
+    if not seen.node.replay_blocked or seen.world.policy.pause:
+        return None
+    step = RestartServer(role=Role.STANDBY, upstream=wanted_upstream(seen.world, seen.cluster))
+    return Answer(reason="replay waits for a larger setting", steps=(step,))
+
+
 def keep_following(seen: Following) -> Answer | None:
     """Slots of cascading standbys, changed settings; else nothing."""
     step = slot_changes(seen.world, seen.cluster)
@@ -187,7 +196,7 @@ FOLLOWING: Final = Table(
         repair_diverged,
         start_standby,
         stop_diverged_standby,
-        follow_upstream,
-        keep_following,
     ),
 )
+
+TENDING: Final = Table(name="tending", narrow=following, rules=(follow_upstream, restart_blocked_replay, keep_following))

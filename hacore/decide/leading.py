@@ -145,7 +145,7 @@ def _why_not(seen: Leading, request: FailoverRequest) -> str | None:
             return None
     if not seen.world.peers_asked:
         return None
-    able = {peer.name for peer in successors(seen.world)}
+    able = {peer.name for peer in successors(seen.world) if peer.streams is not False}
     if request.candidate is not None and request.candidate not in able:
         return f"{request.candidate} cannot take over"
     return None if able else "no member can take over"

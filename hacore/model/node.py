@@ -181,4 +181,5 @@ class PeerState:
     refuses_election: bool = False  # also a required watchdog that does not work
     is_hacore: bool = False
     system_id: str | None = None
+    streams: bool | None = None  # a standby: WAL arrives by streaming; ``None``: not known
     detached: bool = False  # it does not receive from an older leader any more

@@ -128,6 +128,7 @@ def peer_state(name: str, document: Mapping[str, Any]) -> PeerState:
         refuses_election=refuses,
         is_hacore=is_hacore,
         system_id=str(system_id) if system_id else None,
+        streams=document.get("replication_state") == "streaming" if role is Role.STANDBY else None,
     )
 
 

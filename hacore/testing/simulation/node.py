@@ -104,6 +104,7 @@ class AgentPostgres:
             flushed_lsn=end if is_primary else None,
             received_lsn=None if is_primary else end,
             replayed_lsn=None if is_primary else end,
+            replay_blocked=server.faults.blocked_run == server.run,
             replication_state="streaming" if server.source is not None else None,
             history=server.log.history,
             upstream=None if is_primary else server.upstream,

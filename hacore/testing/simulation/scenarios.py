@@ -12,8 +12,9 @@ from typing import Final
 from hacore.model.commands import RestartCommand
 from hacore.model.node import DirectoryState, Role, Upstream
 from hacore.model.policy import Policy
+from hacore.testing.simulation.agent import Wrong
 from hacore.testing.simulation.faults import end_of_maintenance, heal
-from hacore.testing.simulation.machine import Machine, Wrong
+from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
 from hacore.testing.simulation.wal import Directory, RecordKind
 
@@ -249,6 +250,14 @@ def old_primary_finds_another_leader(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def replay_waits_for_a_larger_setting(simulation: Simulation) -> None:
+    """A setting was made larger on the primary alone: a standby is brought level by a restart."""
+    standby = _others(simulation, _whole(simulation))[0]
+    standby.server.faults.blocked_run = standby.server.run
+    _rule(simulation, "restart_blocked_replay")
+    simulation.must_become_whole()
+
+
 def _run_by_hand(simulation: Simulation, machine: Machine) -> None:
     simulation.judge.paused_until = 20.0
     machine.server.directory = _directory_of(simulation.judge.new_system_id(), at=0.0)
@@ -272,6 +281,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     primary_was_made_by_hand,
     primary_was_made_by_hand_and_the_store_is_away,
     old_primary_finds_another_leader,
+    replay_waits_for_a_larger_setting,
 )
 _PLANS: Final = {
     "nobody_has_data_but_the_backup": Plan(leaderless_methods=True),

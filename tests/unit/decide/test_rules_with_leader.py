@@ -28,6 +28,7 @@ from hacore.model.steps import (
     ReleaseLease,
     ReloadServer,
     RememberDemotion,
+    RestartServer,
     ResumeLease,
     Rewind,
     StartServer,
@@ -151,6 +152,7 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
         (StopServer,),
     ),
     ("follow_upstream", w.world(node=w.standby(upstream=Upstream(member="c", host="10.0.0.3", port=5432, slot="a"))), (Follow,)),
+    ("restart_blocked_replay", w.world(node=w.standby(replay_blocked=True)), (RestartServer,)),
     ("keep_following", w.world(), ()),
     ("keep_following", w.world(node=w.standby(settings_wanted=True)), (ReloadServer,)),
     # paused
@@ -236,6 +238,11 @@ def test_only_the_named_candidate_counts_in_a_hand_over() -> None:
 
 def test_a_switchover_to_a_member_that_lags_is_dropped() -> None:
     seen = wishing(w.leading(peers=(w.peer("c", lsn=Lsn(10)),), peers_asked=True), leader="a", candidate="c")
+    assert decide(seen).rule == "failover_request_is_over"
+
+
+def test_a_switchover_to_a_member_that_does_not_stream_is_dropped() -> None:
+    seen = wishing(w.leading(peers=(w.peer("c", streams=False),), peers_asked=True), leader="a", candidate="c")
     assert decide(seen).rule == "failover_request_is_over"
 
 

@@ -19,6 +19,7 @@ STANDBY = {
     "role": "replica",
     "xlog": {"received_location": 500, "replayed_location": 400, "replayed_timestamp": None, "paused": False},
     "timeline": 3,
+    "replication_state": "streaming",
     "database_system_identifier": "7298374655123456789",
     "patroni": {"version": "4.0.7", "scope": "demo", "name": "b"},
 }
@@ -30,7 +31,14 @@ STANDBY = {
         pytest.param(
             STANDBY,
             PeerState(
-                name="b", reachable=True, role=Role.STANDBY, state="running", timeline=3, lsn=Lsn(500), system_id="7298374655123456789"
+                name="b",
+                reachable=True,
+                role=Role.STANDBY,
+                state="running",
+                timeline=3,
+                lsn=Lsn(500),
+                system_id="7298374655123456789",
+                streams=True,
             ),
             id="standby of the field",
         ),
@@ -45,6 +53,7 @@ STANDBY = {
                 lsn=Lsn(450),
                 system_id="7298374655123456789",
                 is_hacore=True,
+                streams=True,
             ),
             id="standby of ours: what is durable counts",
         ),
@@ -73,7 +82,7 @@ STANDBY = {
         ),
         pytest.param(
             {"state": 7, "role": [], "xlog": {"received_location": "x", "replayed_location": True}, "timeline": -1, "tags": 3, "hacore": 1},
-            PeerState(name="b", reachable=True, role=Role.STANDBY),
+            PeerState(name="b", reachable=True, role=Role.STANDBY, streams=False),
             id="nonsense is not known",
         ),
         pytest.param(
