@@ -15,10 +15,10 @@ from hacore.model.node import DirectoryState, Role
 from hacore.testing.simulation.host import JobFaults
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.network import STORE
-from hacore.testing.simulation.server import ServerFaults
-from hacore.testing.simulation.session import SessionFaults
+from hacore.testing.simulation.postmaster import ServerFaults
 from hacore.testing.simulation.simulation import Simulation
 from hacore.testing.simulation.wal import Directory
+from hacore.testing.simulation.wire import SessionFaults
 
 _PEOPLE_LEARN_S: Final = 8.0  # until every agent knows that maintenance is over
 

@@ -11,9 +11,10 @@ from hacore.testing.simulation.engine import Engine, Gate
 from hacore.testing.simulation.guard import Guard
 from hacore.testing.simulation.network import Network
 from hacore.testing.simulation.server import Server
-from hacore.testing.simulation.session import Leases, SessionFaults
+from hacore.testing.simulation.session import Leases
 from hacore.testing.simulation.store import Store
 from hacore.testing.simulation.wal import Directory
+from hacore.testing.simulation.wire import SessionFaults
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Host:
         if not guard.is_alive or guard.is_stopped:
             return "the guard does not answer"
         if role is Role.PRIMARY:
-            refusal = guard.refusal_of_primary(token)
+            refusal = guard.deadline.refusal_of_primary(token)
             if refusal is not None:
                 return refusal
         self.server.start(role, upstream)
@@ -107,7 +108,7 @@ class Host:
         guard = self.guard
         if not guard.is_alive or guard.is_stopped:
             return "the guard does not answer"
-        refusal = guard.refusal_of_primary(token)
+        refusal = guard.deadline.refusal_of_primary(token)
         if refusal is None:
             self.server.promote(claimed)
         return refusal

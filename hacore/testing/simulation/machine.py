@@ -1,76 +1,21 @@
-"""One machine with its agent: the real loop, given this machine's ports and nothing else, and everything that can happen to it."""
+"""One machine of the cluster: what can happen to it as a whole."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from hacore.loop import Loop, Turn
-from hacore.model.commands import Command
 from hacore.model.policy import Tags
-from hacore.model.world import Decision, World
-from hacore.ports import Ports
-from hacore.testing.simulation.engine import Signal, Task
-from hacore.testing.simulation.guard import AgentFence
-from hacore.testing.simulation.host import Host, Surroundings
-from hacore.testing.simulation.jobs import AgentWorker
-from hacore.testing.simulation.node import AgentDisk, AgentPeers, AgentPostgres
-from hacore.testing.simulation.session import Endpoint, Session
+from hacore.testing.simulation.agent import AgentHost, Decide
+from hacore.testing.simulation.host import Surroundings
 from hacore.testing.simulation.settings import AgentSettings
 
-_AGENT_RESTART_S: Final = 0.5
 _THAW_S: Final = 0.05  # after a thaw the kernel's timers come first
 
-Decide = Callable[[World], Decision]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wrong:
-    """What a deliberately wrong rule puts in the place of the right one (``mutations``)."""
-
-    name: str = ""
-    decide: Callable[[Decide], Decide] | None = None
-    ports: Callable[[Ports, Host], Ports] | None = None
-    host: Callable[[Host], None] | None = None
-
-
-@dataclass(slots=True)
-class Agent:
-    """One life of the agent's process."""
-
-    loop: Loop
-    session: Session
-    worker: AgentWorker
-    task: Task | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class MachineWatch:
-    """Who is told what the agents do."""
-
-    turned: Callable[["Machine", Turn, float], None]  # with the instant at which the turn began
-    answered: Callable[["Machine", str, bool, str], None] = lambda *_: None  # command, done, text
-
-
-class Machine(Host):
+class Machine(AgentHost):
     """One node of the cluster."""
 
     def __init__(self, around: Surroundings, name: str, *, tags: Tags, rate: float, settings: AgentSettings, decide: Decide) -> None:
-        super().__init__(around, name, tags=tags, rate=rate)
-        self._engine = around.engine
-        self._settings = settings
-        self._decide = decide
-        self.wrong = Wrong()
-        self.watch: MachineWatch | None = None
-        self.exit_code: int | None = None  # of an agent that ended by itself
-        self.exits: list[int] = []
-        self.is_wanted = True  # the service manager starts the agent again
+        super().__init__(around, name, tags=tags, rate=rate, settings=settings, decide=decide)
         self.thawed_at: float | None = None
-        self.agent: Agent | None = None
-        self.commands: list[Command] = []
-        self._due = Signal(self._engine)
-        self._stopped_at = -1.0  # when the agent or the machine was last stopped, or went on
-
-    # --- power ------------------------------------------------------------------------------------------------------
 
     def boot(self, offset: float) -> None:
         """Switch the machine on."""
@@ -91,131 +36,18 @@ class Machine(Host):
 
     def freeze(self) -> None:
         """Stop the whole machine; its boot-time clock goes on."""
-        self._stopped_at = self._engine.now
+        self.stopped_at = self.engine.now
         self.gate.close()
 
     def thaw(self) -> None:
         """Let it go on: the kernel's timers come first, a moment later the processes."""
         if not self.gate.is_open:
-            self.thawed_at = self._stopped_at = self._engine.now
+            self.thawed_at = self.stopped_at = self.engine.now
             self.guard.thaw()
-            self._engine.after(_THAW_S, self.gate.open)
+            self.engine.after(_THAW_S, self.gate.open)
 
     def kill_everything(self) -> None:
         """SIGKILL to every process of ours and of PostgreSQL; the service manager starts anew."""
         self.server.vanish()
         self.guard.kill()
         self.kill_agent()
-
-    # --- agent ------------------------------------------------------------------------------------------------------
-
-    def wake(self) -> None:
-        """Have the next turn at once."""
-        self._due.set()
-
-    def command(self, command: Command) -> None:
-        """Hand a person's command to the agent."""
-        self.commands.append(command)
-        self.wake()
-
-    def kill_agent(self) -> None:
-        """SIGKILL to the agent; main starts it again."""
-        if self.agent is not None:
-            self.end_agent()
-            self._engine.after(_AGENT_RESTART_S, lambda: self.gate.pass_or_wait(self.start_agent))
-
-    def stop_agent(self) -> None:
-        """SIGSTOP to the agent."""
-        self._stopped_at = self._engine.now
-        self.agent_gate.close()
-
-    def continue_agent(self) -> None:
-        """SIGCONT to the agent."""
-        self._stopped_at = self._engine.now
-        self.agent_gate.open()
-
-    def stopped_since(self, instant: float) -> bool:
-        """Tell whether the agent did not run all the time since an instant."""
-        return self._stopped_at >= instant - 0.1 or not self.gate.is_open or not self.agent_gate.is_open
-
-    def start_agent(self) -> None:
-        """Start an agent where none runs and one is wanted."""
-        if self.is_on and self.is_wanted and self.agent is None:
-            self._due = Signal(self._engine)
-            self.agent = self._new_agent()
-            self.agent.task = self._engine.spawn(self._live, self.agent_gate, self.gate)
-
-    def start_again(self) -> None:
-        """A person starts an agent that had ended by itself."""
-        self.exit_code = None
-        self.is_wanted = True
-        self.start_agent()
-
-    def end_agent(self) -> None:
-        """End the agent where it stands."""
-        agent, self.agent = self.agent, None
-        self.commands.clear()
-        if agent is not None:
-            agent.session.close()
-            agent.worker.kill()
-            if agent.task is not None:
-                agent.task.kill()
-        self.agent_gate.forget()
-
-    def _live(self) -> None:
-        agent = self.agent
-        while agent is not None and agent is self.agent:
-            began = self._engine.now
-            turn = agent.loop.turn(tuple(self.commands))
-            self._answer(turn)
-            if self.watch is not None:
-                self.watch.turned(self, turn, began)
-            if turn.exit is not None:
-                self._exit(turn.exit.code, leave_server=turn.exit.leave_server)
-                return
-            self._due.wait(max(self.clock.to_true(turn.next_at), self._engine.now + 0.001))
-
-    def _answer(self, turn: Turn) -> None:
-        for identity, (done, text) in turn.answers.items():
-            self.commands = [command for command in self.commands if command.id != identity]
-            self.note(f"command {identity}: {'done' if done else 'refused'}: {text}")
-            if self.watch is not None:
-                self.watch.answered(self, identity, done, text)
-
-    def _exit(self, code: int, *, leave_server: bool) -> None:
-        self.note(f"agent ends with {code}{', PostgreSQL runs on' if leave_server else ''}")
-        self.exit_code, self.is_wanted = code, False
-        self.exits.append(code)
-        self.commands.clear()
-        if not leave_server:
-            self.server.quit()
-        self._engine.after(0.0, self.end_agent)
-
-    def _new_agent(self) -> Agent:
-        around, engine = self.around, self._engine
-        worker = AgentWorker(engine, self, self.wake)
-        session = Session(
-            engine,
-            around.network,
-            around.store,
-            Endpoint(member=self.name, clock=self.clock, faults=self.session_faults, leases=self.leases),
-        )
-        session.watch(self.wake)
-        ports = Ports(
-            clock=self.clock,
-            dcs=session,
-            postgres=AgentPostgres(engine, self),
-            worker=worker,
-            fence=AgentFence(engine, self.guard),
-            peers=AgentPeers(engine, self),
-            disk=AgentDisk(engine, self),
-            settings=self._settings,
-            boot_id=f"{self.name}-{self.boots}",
-            new_id=lambda: f"store-{self.name}-{engine.now:.3f}",
-        )
-        decide = self._decide
-        if self.wrong.ports is not None:
-            ports = self.wrong.ports(ports, self)
-        if self.wrong.decide is not None:
-            decide = self.wrong.decide(decide)
-        return Agent(loop=Loop(ports, decide), session=session, worker=worker)

@@ -16,9 +16,9 @@ from hacore.model.steps import ReleaseLease, StopServer
 from hacore.model.world import Decision, World
 from hacore.ports import Ports
 from hacore.testing.simulation import faults
+from hacore.testing.simulation.agent import Wrong
 from hacore.testing.simulation.faults import Fault
 from hacore.testing.simulation.host import Host
-from hacore.testing.simulation.machine import Wrong
 
 _LONG_AGO: Final = -1e9
 _MINUTE_S: Final = 60.0
@@ -156,8 +156,8 @@ def _on_dcs(make: Any) -> Any:  # noqa: ANN401 - builds a port around a port
 
 
 def _without_latch(host: Host) -> None:
-    host.guard.make_latch = _NoLatch
-    host.guard.latch = _NoLatch()
+    host.guard.deadline.make_latch = _NoLatch
+    host.guard.deadline.latch = _NoLatch()
 
 
 def _sees(name: str, change: Any) -> Wrong:  # noqa: ANN401 - World to World

@@ -15,8 +15,8 @@ from typing import Final
 
 from hacore.decide import rule_names
 from hacore.model.policy import Policy, Tags, Times
+from hacore.testing.simulation.agent import Wrong
 from hacore.testing.simulation.faults import FAULTS, Fault, draw, heal
-from hacore.testing.simulation.machine import Wrong
 from hacore.testing.simulation.mutations import Mutation
 from hacore.testing.simulation.scenarios import SCENARIOS, run_scenario
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict

@@ -13,12 +13,14 @@ from hacore.loop import Turn
 from hacore.model.node import Role
 from hacore.model.policy import Policy, Tags, Times
 from hacore.model.world import Me
+from hacore.testing.simulation.agent import AgentHost, AgentWatch, Wrong
 from hacore.testing.simulation.clients import Clients
 from hacore.testing.simulation.engine import Engine
 from hacore.testing.simulation.host import Surroundings
-from hacore.testing.simulation.judge import Judge, Violation
-from hacore.testing.simulation.machine import Machine, MachineWatch, Wrong
+from hacore.testing.simulation.judge import Judge
+from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.network import Network
+from hacore.testing.simulation.scene import Violation
 from hacore.testing.simulation.settings import AgentSettings
 from hacore.testing.simulation.store import Store
 
@@ -108,7 +110,7 @@ class Simulation:
         machine = Machine(around, name, tags=tags, rate=plan.rates.get(name, 1.0), settings=settings, decide=decide)
         machine.find_host = lambda other: self.machines.get(other) if other is not None else None
         machine.server.find = machine.find
-        machine.watch = MachineWatch(turned=self._turned)
+        machine.watch = AgentWatch(turned=self._turned)
         machine.wrong = wrong
         if wrong.host is not None:
             wrong.host(machine)
@@ -121,7 +123,7 @@ class Simulation:
         if self._tracing:
             self.trace.append(f"{self.engine.now:9.3f} {who:6} {what}")
 
-    def _turned(self, machine: Machine, turn: Turn, began: float) -> None:
+    def _turned(self, machine: AgentHost, turn: Turn, began: float) -> None:
         self.rules[turn.decision.table, turn.decision.rule] += 1
         self.judge.turned(machine, turn, began)
         if self._tracing:
@@ -162,6 +164,7 @@ class Simulation:
         lock = self.store.lock
         return self.machines.get(lock.holder) if lock else None
 
+    @property
     def wanted(self) -> list[Machine]:
         """Return the machines whose agents shall run."""
         return [machine for machine in self.machines.values() if machine.is_on and machine.is_wanted]
@@ -177,7 +180,7 @@ class Simulation:
             return f"initialize is {self.store.value('initialize')!r}"
         if self.store.value("failover") not in (None, "{}"):
             return "a failover request stands"
-        return next((why for machine in self.wanted() if machine is not leader and (why := _why_not_following(machine, leader))), None)
+        return next((why for machine in self.wanted if machine is not leader and (why := _why_not_following(machine, leader))), None)
 
     def state(self) -> tuple[object, ...]:
         """Return what must not change in a cluster that is left alone."""
@@ -250,7 +253,7 @@ def _why_not_following(machine: Machine, leader: Machine) -> str | None:
     return None if source is leader.server else f"{machine.name} does not stream from {leader.name}"
 
 
-def _situation(machine: Machine) -> str:
+def _situation(machine: AgentHost) -> str:
     server, lock = machine.server, machine.around.store.lock
     holder = lock.holder if lock else "-"
     return f"{server.state} {server.role or '-'} tl {server.log.timeline} {server.log.end} {server.directory.state}; lock {holder}"

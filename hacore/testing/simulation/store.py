@@ -55,8 +55,8 @@ class Change:
     before: tuple[str | None, ...] = ()  # values that the puts replaced
 
 
-class Store:
-    """The one true state."""
+class Records:
+    """The one true state, and what sessions may ask of it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -80,6 +80,7 @@ class Store:
         """Return the revision of the whole store."""
         return self._contents.revision
 
+    @property
     def records(self) -> dict[str, StoredRecord]:
         """Return all records."""
         return self._contents.records
@@ -89,6 +90,7 @@ class Store:
         record = self._contents.records.get(name)
         return record.value if record else None
 
+    @property
     def members(self) -> dict[str, StoredMember]:
         """Return the records of living members."""
         return {name: member for name, member in self._contents.members.items() if member.ends_at > self._engine.now}
@@ -138,7 +140,7 @@ class Store:
     def publish(self, member: str, value: str, ttl_s: float) -> None:
         """Write or keep a member's record."""
         contents = self._contents
-        known = self.members().get(member)
+        known = self.members.get(member)
         if known is None or known.value != value:
             contents.revision += 1
             contents.members[member] = StoredMember(value, contents.revision, self._engine.now + ttl_s)
@@ -158,48 +160,6 @@ class Store:
             self._watchers.pop(member, None)
         else:
             self._watchers[member] = notice
-
-    # --- what goes wrong with stores ----------------------------------------------------------------------------------
-
-    def lose_lock(self) -> None:
-        """Give the lock away before its time: a key deleted by hand, a session killed."""
-        standing = self.lock
-        if standing is not None:
-            self._contents.lock = None
-            self._contents.revision += 1
-            self._tell("fault", "", standing)
-
-    def lose_keys(self, names: Iterable[str] | None = None) -> None:
-        """Lose records, with ``None`` all of them and the lock and members."""
-        standing, contents = self.lock, self._contents
-        contents.revision += 1
-        if names is None:
-            contents.records.clear()
-            contents.members.clear()
-            contents.lock = None
-        else:
-            for name in names:
-                contents.records.pop(name, None)
-        self._tell("fault", "", standing)
-
-    def lose_members(self) -> None:
-        """Lose the members' records: their leases were killed."""
-        self._contents.members.clear()
-        self._contents.revision += 1
-        self._tell("fault", "", self.lock)
-
-    def save(self) -> None:
-        """Take a backup."""
-        self._saved = copy.deepcopy(self._contents)
-
-    def restore(self) -> None:
-        """Go back to the last backup. Leases are not part of one; revisions start anew, higher, as a restore does with a bump."""
-        standing, revision = self.lock, self._contents.revision
-        self._contents = copy.deepcopy(self._saved)
-        self._contents.lock = None
-        self._contents.members.clear()
-        self._contents.revision = revision + 1000
-        self._tell("fault", "", standing)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -276,3 +236,47 @@ class Store:
         expired, contents.lock = contents.lock, None
         contents.revision += 1
         self._tell("expiry", "", expired)
+
+
+class Store(Records):
+    """A store, and what goes wrong with stores."""
+
+    def lose_lock(self) -> None:
+        """Give the lock away before its time: a key deleted by hand, a session killed."""
+        standing = self.lock
+        if standing is not None:
+            self._contents.lock = None
+            self._contents.revision += 1
+            self._tell("fault", "", standing)
+
+    def lose_keys(self, names: Iterable[str] | None = None) -> None:
+        """Lose records, with ``None`` all of them and the lock and members."""
+        standing, contents = self.lock, self._contents
+        contents.revision += 1
+        if names is None:
+            contents.records.clear()
+            contents.members.clear()
+            contents.lock = None
+        else:
+            for name in names:
+                contents.records.pop(name, None)
+        self._tell("fault", "", standing)
+
+    def lose_members(self) -> None:
+        """Lose the members' records: their leases were killed."""
+        self._contents.members.clear()
+        self._contents.revision += 1
+        self._tell("fault", "", self.lock)
+
+    def save(self) -> None:
+        """Take a backup."""
+        self._saved = copy.deepcopy(self._contents)
+
+    def restore(self) -> None:
+        """Go back to the last backup. Leases are not part of one; revisions start anew, higher, as a restore does with a bump."""
+        standing, revision = self.lock, self._contents.revision
+        self._contents = copy.deepcopy(self._saved)
+        self._contents.lock = None
+        self._contents.members.clear()
+        self._contents.revision = revision + 1000
+        self._tell("fault", "", standing)
