@@ -2,9 +2,10 @@
 
 import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import IO, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Final, Literal
 
 import click
 from rich import box
@@ -13,16 +14,16 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from hacore.cli.sheet import Sheet, for_programs
+from hacore.cli.sheet import Column, Sheet, for_programs, plain
 
-NARROW: Final = 100  # columns: below that what may be left out is
-_UNLIMITED: Final = 10_000
+MARK: Final = "*"
+UNLIMITED: Final = 10_000
 
 
 def console_for(stream: IO[str], width: int | None = None) -> Console:
     """Return a console: as wide as the terminal, or without limit where there is none."""
     if width is None:
-        width = shutil.get_terminal_size().columns if stream.isatty() else _UNLIMITED
+        width = shutil.get_terminal_size().columns if stream.isatty() else UNLIMITED
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
@@ -36,34 +37,56 @@ def show(sheets: Sequence[Sheet], form: str, *, everything: bool = False) -> Non
         console.print(Framed(sheet, everything=everything))
 
 
+def say(title: str, text: object, *, title_width: int = 9) -> None:
+    """Write a line with a title in front, broken at words where the screen ends."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+    head = f"  {title + ':':{title_width}} "
+    click.echo(textwrap.fill(str(text), width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False))
+
+
 class Framed:
-    """A sheet as a frame of lines with its title in the top one."""
+    """A sheet as a frame of lines with its title in the top one; what does not fit is left out, or said below."""
 
     def __init__(self, sheet: Sheet, *, everything: bool = False) -> None:
         self._sheet = sheet
-        self._everything = everything
+        self._columns = [one for one in sheet.shown(everything=everything) if not one.for_programs]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it."""
-        is_narrow = options.max_width < NARROW
-        table = self._table(is_narrow=is_narrow, width=options.max_width)
+        table, below = self._fitting(console, options)
         lines = console.render_lines(table, options, pad=False)
         yield from _with_title(lines, self._sheet.title, options.max_width)
-        for line in self._sheet.footer:
-            yield Text(line, style=_warning(line))
+        yield from (Text(line, style="yellow") for line in (*below, *self._sheet.footer))
 
-    def _table(self, *, is_narrow: bool, width: int) -> Table:
-        columns = [
-            one for one in self._sheet.shown(everything=self._everything) if not one.for_programs and not (is_narrow and one.is_wide)
-        ]
+    def _fitting(self, console: Console, options: ConsoleOptions) -> tuple[Table, tuple[str, ...]]:
+        """Return the table with as many columns as the screen can show, and lines with what was taken out of it."""
+        everything, short = self._columns, [one for one in self._columns if not one.is_wide]
+        for columns, is_narrow in ((everything, False), (short, True)):
+            table = self._table(columns, options.max_width, is_narrow=is_narrow)
+            if console.measure(table, options=options.update(max_width=UNLIMITED)).maximum <= options.max_width:
+                return table, ()
+        kept = [one for one in short if not one.optional]
+        return self._table(kept, options.max_width, is_narrow=True), tuple(self._said([one for one in short if one.optional]))
+
+    def _table(self, columns: Sequence[Column], width: int, *, is_narrow: bool) -> Table:
         title = len(self._sheet.title)
         table = Table(box=box.ASCII2, header_style="bold", min_width=min(title + 6, width) if title else None, pad_edge=True)
         for one in columns:
             header = (one.narrow_header if is_narrow else None) or one.header or one.title
-            table.add_column(Text(header), justify="right" if one.right else "left", overflow="fold")
+            justify: Literal["left", "right"] = "right" if one.right else "left"
+            table.add_column(Text(header), justify=justify, overflow="fold", no_wrap=not one.wraps, max_width=one.widest)
         for row in self._sheet.rows:
             table.add_row(*(Text(one.text(row.get(one.title)), style=one.style(row.get(one.title))) for one in columns))
         return table
+
+    def _said(self, columns: Sequence[Column]) -> Iterator[str]:
+        """Write what is in columns that did not fit, a line for each row."""
+        first = next(one.title for one in self._columns)
+        for row in self._sheet.rows:
+            found = {one.title.lower(): row.get(one.title) for one in columns if row.get(one.title) not in (None, "", {})}
+            said = [title if value == MARK else f"{title}: {plain(value)}" for title, value in found.items()]
+            if said:
+                yield f" {row.get(first)}: {'; '.join(said)}"
 
 
 def _with_title(lines: list[list[Segment]], title: str, width: int) -> Iterable[Segment | Text]:
@@ -77,10 +100,6 @@ def _with_title(lines: list[list[Segment]], title: str, width: int) -> Iterable[
     for line in rest:
         yield from line
         yield Segment.line()
-
-
-def _warning(line: str) -> str:
-    return "yellow" if line.strip() else ""
 
 
 def repeat(draw: Callable[[], None], every_s: float | None, *, often: bool) -> None:

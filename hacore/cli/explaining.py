@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from hacore.cli.console import show
+from hacore.cli.console import say, show
 from hacore.cli.members_table import title_of
 from hacore.cli.parameters import cluster_argument
 from hacore.cli.place import Place
@@ -34,12 +34,12 @@ _MEMBERS: Final = (
     Column(title="Member"),
     Column(title="Role"),
     Column(title="Rule"),
-    Column(title="Because"),
+    Column(title="Because", wraps=True),
     Column(title="Fence"),
 )
 _FAILOVER: Final = (
     Column(title="Member"),
-    Column(title="What keeps it from taking over", style=lambda value: "green" if value == _NOTHING else "yellow"),
+    Column(title="What keeps it from taking over", wraps=True, style=lambda value: "green" if value == _NOTHING else "yellow"),
 )
 _RULES: Final = (Column(title="Table"), Column(title="Rule"), Column(title="Count", right=True))
 
@@ -94,33 +94,30 @@ def _ask(socket: Path) -> dict[str, Any]:
 
 
 def _show_node(found: Mapping[str, Any], *, rules: bool) -> None:
-    click.echo("\n".join(node_lines(found)))
+    click.echo(f"Member {found['member']} of cluster {found['scope']}")
+    for title, text in node_lines(found):
+        say(title, text)
     _show_failover([{**one, "obstacles": one.get("obstacles") or []} for one in found.get("failover") or []])
     if rules:
         rows = tuple({"Table": one["table"], "Rule": one["rule"], "Count": one["count"]} for one in found.get("rules") or [])
         show([Sheet(columns=_RULES, rows=rows, title="Rules since the agent was started")], "pretty")
 
 
-def node_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """Write an agent's explanation for people."""
+def node_lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write an agent's explanation for people: titles and texts."""
     decision, lease, node, store = found["decision"], found.get("lease"), found["node"], found["store"]
-    yield f"Member {found['member']} of cluster {found['scope']}"
-    yield _line("rule", f"{decision['rule']} (table {decision['table']}), {decision['age_s']:.1f} s ago")
-    yield _line("because", decision["reason"])
-    yield from (_line("step", step) for step in decision["steps"])
-    yield _line("lease", _pairs(lease) if lease else "not held")
-    yield _line("fence", _pairs(node.get("fence")))
-    yield _line("server", _pairs({name: value for name, value in node.items() if name != "fence"}))
-    yield _line("store", _pairs(store))
+    yield "rule", f"{decision['rule']} (table {decision['table']}), {decision['age_s']:.1f} s ago"
+    yield "because", decision["reason"]
+    yield from (("step", step) for step in decision["steps"])
+    yield "lease", _pairs(lease) if lease else "not held"
+    yield "fence", _pairs(node.get("fence"))
+    yield "server", _pairs({name: value for name, value in node.items() if name != "fence"})
+    yield "store", _pairs(store)
     if found.get("job"):
-        yield _line("work", _pairs(found["job"]))
-    yield from (_line("command", _pairs(one)) for one in found.get("commands") or [])
+        yield "work", _pairs(found["job"])
+    yield from (("command", _pairs(one)) for one in found.get("commands") or [])
     if store.get("refuses_election"):
-        yield _line("note", f"this member does not stand for election: {store['refuses_election']}")
-
-
-def _line(title: str, text: object) -> str:
-    return f"  {title + ':':9} {text}"
+        yield "note", f"this member does not stand for election: {store['refuses_election']}"
 
 
 def _pairs(value: object) -> str:

@@ -1,5 +1,6 @@
 """``history``: the timelines of the cluster from the store, and from this node's own journal how long each change of the primary took."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +19,16 @@ from hacore.model.events import Event, EventKind
 from hacore.plugins.schemas import InstalledSchemas
 from hacore.publish.journal import read_journal
 
+
+def _without_fraction(value: object) -> str:
+    return re.sub(r"\.\d+", "", str(value or ""))
+
+
 _LINES: Final = (
     Column(title="TL", right=True),
     Column(title="LSN", right=True),
-    Column(title="Reason"),
-    Column(title="Timestamp"),
+    Column(title="Reason", wraps=True),
+    Column(title="Timestamp", text=_without_fraction),
     Column(title="New Leader"),
 )
 _EVENTS: Final = (
@@ -31,7 +37,7 @@ _EVENTS: Final = (
     Column(title="Role"),
     Column(title="TL", right=True),
     Column(title="Token", right=True, is_wide=True),
-    Column(title="Details"),
+    Column(title="Details", wraps=True),
 )
 _CHANGES: Final = (
     Column(title="Time"),
@@ -39,7 +45,7 @@ _CHANGES: Final = (
     Column(title="From"),
     Column(title="To"),
     Column(title="Took", right=True),
-    Column(title="Steps"),
+    Column(title="Steps", wraps=True),
 )
 _CHANGE_KINDS: Final = frozenset({EventKind.SWITCHOVER, EventKind.FAILOVER, EventKind.HANDED_OVER})
 _SHOWN: Final = 10

@@ -60,7 +60,7 @@ def _say(found: list[Finding], name: str, form: str) -> None:
         click.echo(f"{name}: good" + (f", {len(warnings)} warnings" if len(warnings) > 1 else ", 1 warning" if warnings else ""))
 
 
-_COLUMNS: Final = (Column(title="Key"), Column(title="Value"), Column(title="Origin"))
+_COLUMNS: Final = (Column(title="Key"), Column(title="Value", wraps=True, widest=60), Column(title="Origin", wraps=True))
 
 
 @click.command(name="explain-config")

@@ -1,6 +1,7 @@
 """Commands to single members: ``restart``, ``reload``, ``reinit``, ``flush`` (interface reference 9)."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -24,7 +25,15 @@ _NOT_FOUND: Final = 404
 _RESTART_S: Final = 600.0  # a start may recover for minutes, a stop waits for a checkpoint
 _POLL_S: Final = 2.0
 _BUSY: Final = "already in progress"
-_CREATING: Final = "creating replica"
+_LIMITS: Final = frozenset(
+    {
+        "max_connections",
+        "max_locks_per_transaction",
+        "max_prepared_transactions",
+        "max_wal_senders",
+        "max_worker_processes",
+    }
+)
 
 
 @click.command()
@@ -55,7 +64,7 @@ def restart(
     """Restart PostgreSQL, now or at a time: the members named, or all."""
     with open_site(place, cluster) as site:
         view = site.existing()
-        chosen = choose(view, site.scope, members, role)[: 1 if only_one else None]
+        chosen = in_order(view, choose(view, site.scope, members, role)[: 1 if only_one else None])
         _show_first(view, site, form, force=force)
         at = ask_time(scheduled, "restart", asks=not force)
         if at is not None and is_paused(view):
@@ -73,6 +82,20 @@ def restart(
                 answer = api.ask(member, "POST", "/restart", body, read_s=_RESTART_S)
                 report.add(member.name, answer, _restarted(member.name, answer))
     report.finish()
+
+
+def in_order(view: ClusterView, chosen: Sequence[Member]) -> tuple[Member, ...]:
+    """Return members in the order in which they are to be restarted: the leader last, but first where a limit is being lowered.
+
+    A standby refuses to run with smaller limits than the leader's (interface reference 2.5).
+    """
+    leader = view.lock.holder if view.lock else None
+    lowers = any(_is_lowered(*reason) for one in chosen for reason in one.pending_restart_reason)
+    return tuple(sorted(chosen, key=lambda one: ((one.name == leader) != lowers, one.name)))
+
+
+def _is_lowered(setting: str, old: str, new: str) -> bool:
+    return setting in _LIMITS and old.isdecimal() and new.isdecimal() and int(new) < int(old)
 
 
 def _restarted(name: str, answer: Answer) -> str:

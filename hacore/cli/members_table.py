@@ -6,6 +6,7 @@ Pure: it reads and prints nothing.
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from hacore.cli.console import MARK
 from hacore.cli.sheet import Column, Row, Sheet, block, short_lines
 from hacore.control.cluster import cluster_document
 from hacore.model.cluster import ClusterView, Member
@@ -37,9 +38,9 @@ COLUMNS: Final = (
     Column(title="Receive Lag", header="Lag", narrow_header="Receive\nLag", right=True),
     Column(title="Replay LSN", right=True, is_wide=True),
     Column(title="Replay Lag", header="Lag", narrow_header="Replay\nLag", right=True),
-    Column(title="Pending restart", narrow_header="Pending\nrestart", optional=True),
-    Column(title="Pending restart reason", narrow_header="Reason", optional=True, text=short_lines),
-    Column(title="Scheduled restart", narrow_header="Scheduled\nrestart", optional=True),
+    Column(title="Pending restart", optional=True),
+    Column(title="Pending restart reason", optional=True, text=short_lines),
+    Column(title="Scheduled restart", optional=True),
     Column(title="Tags", optional=True, text=block),
 )
 
@@ -88,7 +89,7 @@ def _row(scope: str, one: dict[str, Any], everyone: Iterable[dict[str, Any]]) ->
         "Receive Lag": _megabytes(one.get("receive_lag")),
         "Replay LSN": one.get("replay_lsn"),
         "Replay Lag": _megabytes(one.get("replay_lag")),
-        "Pending restart": "*" if one.get("pending_restart") else None,
+        "Pending restart": MARK if one.get("pending_restart") else None,
         "Pending restart reason": _reasons(one.get("pending_restart_reason")),
         "Scheduled restart": _schedule(one.get("scheduled_restart")),
         "Tags": one.get("tags"),

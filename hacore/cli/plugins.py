@@ -13,11 +13,11 @@ _LIST = (
     Column(title="Name", style=lambda _: "bold"),
     Column(title="Distribution"),
     Column(title="Version"),
-    Column(title="Loaded", style=lambda value: "green" if value == "yes" else "red"),
+    Column(title="Loaded", wraps=True, widest=100, style=lambda value: "green" if value == "yes" else "red"),
 )
 _SETTINGS = (
     Column(title="Setting"),
-    Column(title="Default"),
+    Column(title="Default", wraps=True),
     Column(title="Required"),
 )
 

@@ -34,7 +34,9 @@ class Column:
     right: bool = False
     is_wide: bool = False  # left out where the screen is narrow
     for_programs: bool = False  # not shown to people
-    optional: bool = False  # shown only where a row has a value
+    optional: bool = False  # shown only where a row has a value; said below where the screen is narrow
+    wraps: bool = False  # long texts may go on in the next line
+    widest: int | None = None
     text: Callable[[object], str] = plain
     style: Callable[[object], str] = field(default=lambda _: "")
 
