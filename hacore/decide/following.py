@@ -52,8 +52,11 @@ def _own_token(seen: Following) -> int | None:
 
 def give_back_fenced_lock(seen: Following) -> Answer | None:
     """The guard has ended writes here and the lock is still in this node's name: give it back, so that nobody waits for its end."""
-    memory = seen.world.memory
-    if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance or not writes_have_ended(seen.node):
+    memory, node = seen.world.memory, seen.node
+    if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance:
+        return None
+    is_standby = node.server is ServerState.RUNNING and node.role is Role.STANDBY and seen.world.job is None
+    if not writes_have_ended(node) and not is_standby:
         return None
     return Answer(reason="was fenced; writes have ended", steps=(ReleaseLease(clean=True, lock=seen.lock),), wake_after_s=0)
 

@@ -341,3 +341,9 @@ def test_a_server_that_is_just_starting_is_no_orphan() -> None:
     node = w.primary(server=ServerState.ORPHANED, role=None, fence=ARMED)
     seen = w.leading(node=node, job=w.job(JobKind.START, enables_writes=True))
     assert decide(seen).rule == "taking_over_in_flight"
+
+
+def test_a_fenced_node_gives_its_lock_back_also_where_it_serves_reads_already() -> None:
+    seen = w.world(cluster=HELD, node=w.standby(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=1, held_instance="7"))
+    assert decide(seen).rule == "give_back_fenced_lock"
+    assert decide(replace(seen, job=w.job(JobKind.START))).rule == "lock_in_my_name"
