@@ -5,7 +5,9 @@ alternate between them. Takes about twenty minutes, with --quick about five.
 """
 
 import argparse
+import compileall
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,12 +16,15 @@ from typing import Any
 
 from rich.console import Console
 
+import hacore
 from bench import gaps, steady
 from bench.figures import Book
 from bench.side import Side, side
 from hacore.testing.mixed import Product
+from hacore.testing.servers import locate
 from hacore.testing.workdir import work_directory
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 SETTINGS: dict[str, Any] = {
     "ttl": 30,
     "loop_wait": 10,
@@ -28,14 +33,14 @@ SETTINGS: dict[str, Any] = {
     "postgresql": {"use_pg_rewind": True, "use_slots": True},
 }
 SHORT: dict[str, Any] = {"ttl": 20, "loop_wait": 5, "retry_timeout": 5}
-PARTS = ("gaps", "hosts", "agents", "steady", "rest")
+PARTS = ("steady", "rest", "gaps", "hosts", "agents")
 
 
 class Bench:
     """One run: both sides, the figures so far, and how often each thing is done."""
 
-    def __init__(self, sides: list[Side], book: Book, console: Console, runs: int) -> None:
-        self.sides, self.book, self.console, self.runs = sides, book, console, runs
+    def __init__(self, sides: list[Side], book: Book, console: Console, *, runs: int, seconds: float) -> None:
+        self.sides, self.book, self.console, self.runs, self.seconds = sides, book, console, runs, seconds
 
     def each(self, what: str, runs: int, event: Callable[[Side, int], gaps.Event], *, aim: float | None = None) -> None:
         """Let an event happen on either side in turn."""
@@ -46,10 +51,10 @@ class Bench:
                 self.book.figure(f"{what}: write gap", "ms", aim=aim).add(one.product, found.gap_ms)
                 self.book.figure(f"{what}: rows lost", "rows").add(one.product, found.lost_rows)
                 self.book.figure(f"{what}: two primaries took writes for", "ms").add(one.product, found.overlap_ms)
-                self.say(f"{what}, {one.product.value}: {found}, {time.monotonic() - began:.0f} s")
+                self.say(f"{what}, {one.product.value}: {found.text()} (took {time.monotonic() - began:.0f} s)")
 
     def say(self, text: str) -> None:
-        self.console.print(f"[dim]{text}[/dim]", highlight=False)
+        self.console.print(text, style="dim", highlight=False, soft_wrap=True)
 
     def gaps(self) -> None:
         self.each("switchover", self.runs, lambda one, _: gaps.switchover(one), aim=0.15)
@@ -69,32 +74,36 @@ class Bench:
         self.each("agent killed", runs, lambda one, _: gaps.agent_killed(one))
         self.each("all of the product killed", runs, lambda one, _: gaps.managers_killed(one))
 
-    def steady(self, seconds: float) -> None:
+    def steady(self) -> None:
         for one in self.sides:
-            steady.measure(one, self.book, seconds=seconds)
+            steady.measure(one, self.book, seconds=self.seconds)
             self.say(f"steady, {one.product.value}: done")
 
-    def rest(self, seconds: float) -> None:
+    def rest(self) -> None:
         for _ in range(min(3, self.runs)):
             for one in self.sides:
-                steady.throughput(one, self.book, seconds=seconds)
+                steady.throughput(one, self.book, seconds=5.0)
         self.say("rest: done")
 
 
+def compile_all() -> None:
+    """Compile both products, as their installation would have: the user of the servers may not write there, and memory would show it."""
+    theirs = next(locate("patroni").directory.parent.glob("lib/python3*/site-packages"))
+    for place in (Path(hacore.__file__).parent, Path(sysconfig.get_path("purelib")), CHECKOUT / "plugins", theirs):
+        compileall.compile_dir(place, quiet=2, workers=0)
+
+
 def run(arguments: argparse.Namespace, console: Console) -> Book:
+    compile_all()
     book = Book(SETTINGS)
     wanted = arguments.only.split(",")
     seconds = 20.0 if arguments.quick else 120.0
     runs = 2 if arguments.quick else arguments.runs
     with work_directory("bench-") as directory, ExitStack() as stack:
         sides = [stack.enter_context(side(product, directory.path, SETTINGS)) for product in Product]
-        bench = Bench(sides, book, console, runs)
+        bench = Bench(sides, book, console, runs=runs, seconds=seconds)
         bench.say("both clusters are whole")
-        if "steady" in wanted:
-            bench.steady(seconds)
-        if "rest" in wanted:
-            bench.rest(5.0)
-        for name in ("gaps", "hosts", "agents"):
+        for name in PARTS:
             if name in wanted:
                 getattr(bench, name)()
     return book

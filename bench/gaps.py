@@ -24,6 +24,9 @@ class Event:
     lost_rows: int
     overlap_ms: float
 
+    def text(self) -> str:
+        return f"gap {self.gap_ms:.0f} ms, {self.lost_rows} rows lost, two primaries for {self.overlap_ms:.0f} ms"
+
 
 def measure(side: Side, happen: Callable[[], Callable[[], bool]]) -> Event:
     """Let something happen under load.

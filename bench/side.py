@@ -93,7 +93,7 @@ class Side:
 
 def managers(node: MixedNode) -> list[psutil.Process]:
     """The processes of a node that are there for good and are not PostgreSQL's."""
-    return [process for process in node.processes() if name_of(process).startswith(("python", "patroni"))]
+    return [process for process in node.processes() if name_of(process).startswith(("python", "patroni", "hacore"))]
 
 
 def agent_of(node: MixedNode) -> psutil.Process:
