@@ -267,11 +267,6 @@ def test_wal_that_ends_where_the_cluster_left_the_timeline_is_a_prefix() -> None
     assert decide(w.world(cluster=ON_TIMELINE_2, node=w.stopped())).rule == "start_standby"
 
 
-def test_a_fenced_holder_does_not_resume_its_lease() -> None:
-    seen = w.world(cluster=HELD, node=w.standby(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=1, held_instance="7"))
-    assert decide(seen).rule == "lock_in_my_name"
-
-
 def test_an_inactive_slot_of_a_member_that_streams_elsewhere_is_moved_by_whole_segments() -> None:
     slots = (SlotState(name="b", is_physical=True, active=False), SlotState(name="c", is_physical=True, active=False, restart_lsn=Lsn(1)))
     (step,) = decide(w.world(node=w.standby(slots=slots))).steps
@@ -343,7 +338,7 @@ def test_a_server_that_is_just_starting_is_no_orphan() -> None:
     assert decide(seen).rule == "taking_over_in_flight"
 
 
-def test_a_fenced_node_gives_its_lock_back_also_where_it_serves_reads_already() -> None:
+def test_a_fenced_holder_does_not_resume_its_lease_but_gives_it_back_also_where_it_serves_reads_already() -> None:
     seen = w.world(cluster=HELD, node=w.standby(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=1, held_instance="7"))
     assert decide(seen).rule == "give_back_fenced_lock"
     assert decide(replace(seen, job=w.job(JobKind.START))).rule == "lock_in_my_name"
