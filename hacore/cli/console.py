@@ -56,7 +56,9 @@ class Framed:
         table, below = self._fitting(console, options)
         lines = console.render_lines(table, options, pad=False)
         yield from _with_title(lines, self._sheet.title, options.max_width)
-        yield from (Text(line, style="yellow") for line in (*below, *self._sheet.footer))
+        for line in (*below, *self._sheet.footer):
+            broken = textwrap.wrap(line, options.max_width, subsequent_indent=" " * 5, break_on_hyphens=False)
+            yield from (Text(part, style="yellow") for part in broken)
 
     def _fitting(self, console: Console, options: ConsoleOptions) -> tuple[Table, tuple[str, ...]]:
         """Return the table with as many columns as the screen can show, and lines with what was taken out of it."""

@@ -140,23 +140,35 @@ def _from_elsewhere(place: Place, cluster: str | None) -> dict[str, Any]:
     with open_site(place, cluster) as site:
         view = site.existing()
     with MemberApi(site.settings.ctl) as api:
-        documents = [(one, api.ask(one, "GET", "/patroni")) for one in sorted(view.members, key=lambda one: one.name)]
-    members = []
-    for one, answer in documents:
-        own = answer.document.get("hacore")
-        said: Mapping[str, Any] = own if isinstance(own, dict) else {}
-        missing = answer.said if not answer.was_asked else "it is not hacore" if not said else None
-        members.append(
-            {
-                "member": one.name,
-                "role": answer.document.get("role"),
-                "rule": said.get("rule"),
-                "reason": said.get("reason") or missing,
-                "fence": said.get("fence"),
-                "refuses_election": said.get("refuses_election"),
-            }
-        )
-    return {"scope": site.scope, "title": title_of(view, site.scope), "members": members, "failover": list(_candidates(view, members))}
+        answers = {one.name: api.ask(one, "GET", "/patroni") for one in view.members}
+    documents = {name: answer.document for name, answer in answers.items() if answer.document}
+    silent = {name: answer.said for name, answer in answers.items() if not answer.document}
+    return cluster_explanation(view, site.scope, documents, silent)
+
+
+def cluster_explanation(
+    view: ClusterView, scope: str, documents: Mapping[str, Mapping[str, Any]], silent: Mapping[str, str]
+) -> dict[str, Any]:
+    """Put together what members said of themselves, and what their records say. Pure.
+
+    :param documents: the status document of each member that has one.
+    :param silent: why there is none, for the others.
+    """
+    members = [_member(name, documents.get(name, {}), silent.get(name)) for name in sorted(one.name for one in view.members)]
+    return {"scope": scope, "title": title_of(view, scope), "members": members, "failover": list(_candidates(view, members))}
+
+
+def _member(name: str, found: Mapping[str, Any], silence: str | None) -> dict[str, Any]:
+    own = found.get("hacore")
+    said: Mapping[str, Any] = own if isinstance(own, dict) else {}
+    return {
+        "member": name,
+        "role": found.get("role"),
+        "rule": said.get("rule"),
+        "reason": said.get("reason") or silence or ("it is not hacore" if not said else None),
+        "fence": said.get("fence"),
+        "refuses_election": said.get("refuses_election"),
+    }
 
 
 def _candidates(view: ClusterView, members: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
