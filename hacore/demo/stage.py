@@ -52,7 +52,7 @@ def set_up(place: Place, say: Callable[[str], None]) -> Iterator[Stage]:
         stage = Stage(cluster=_cluster(path, place), directory=path)
         stack.callback(_keep_logs, stage, say)
         stack.callback(stage.cluster.close)
-        stack.callback(_ignore_signals)  # the first thing at the end: no impatience may interrupt the clearing
+        stack.callback(ignore_signals)  # the first thing at the end: no impatience may interrupt the clearing
         try:
             yield stage
         except KeyboardInterrupt:
@@ -108,6 +108,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def _ignore_signals() -> None:
+def ignore_signals() -> None:
+    """Let nobody interrupt what must be done to the end."""
     for number in _ENDS:
         signal.signal(number, signal.SIG_IGN)
