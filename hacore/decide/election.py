@@ -48,10 +48,10 @@ def _other_product_held(world: World, own: OwnRecord) -> bool:
 
 
 def _holder_has_ended(world: World, cluster: ClusterView) -> bool:
-    """Tell whether the last holder's record says stopped or demoted and its REST confirms that it is not primary."""
+    """Tell whether the last holder's record says stopped or demoted and its REST confirms it. That it cannot tell is no confirmation."""
     holder = cluster.member(world.sightings.lock_holder)
     peer = world.peer(world.sightings.lock_holder)
-    if holder is None or peer is None or not peer.reachable or peer.role is Role.PRIMARY:
+    if holder is None or not _cannot_write(peer):
         return False
     return holder.state in _ENDED_STATES or holder.role == "demoted"
 

@@ -46,7 +46,7 @@ def plan_of(dice: Random) -> Plan:
     )
     tags = {name: _tags_of(dice, name, names) for name in names[1:]}
     rates = {name: 1.0 + dice.uniform(-0.002, 0.002) for name in names}
-    return Plan(names=names, times=times, policy=policy, tags=tags, rates=rates)
+    return Plan(names=names, times=times, policy=policy, tags=tags, rates=rates, lock_hangs_on_session=dice.random() < 0.5)
 
 
 def _tags_of(dice: Random, name: str, names: tuple[str, ...]) -> Tags:

@@ -78,6 +78,7 @@ class Session:
         self._member = endpoint.member
         self._clock = endpoint.clock
         self._leases = endpoint.leases
+        self._name = f"{endpoint.member} since {engine.now}"
         self._wire = Wire(engine, network, store, endpoint.member, endpoint.clock, endpoint.faults)
         self._received: dict[tuple[str, str], tuple[int, Instant]] = {}
 
@@ -94,7 +95,7 @@ class Session:
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Take the lock."""
         sent_at, true_sent_at = self._clock.now(), self._engine.now
-        lock = self._wire.call(timeout_s, lambda: self._store.acquire(self._member, request))
+        lock = self._wire.call(timeout_s, lambda: self._store.acquire(self._member, request, self._name))
         if lock is None:
             return Refused()
         self._leases.told(TrueLease(lock=lock, sent_at=true_sent_at, ttl_s=request.ttl_s))
@@ -105,7 +106,7 @@ class Session:
         sent_at, true_sent_at = self._clock.now(), self._engine.now
 
         def work() -> _Contents | None:
-            return self._contents() if self._store.renew(self._member, request) else None
+            return self._contents() if self._store.renew(self._member, request, self._name) else None
 
         contents = self._wire.call(timeout_s, work)
         if contents is None:
@@ -125,7 +126,7 @@ class Session:
 
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
         """Write this member's record."""
-        self._wire.call(timeout_s, lambda: self._store.publish(self._member, value, ttl_s))
+        self._wire.call(timeout_s, lambda: self._store.publish(self._member, value, ttl_s, self._name))
 
     def withdraw(self, *, timeout_s: float) -> None:
         """Remove this member's record."""

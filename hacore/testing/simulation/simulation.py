@@ -38,6 +38,7 @@ class Plan:
     tags: dict[str, Tags] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     leaderless_methods: bool = False
+    lock_hangs_on_session: bool = False
     dynamic: dict[str, object] = field(default_factory=dict)
 
     def config(self) -> str:
@@ -81,6 +82,7 @@ class Simulation:
         self.plan = plan
         self.network = Network(self.engine)
         self.store = Store(self.engine)
+        self.store.hangs_on_session = plan.lock_hangs_on_session
         self.judge = Judge(self.engine, self.store, plan.policy, plan.times)
         self.rules: Counter[tuple[str, str]] = Counter()
         self.trace: list[str] = []

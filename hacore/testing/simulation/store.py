@@ -63,6 +63,8 @@ class Records:
         self._contents = Contents()
         self._saved = Contents()
         self._expiry_number = 0
+        self._lock_session = ""
+        self.hangs_on_session = False  # whatever keeps the holder's session alive keeps its lock (etcd: one lease for all of its keys)
         self.is_available = True
         self.on_change: list[Callable[[Change], None]] = []
         self._watchers: dict[str, Callable[[], None]] = {}
@@ -95,7 +97,7 @@ class Records:
         """Return the records of living members."""
         return {name: member for name, member in self._contents.members.items() if member.ends_at > self._engine.now}
 
-    def acquire(self, member: str, request: AcquireRequest) -> Lock | None:
+    def acquire(self, member: str, request: AcquireRequest, session: str = "") -> Lock | None:
         """Take the lock, or refuse."""
         standing = self.lock
         if standing is not None and standing != request.replaces:
@@ -105,6 +107,7 @@ class Records:
         if not self._compare(request.puts):
             return None
         contents = self._contents
+        self._lock_session = session
         contents.lock = Lock(holder=member, instance=str(contents.revision + 1))
         contents.lock_ends_at = self._engine.now + request.ttl_s
         self._keep(member, request.ttl_s)
@@ -112,11 +115,12 @@ class Records:
         self._apply("acquire", member, standing, request.puts, under_lock=True)
         return contents.lock
 
-    def renew(self, member: str, request: RenewRequest) -> bool:
+    def renew(self, member: str, request: RenewRequest, session: str = "") -> bool:
         """Prolong the lock, or refuse."""
         if self.lock != request.lock or request.lock.holder != member or not self._compare(request.puts):
             return False
         self._contents.lock_ends_at = self._engine.now + request.ttl_s
+        self._lock_session = session
         self._keep(member, request.ttl_s)
         self._apply("renew", member, self.lock, request.puts, under_lock=True)
         return True
@@ -137,9 +141,12 @@ class Records:
             return None
         return self._apply("write", member, self.lock, request.puts, under_lock=request.lock is not None)
 
-    def publish(self, member: str, value: str, ttl_s: float) -> None:
+    def publish(self, member: str, value: str, ttl_s: float, session: str = "") -> None:
         """Write or keep a member's record."""
         contents = self._contents
+        lock = self.lock
+        if self.hangs_on_session and lock is not None and lock.holder == member and session == self._lock_session:
+            contents.lock_ends_at = max(contents.lock_ends_at, self._engine.now + ttl_s)
         known = self.members.get(member)
         if known is None or known.value != value:
             contents.revision += 1

@@ -257,6 +257,13 @@ def test_a_holder_of_another_product_that_says_it_has_ended_is_not_waited_for() 
     assert decide(w.leaderless(cluster=view, sightings=seen)).rule == "wait_before_challenge"
 
 
+def test_a_holder_whose_rest_server_cannot_tell_its_role_is_waited_for() -> None:
+    view = w.cluster(None, own=None, members=(w.member("a"), w.member("b", role="demoted"), w.member("c")))
+    seen = w.sightings(lock_holder="b", lock_seen_at=w.NOW - 1)
+    silent = w.leaderless(cluster=view, sightings=seen, peers=(w.peer("b", role=None, state="unreachable"), w.peer("c")))
+    assert decide(silent).rule == "wait_before_challenge"
+
+
 def test_a_former_holder_does_not_return_after_another_product_has_led() -> None:
     view = w.cluster(None, own=w.own(holder="a"), history=w.lines((1, w.POSITION)))
     seen = w.leaderless(node=w.stopped("in production"), cluster=view, memory=w.memory(held_token=1))
