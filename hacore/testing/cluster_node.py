@@ -154,8 +154,8 @@ class ClusterNode:
         """
         if part == "postmaster":
             return [pid for pid in self.server_pids() if _title(pid).partition(" ")[0] != "postgres:" and _is_top(pid)]
-        ours = {"main": ("main",), "agent": ("agent",), "rest": ("rest",), "guard": ("guard",)}.get(part, tuple(_MARKS))
-        found = [pid for pid in every_pid() for mark in ours if self._is(mark, _arguments(pid)) and _is_alive(pid)]
+        wanted = tuple(_MARKS) if part in {"hacore", "everything"} else (part,)
+        found = [pid for pid, words in _every_command() if any(_MARKS[mark](self, words) for mark in wanted) and _is_alive(pid)]
         if part == "everything":
             jobs = [pid for pid in every_pid() if variable_of(pid, JOB_VARIABLE) == str(self.state_dir) and _is_alive(pid)]
             found += [pid for pid in [*self.server_pids(), *jobs] if pid not in found]
@@ -271,9 +271,6 @@ class ClusterNode:
         """Whether the log has this text anywhere."""
         return self.log.exists() and text in self.log.read_text(errors="replace")
 
-    def _is(self, mark: str, arguments: list[str]) -> bool:
-        return _MARKS[mark](self, arguments)
-
 
 _MARKS: Final[Mapping[str, Callable[[ClusterNode, list[str]], bool]]] = MappingProxyType(
     {
@@ -301,6 +298,10 @@ def _arguments(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     except OSError:
         return []
+
+
+def _every_command() -> list[tuple[int, list[str]]]:
+    return [(pid, _arguments(pid)) for pid in every_pid()]
 
 
 def _title(pid: int) -> str:

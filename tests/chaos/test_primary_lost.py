@@ -174,6 +174,8 @@ def leave_one_behind(cluster: Cluster, store: StoreAtWork) -> ClusterNode:
     """Stop one standby, write more than a failover may lose, wait until the store knows of it, and lose the others."""
     leader = cluster.the_leader()
     stale = cluster.others(leader)[0]
+    for node in (leader, *cluster.others(leader)):
+        node.query("CHECKPOINT")  # what a later rewind goes back to: the WAL from there on is still everywhere
     stale.end()
     leader.query("CREATE TABLE IF NOT EXISTS bulk AS SELECT generate_series(1, 100000) AS id")
     leader.query("INSERT INTO bulk SELECT generate_series(1, 100000)")
