@@ -47,7 +47,7 @@ def _mutations() -> int:
 
 def _many(seeds: range, processes: int | None) -> int:
     began = time.monotonic()
-    tally = tally_of_many(seeds, processes=processes)
+    tally = tally_of_many(seeds, processes=processes, failed=lambda line: sys.stderr.write(f"{line}\n"))
     print(f"{tally}, {time.monotonic() - began:.0f} s")  # noqa: T201
     return int(bool(tally.failed))
 

@@ -6,7 +6,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -154,13 +154,15 @@ def tally_of_scenarios() -> Tally:
     return tally
 
 
-def tally_of_many(seeds: range, *, processes: int | None = None) -> Tally:
-    """Run these seeds and every scenario on all processors."""
+def tally_of_many(seeds: range, *, processes: int | None = None, failed: Callable[[str], object] = str) -> Tally:
+    """Run these seeds and every scenario on all processors; ``failed`` is told at once of a run that broke a promise."""
     chunks = [range(first, min(first + _CHUNK, seeds.stop)) for first in range(seeds.start, seeds.stop, _CHUNK)]
     total = tally_of_scenarios()
     with ProcessPoolExecutor(processes or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
         for tally in pool.map(tally_of, chunks):
             total.merge(tally)
+            for seed, violation in tally.failed:
+                failed(f"{seed}: {violation}")
     return total
 
 
