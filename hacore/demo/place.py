@@ -6,8 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +18,9 @@ from hacore.testing.workdir import SERVER_USER
 _PROGRAMS: Final = ("postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata")
 _OLDEST: Final = 13
 _TRIAL_S: Final = 60.0
-_TRIAL: Final = "import hacore.daemon; from importlib.metadata import entry_points; entry_points(group='hacore.dcs')['sqlite'].load()"
-
-Trial = Callable[[str | None, Path], str | None]  # a user and the directory of the servers: why not, or None
+_STORES: Final = "hacore.dcs"
+_STORE: Final = "sqlite"
+_TRIAL: Final = f"import hacore.daemon; from importlib.metadata import entry_points; entry_points(group={_STORES!r})[{_STORE!r}].load()"
 
 
 class DemoError(HacoreError):
@@ -46,6 +46,8 @@ def find_place() -> Place:
 
     :raises DemoError: there is none; the message says what would help.
     """
+    if not entry_points(group=_STORES, name=_STORE):
+        raise DemoError("the embedded store is not installed here, want pip install hacore-dcs-sqlite (or 'hacore[demo]')")
     directory, origin = find_postgresql()
     user = choose_user(directory)
     return Place(directory=directory, version=_version_of(directory, user), origin=origin, user=user)
@@ -86,13 +88,12 @@ def choose_user(directory: Path) -> str | None:
         if why_not is None:
             return user
         reasons.append(f"  {user or 'you'}: {why_not}")
+    told = "\n".join(reasons)
+    if os.geteuid() != 0:
+        raise DemoError(f"the nodes cannot be run:\n{told}")
     raise DemoError(
-        "nobody can be found who may run the nodes, because PostgreSQL refuses to run as root"
-        f" and others cannot use {sys.prefix} or {directory}:\n"
-        + "\n".join(reasons)
-        + "\nwant a virtual environment where another user may read and execute it (not below /root), or a run as an ordinary user"
-        if os.geteuid() == 0
-        else "the nodes cannot be run:\n" + "\n".join(reasons)
+        f"PostgreSQL refuses to run as root, and no other user may use what the nodes need:\n{told}\n"
+        "want the virtual environment where such a user may read and execute it (not below /root), or a start as an ordinary user"
     )
 
 
@@ -105,8 +106,7 @@ def why_not_as(user: str | None, directory: Path) -> str | None:
             return f"may not run {command[0]}: {error.strerror or error}"
         if answer.returncode != 0:
             said = (answer.stderr.strip().splitlines() or ["no word"])[-1]
-            hint = ": the embedded store is not installed, want pip install hacore-dcs-sqlite" if "KeyError: 'sqlite'" in said else ""
-            return f"{command[0]} fails with exit code {answer.returncode}: {said}{hint}"
+            return f"{command[0]} fails with exit code {answer.returncode}: {said}"
     return None
 
 
