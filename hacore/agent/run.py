@@ -11,9 +11,9 @@ from types import FrameType
 from typing import Final
 
 from hacore.agent.assembly import Agent, assemble
-from hacore.agent.settings import SettingsSource
+from hacore.agent.settings import PLUGIN_SCHEMAS, SettingsSource
 from hacore.agent.uniqueness import namesake
-from hacore.config import load
+from hacore.config.child import load_in_child
 from hacore.control.answers import answerer
 from hacore.control.context import Context
 from hacore.control.server import ControlServer
@@ -24,20 +24,18 @@ from hacore.logs import setup
 from hacore.model.clock import Instant
 from hacore.model.commands import ReloadCommand, ShutdownCommand
 from hacore.model.steps import Exit
-from hacore.plugins.schemas import InstalledSchemas
 from hacore.records.cluster import read_cluster
 
 logger = logging.getLogger(__name__)
 
 SOCKET_NAME: Final = "agent.sock"
-_TICK_S: Final = 1.0  # the heartbeat moves at least this often while the loop waits
 
 
 def run(path: str | None, environ: Mapping[str, str]) -> int:
     """Run the agent of one node until it ends; return its exit code (``hacore.daemon.exit_codes``)."""
     try:
-        loaded = load(path, environ, plugins=InstalledSchemas())
-    except ConfigError as error:
+        loaded = load_in_child(path, environ, plugins=PLUGIN_SCHEMAS)  # the schema library would stay in memory here
+    except (ConfigError, PluginError) as error:
         sys.stderr.write(f"{error}\n")
         return exit_codes.CONFIGURATION
     logs = setup(loaded.local.log)
@@ -105,10 +103,11 @@ def _turn_until_exit(agent: Agent, heartbeat: Heartbeat | None) -> Exit:
 def _wait(agent: Agent, until: Instant, heartbeat: Heartbeat | None) -> None:
     """Wait for the next turn; in ticks, so that the main process sees an agent that is alive."""
     while True:
+        tick_at = until
         if heartbeat is not None:
             heartbeat.beat()
-        now = agent.site.clock.now()
-        if agent.site.waiter.wait(min(until, now + _TICK_S)) or agent.site.clock.now() >= until:
+            tick_at = min(until, agent.site.clock.now() + heartbeat.tick_s)
+        if agent.site.waiter.wait(tick_at) or agent.site.clock.now() >= until:
             return
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hacore.config import Effective, LoadedConfig, check_bootstrap, choose_times, effective
-from hacore.config import reload as reload_config
+from hacore.config.child import reload_in_child
 from hacore.config.dynamic import accept, dump, read_cache, write_cache
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import LocalSettings
@@ -13,11 +13,12 @@ from hacore.errors import ConfigError, HacoreError
 from hacore.model.policy import Policy, Times
 from hacore.model.world import Me
 from hacore.plugins.replica import may_start_without_leader, methods_of
-from hacore.plugins.schemas import InstalledSchemas
 
 logger = logging.getLogger(__name__)
 
+PLUGIN_SCHEMAS: Final = "hacore.plugins.schemas:InstalledSchemas"
 _NOT_ASKED: Final = object()
+_RELOAD_S: Final = 10.0
 
 
 class SettingsSource:
@@ -70,7 +71,7 @@ class SettingsSource:
         """Read the local configuration again, whole or not at all."""
         old, old_effective = self._loaded, self._effective
         try:
-            self._loaded = reload_config(old, self._path, self._environ, plugins=InstalledSchemas())
+            self._loaded = reload_in_child(old, self._path, self._environ, plugins=PLUGIN_SCHEMAS, limit_s=self._reload_limit_s())
             self._use(effective(self._loaded.local, self._dynamic))
         except HacoreError as error:
             self._loaded, self._effective = old, old_effective
@@ -79,6 +80,11 @@ class SettingsSource:
             return str(error)
         logger.info("configuration reloaded")
         return None
+
+    def _reload_limit_s(self) -> float:
+        """Return how long the loop may wait for the child that reads the files: a leader must renew again before its deadline."""
+        policy = self._effective.policy
+        return min(_RELOAD_S, min(choose_times(policy, all_members_hacore=alike).ttl_s for alike in (False, True)) / 3)
 
     def _take_dynamic(self, text: str | None) -> None:
         if text is None:

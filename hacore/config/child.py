@@ -43,12 +43,14 @@ def load_in_child(path: str | None, environ: Mapping[str, str], *, plugins: str 
     raise answer
 
 
-def reload_in_child(old: LoadedConfig, path: str | None, environ: Mapping[str, str], *, plugins: str | None) -> LoadedConfig:
+def reload_in_child(
+    old: LoadedConfig, path: str | None, environ: Mapping[str, str], *, plugins: str | None, limit_s: float = _LIMIT_S
+) -> LoadedConfig:
     """Do what :func:`hacore.config.reload` does, in a child.
 
     :raises ConfigError, PluginError: the old settings stay.
     """
-    return keep_fixed(old, load_in_child(path, environ, plugins=plugins))
+    return keep_fixed(old, load_in_child(path, environ, plugins=plugins, limit_s=limit_s))
 
 
 def _schemas(name: str) -> "PluginSchemas | None":

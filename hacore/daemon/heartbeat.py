@@ -13,7 +13,9 @@ from hacore.guard.word import create_memory
 HEARTBEAT_VARIABLE: Final = "HACORE_AGENT_HEARTBEAT_FD"
 _WORDS: Final = 2  # beats, limit in nanoseconds
 _LIMIT_AT_FIRST_S: Final = 60.0  # until the agent says: a cold start on a busy machine takes its time
-_LONGEST_STEP_S: Final = 1.0  # more than that between two looks, and it was the watcher that did not run
+_LONGEST_STEP_S: Final = 2.5  # more than that between two looks, and it was the watcher that did not run
+_TICK_S: Final = 2.0
+_TICKS_IN_LIMIT: Final = 5
 
 
 class Heartbeat:
@@ -31,6 +33,11 @@ class Heartbeat:
     def beat(self) -> None:
         """Say that the loop moves."""
         self._words[0] = (self._words[0] + 1) % (1 << 64)
+
+    @property
+    def tick_s(self) -> float:
+        """How long either side may wait between two beats, or looks at them."""
+        return min(_TICK_S, self.limit_s / _TICKS_IN_LIMIT)
 
     def set_limit(self, limit_s: float) -> None:
         """Say after how long without a beat the agent counts as hung: the ttl in force."""

@@ -71,6 +71,11 @@ class Node:
         """Whether the end was wanted and both children have ended."""
         return self._is_stopping and not self.agent.is_running and not self.rest.is_running
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether both children run and are to run on."""
+        return self.agent.is_running and self.rest.is_running and not self._is_stopping
+
     def turn(self, now_s: float) -> None:
         """Start what is to be started, end what hangs."""
         has_guard = self.guard.ensure(now_s)

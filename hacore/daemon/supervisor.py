@@ -19,7 +19,7 @@ from hacore.daemon.preparation import Preparation, Prepared
 from hacore.daemon.signals import SignalPipe
 from hacore.guard.kernel import NS_PER_S, boot_ns
 
-_TICK_S: Final = 0.5
+_CHANGING_TICK_S: Final = 0.5  # while a child is to be started again, or all are to end
 _STARTING_TICK_S: Final = 0.02
 _FORWARDED: Final = frozenset({signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGABRT})
 _ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT})
@@ -61,9 +61,14 @@ class Supervisor:
         if self._preparation is not None:
             poll.register(self._preparation.fd, select.POLLIN)
         is_starting = self._node is not None and guard_fd is None
-        ready = {fd for fd, _ in poll.poll((_STARTING_TICK_S if is_starting else _TICK_S) * 1000)}
+        ready = {fd for fd, _ in poll.poll((_STARTING_TICK_S if is_starting else self._tick_s()) * 1000)}
         if self._node is not None and guard_fd in ready:
             self._node.guard.check(boot_ns() / NS_PER_S, at_once=True)
+
+    def _tick_s(self) -> float:
+        if self._node is None or not self._is_ready or not self._node.is_settled:
+            return _CHANGING_TICK_S
+        return self._node.heartbeat.tick_s
 
     def _on_signal(self, signum: int) -> None:
         now_s = boot_ns() / NS_PER_S

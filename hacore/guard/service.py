@@ -1,4 +1,7 @@
-"""The guard's loop: one thread, one epoll, a tick of at most 100 ms, requests from a Unix socket. Nothing in it waits for a client.
+"""The guard's loop: one thread, one epoll, requests from a Unix socket. Nothing in it waits for a client.
+
+A timer of the boot-time clock wakes it at the deadline that it knows of; a deadline that the agent moved meanwhile is found by a look now
+and then. While processes that got SIGKILL have not gone it looks each 100 ms.
 
 The newest agent that attached is the one that may change anything; requests of an earlier one are refused.
 """
@@ -16,7 +19,8 @@ from hacore.guard.operations import Operations, Refusal
 from hacore.guard.wire import Message
 from hacore.guard.word import Word, create_memory
 
-TICK_S: Final = 0.1
+TICK_S: Final = 1.0  # far below the time between two renewals and the deadline of the older one
+_ENDING_TICK_S: Final = 0.1
 _LONELY_NS: Final = 10 * NS_PER_S  # without client and server for so long, the guard ends itself
 _MOST_CLIENTS: Final = 32
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -50,7 +54,7 @@ class Service:
         """Serve. The fence comes before every request, and a request that takes long is followed by a look at the fence."""
         while not self._operations.is_quitting and not self._is_lonely():
             watched = self._watch_server()
-            ready = self._epoll.poll(TICK_S)
+            ready = self._epoll.poll(_ENDING_TICK_S if self._keeper.is_ending else TICK_S)
             if watched is not None:
                 self._epoll.unregister(watched)
             self._keeper.turn()

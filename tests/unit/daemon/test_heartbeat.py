@@ -18,7 +18,7 @@ def test_a_still_word_counts_the_time() -> None:
 def test_time_in_which_the_watcher_did_not_run_is_not_held_against_the_agent() -> None:
     watch = StillWatch()
     watch.look(7, now_s=100.0)
-    assert watch.look(7, now_s=4000.0) == 1.0
+    assert watch.look(7, now_s=4000.0) == 2.5
 
 
 def test_a_new_agent_starts_from_nothing() -> None:
@@ -38,6 +38,7 @@ def test_the_agent_says_how_long_it_may_stand_still() -> None:
     other.beat()
     assert at_first_s > 5.0
     assert (heartbeat.limit_s, heartbeat.beats) == (5.0, 1)
+    assert heartbeat.tick_s == 1.0
     heartbeat.clear()
     assert (other.limit_s, other.beats) == (at_first_s, 0)
 
