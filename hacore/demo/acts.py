@@ -7,14 +7,21 @@ from typing import Final
 
 from hacore.demo.place import DemoError
 from hacore.demo.show import DEADLINE_S, Show, Step
+from hacore.demo.stage import become_whole
 from hacore.testing.cluster import ClusterNode
 from hacore.testing.history import boot_s
 
 
 def bootstrap(show: Show) -> Step:
     """Three empty directories become a cluster; then the writers begin."""
+
+    def start_again(node: ClusterNode, code: int) -> None:
+        show.say(f"      {node.name} ended with exit code {code} and is started again, as a service manager would")
+        node.start()
+
     begun_at = boot_s()
     show.cluster.start()
+    become_whole(show.cluster, start_again, deadline_s=DEADLINE_S)
     step = show.step("bootstrap", begun_at, lambda leader: f"{leader.name} was initialized, {_names(show, leader)} copied it and stream")
     show.begin_writing()
     show.rows_go_on()

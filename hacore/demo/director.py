@@ -15,7 +15,7 @@ from hacore.demo.harm import HARMS, Harm
 from hacore.demo.judgement import Crash, Judgement, allowed_wal_bytes, judge
 from hacore.demo.pulse import SLOT_S, SLOTS, rate_of, rows_per_slot
 from hacore.demo.scene import Entry, MemberRow, Mood, Scene, Writes
-from hacore.demo.stage import LAG_LIMIT_BYTES, TTL_S
+from hacore.demo.stage import LAG_LIMIT_BYTES, TTL_S, become_whole
 from hacore.demo.watching import Changes, is_stopped, look
 from hacore.errors import HacoreError
 from hacore.guard.processes import parent_of
@@ -44,6 +44,7 @@ class Director:
         self._load = WriteLoad(cluster.dsns, pace_s=_PACE_S)
         self._writing_since: float | None = None
         self._ending = threading.Event()
+        self._starting = threading.Lock()
         self._busy = threading.Lock()  # held while one thing is done and measured
         self._busy_with: str | None = "the cluster"
         self._log: deque[Entry] = deque(maxlen=_ENTRIES)
@@ -88,7 +89,8 @@ class Director:
 
     def conclude(self) -> tuple[HistoryReport | None, Judgement | None]:
         """End everything but the cluster, and judge. ``None``: nothing was written."""
-        self._ending.set()
+        with self._starting:  # from here on nothing is started
+            self._ending.set()
         if self._writing_since is not None and self._cluster.leader() is not None:
             report = self._load.report(timeout_s=_LAST_LOOK_S)
             self._report = report if report.read_back else self._report
@@ -146,12 +148,18 @@ class Director:
             self._busy.release()
 
     def _open(self) -> None:
-        self._cluster.wait_ready(deadline_s=_READY_S)
+        become_whole(self._cluster, self._start_again, deadline_s=_READY_S)
         if not self._ending.is_set():
             self._load.start(timeout_s=_READY_S)
             self._settled_at = boot_s()
             self._writing_since = self._settled_at
             self._note("the cluster is whole, a writer at each node begins: now hurt it", Mood.GOOD)
+
+    def _start_again(self, node: ClusterNode, code: int) -> None:
+        with self._starting:
+            if not self._ending.is_set():
+                self._note(f"{node.name} ended with exit code {code} and is started again", Mood.BAD)
+                node.start()
 
     def _harm(self, harm: Harm) -> None:
         if not self._busy.acquire(blocking=False):

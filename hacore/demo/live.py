@@ -30,7 +30,7 @@ def run_live() -> int:
         ignore_signals()
         _say("ending three nodes ...")
         code = _bow(director)
-        stage.keep_logs = code != 0
+        stage.directory.keep = code != 0
     _say("nothing is left behind")
     return code
 

@@ -38,7 +38,7 @@ def run_script(*, as_json: bool) -> int:
 
 def _perform(place: Place, say: Callable[[str], None]) -> tuple[Show, Judgement]:
     with set_up(place, say) as stage:
-        show = Show(cluster=stage.cluster)
+        show = Show(cluster=stage.cluster, say=say)
         try:
             for number, act in enumerate(ACTS, 1):
                 step = act(show)
@@ -49,7 +49,7 @@ def _perform(place: Place, say: Callable[[str], None]) -> tuple[Show, Judgement]
             notes = getattr(error, "__notes__", ())
             show.problems.append("; ".join([f"{type(error).__name__}: {error}", *notes]))
         judgement = judge(show.conclude(), show.crashes, show.problems)
-        stage.keep_logs = not judgement.is_good
+        stage.directory.keep = not judgement.is_good
     return show, judgement
 
 

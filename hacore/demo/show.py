@@ -35,6 +35,7 @@ class Show:
     """What the acts work on."""
 
     cluster: Cluster
+    say: Callable[[str], None]
     steps: list[Step] = field(default_factory=list)
     crashes: list[Crash] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

@@ -15,17 +15,19 @@ from types import FrameType
 from typing import Final
 
 from hacore.demo.place import Place
-from hacore.testing.cluster import Cluster, sqlite_store
-from hacore.testing.workdir import give_away
+from hacore.testing.cluster import Cluster, ClusterError, ClusterNode, sqlite_store
+from hacore.testing.workdir import WorkDirectory, give_away
 
 TTL_S: Final = 5
 LAG_LIMIT_BYTES: Final = 1048576
 _TEMPORARY: Final = "/tmp"  # noqa: S108 - a path that is short enough for sockets and open to the servers' user; mkdtemp makes an own one in it
+_STARTS: Final = 3
+_WRONG_CONFIGURATION: Final = 2
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DYNAMIC: Final = {
     "hacore": {"ttl": TTL_S, "loop_wait": 1, "retry_timeout": 1},
     "maximum_lag_on_failover": LAG_LIMIT_BYTES,
-    "postgresql": {"use_pg_rewind": True, "parameters": {"fsync": "on"}},  # figures of a server that keeps its promises
+    "postgresql": {"use_pg_rewind": True, "parameters": {"fsync": "off"}},  # only processes are lost here, no machine
 }
 
 
@@ -34,8 +36,7 @@ class Stage:
     """A cluster in its directory."""
 
     cluster: Cluster
-    directory: Path
-    keep_logs: bool = False  # something went wrong
+    directory: WorkDirectory  # to keep means: its logs, because something went wrong
 
 
 @contextlib.contextmanager
@@ -46,11 +47,10 @@ def set_up(place: Place, say: Callable[[str], None]) -> Iterator[Stage]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_interrupted_by_signals())
-        path = Path(tempfile.mkdtemp(prefix="hacore-demo-", dir=_TEMPORARY))  # for its owner alone
-        stack.callback(_remove, path, say)
-        give_away(path, place.user)
-        stage = Stage(cluster=_cluster(path, place), directory=path)
-        stack.callback(_keep_logs, stage, say)
+        directory = WorkDirectory(Path(tempfile.mkdtemp(prefix="hacore-demo-", dir=_TEMPORARY)))  # for its owner alone
+        stack.callback(_clear, directory, say)
+        give_away(directory.path, place.user)
+        stage = Stage(cluster=_cluster(directory.path, place), directory=directory)
         stack.callback(stage.cluster.close)
         stack.callback(ignore_signals)  # the first thing at the end: no impatience may interrupt the clearing
         try:
@@ -58,7 +58,7 @@ def set_up(place: Place, say: Callable[[str], None]) -> Iterator[Stage]:
         except KeyboardInterrupt:
             raise
         except BaseException:
-            stage.keep_logs = True
+            directory.keep = True
             raise
 
 
@@ -66,9 +66,9 @@ def _cluster(path: Path, place: Place) -> Cluster:
     password = secrets.token_hex(16)
     local = {
         "postgresql": {
-            "basebackup": [{"checkpoint": "fast"}],
+            "basebackup": [{"checkpoint": "fast"}, "no-sync"],
             "authentication": {"superuser": {"password": password}, "replication": {"password": secrets.token_hex(16)}},
-        }
+        },
     }
     cluster = Cluster(path, store=sqlite_store(path), dynamic=_DYNAMIC, local={"*": local}, server=place.directory, start=False)
     for node in cluster.nodes.values():
@@ -76,20 +76,36 @@ def _cluster(path: Path, place: Place) -> Cluster:
     return cluster
 
 
-def _keep_logs(stage: Stage, say: Callable[[str], None]) -> None:
-    logs = sorted(stage.directory.glob("*.log"))
-    if not stage.keep_logs or not logs:
+def become_whole(cluster: Cluster, start_again: Callable[[ClusterNode, int], None], *, deadline_s: float) -> None:
+    """Wait until the started nodes are a cluster. What ends meanwhile, with an exit code, is started again as a service manager would."""
+    for _ in range(_STARTS):
+        try:
+            cluster.wait_ready(deadline_s=deadline_s)
+        except ClusterError:
+            ended = [(node, node.process.returncode) for node in cluster.nodes.values() if node.process is not None and node.process.poll()]
+            if not ended or any(code == _WRONG_CONFIGURATION for _, code in ended):
+                raise
+            for node, code in ended:
+                start_again(node, code)
+        else:
+            return
+    cluster.wait_ready(deadline_s=deadline_s)
+
+
+def _clear(directory: WorkDirectory, say: Callable[[str], None]) -> None:
+    """Remove everything, but for the logs where they are to stay."""
+    kept = sorted(directory.path.glob("*.log")) if directory.keep else []
+    for path in directory.path.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path not in kept:
+            path.unlink()
+    if kept:
+        say(f"logs are kept: {' '.join(str(log) for log in kept)}")
         return
-    kept = Path(tempfile.mkdtemp(prefix="hacore-demo-logs-", dir=_TEMPORARY))
-    for log in logs:
-        shutil.copyfile(log, kept / log.name)
-    say(f"logs are kept: {' '.join(str(kept / log.name) for log in logs)}")
-
-
-def _remove(path: Path, say: Callable[[str], None]) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
-        say(f"could not be removed: {path}")
+    shutil.rmtree(directory.path, ignore_errors=True)
+    if directory.path.exists():
+        say(f"could not be removed: {directory.path}")
 
 
 @contextlib.contextmanager

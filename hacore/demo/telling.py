@@ -13,7 +13,7 @@ from hacore.demo.stage import LAG_LIMIT_BYTES, TTL_S
 
 def headline(place: Place) -> str:
     """Say what is about to run."""
-    return f"hacore {__version__}: three nodes, embedded store, ttl {TTL_S} s\n{place}"
+    return f"hacore {__version__}: three nodes, embedded store, ttl {TTL_S} s, fsync off (only processes die)\n{place}"
 
 
 def step_lines(step: Step, number: int, of: int) -> Iterator[str]:
@@ -63,6 +63,7 @@ def document(place: Place, show: Show, judgement: Judgement) -> dict[str, Any]:
             "lost": report.lost_rows if report and report.read_back else None,
         },
         "two_writers": [asdict(overlap) for overlap in report.overlaps] if report else [],
+        "logs": [] if judgement.is_good else [str(node.log) for node in show.cluster.nodes.values()],
         "lost_wal_bytes": judgement.lost_wal_bytes,
         "allowed_wal_bytes": judgement.allowed_wal_bytes,
     }

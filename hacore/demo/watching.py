@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hacore.demo.scene import MemberRow, Mood
+from hacore.errors import HacoreError
 from hacore.testing.cluster import Cluster, ClusterNode
 
 _ASK_S: Final = 2.0  # a frozen agent never answers
@@ -28,7 +29,7 @@ def _ask(nodes: Iterable[ClusterNode]) -> tuple[Mapping[str, Mapping[str, Any]],
             reply = node.rest("/cluster", timeout_s=_ASK_S)
             if reply.status == _OK:
                 return {member["name"]: member for member in reply.document["members"]}, node.name
-        except (OSError, ValueError):
+        except (OSError, ValueError, HacoreError):
             continue  # the next may know
     return {}, None
 
