@@ -17,7 +17,7 @@ def challenge_at(world: World, cluster: ClusterView) -> Instant:
     """
     seen, own = world.sightings, cluster.own
     if own is None:
-        return seen.started_at if seen.lock_seen_at is None else _after_other_product(world, cluster, world.times.ttl_s)
+        return _after_other_product(world, cluster, world.times.ttl_s)
     period_s = max(world.times.ttl_s, own.ttl_s)
     unmoved = _since(seen.own_version_since, seen.started_at) + period_s
     if _other_product_held(world, own):
@@ -59,19 +59,22 @@ def _holder_has_ended(world: World, cluster: ClusterView) -> bool:
 def store_went_back(world: World, cluster: ClusterView) -> bool:
     """Tell whether the store is not the one that this node knew, or an older state of it: its records only restrict then."""
     memory, own = world.memory, cluster.own
-    if own is None or memory.store_id is None:
+    if memory.store_id is None:
         return False
-    return own.store_id != memory.store_id or own.token < memory.token
+    return own is None or own.store_id != memory.store_id or own.token < memory.token
 
 
 def is_former_holder(world: World, cluster: ClusterView) -> bool:
-    """Tell whether this node held the newest lease that anybody knows of: nobody can have written since."""
+    """Tell whether this node held the newest lease that anybody knows of: nobody can have written since.
+
+    Where the own record is gone, only a primary that still runs may say so: one that is down cannot know who has led since.
+    """
     memory = world.memory
     if memory.held_token is None or memory.held_token != memory.token:
         return False
     own, control = cluster.own, world.node.directory.control
     if own is None:
-        return True
+        return world.node.is_primary
     led_since = control is not None and (cluster.timeline or 0) > max(control.timeline, world.node.timeline or 0)
     if led_since or _other_product_held(world, own):
         return False

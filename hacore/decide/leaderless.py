@@ -134,12 +134,12 @@ def wait_before_challenge(seen: Known) -> Answer | None:
 
 def behind_the_record(seen: Known) -> Answer | None:
     """Behind the durable records by more than I3 allows: not promoted, even if alone. A person's named candidate is not measured."""
+    if is_named(seen.cluster.failover, seen.name):
+        return None
     if seen.cluster.broken & {"sync", "hacore"}:
         return Answer(reason="a record that elections rest on is broken")
     if store_went_back(seen.world, seen.cluster) and not all_remembered_answered(seen.world):
         return Answer(reason="the store is not the one known before: waits until every remembered member answers", wake_after_s=1)
-    if is_named(seen.cluster.failover, seen.name):
-        return None
     why = why_behind(seen.world, seen.cluster)
     return None if why is None else Answer(reason=f"no leader; {why}", wake_after_s=1)
 

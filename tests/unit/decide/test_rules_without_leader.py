@@ -204,6 +204,32 @@ def test_after_a_store_went_back_a_standby_leads_only_when_all_remembered_member
     assert decide(replace(seen, peers=(w.peer("b"), w.peer("c")))).rule == "take_the_lock"
 
 
+def test_after_a_store_went_back_a_person_may_name_the_next_leader_though_a_remembered_member_is_silent() -> None:
+    named = w.cluster(None, failover=w.request(candidate="a"))
+    seen = w.leaderless(memory=w.memory(token=5), cluster=named, peers=(w.peer("b"),))
+    assert decide(seen).rule == "take_the_lock"
+    assert decide(replace(seen, cluster=replace(named, own=None, broken=frozenset({"hacore"})))).rule == "take_the_lock"
+    assert decide(replace(seen, cluster=replace(named, failover=None))).rule == "behind_the_record"
+
+
+def test_in_an_emptied_store_a_standby_leads_only_when_all_remembered_members_answer() -> None:
+    seen = w.leaderless(cluster=w.cluster(None, own=None, own_version=None), peers=(w.peer("b"),))
+    assert decide(seen).rule == "behind_the_record"
+    assert decide(replace(seen, peers=(w.peer("b"), w.peer("c")))).rule == "take_the_lock"
+
+
+def test_in_an_emptied_store_a_former_holder_that_is_down_cannot_know_who_led_after_it() -> None:
+    seen = w.leaderless(cluster=w.cluster(None, own=None, own_version=None), memory=w.memory(held_token=1))
+    assert decide(replace(seen, node=w.stopped("in production"))).rule == "start_before_election"
+    assert decide(replace(seen, node=w.primary())).rule == "former_holder_returns"
+
+
+def test_an_agent_that_starts_in_an_emptied_store_waits_for_a_holder_that_it_has_not_seen() -> None:
+    sightings = w.sightings(started_at=w.NOW - 3, lock_seen_at=None, lock_holder=None, lock_instance=None)
+    seen = w.leaderless(cluster=w.cluster(None, own=None, own_version=None), memory=Memory(), sightings=sightings)
+    assert decide(seen).rule == "wait_before_challenge"
+
+
 def test_a_peer_that_is_primary_still_comes_first() -> None:
     assert decide(w.leaderless(peers=(PeerState(name="b", reachable=True, role=Role.PRIMARY),))).rule == "peer_comes_first"
 
