@@ -244,7 +244,7 @@ def _body(request: falcon.Request, *, optional: bool = False) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(data, parse_constant=_refuse_constant)
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair would fail at each later write
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # 1e999, half of a surrogate pair: each later write would fail
     except (ValueError, RecursionError) as error:
         raise falcon.HTTPBadRequest(description="the body is not JSON") from error
     if not isinstance(found, dict) or (not found and not optional):

@@ -11,7 +11,7 @@ import click
 import yaml
 
 from hacore.cli.site import CommandError
-from hacore.config.dynamic import patch
+from hacore.config.dynamic import dump, patch
 
 STDIN: Final = "-"
 _PARAMETERS: Final = ("postgresql", "parameters")
@@ -54,6 +54,17 @@ def changed(config: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
         result, _ = patch(result, _nested(path, value))
         result = _without_emptied(result, path) if value is None else result
     return result
+
+
+def text_of(config: Mapping[str, Any]) -> str:
+    """Return the text for the store.
+
+    :raises CommandError: YAML has values that JSON has not: dates, bytes, infinity.
+    """
+    try:
+        return dump(config)
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{error}: want text, numbers, on or off, lists and mappings") from error
 
 
 def assignment(text: str) -> tuple[str, object]:

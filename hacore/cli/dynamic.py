@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from hacore.cli.changes import Wanted, as_yaml, changed, difference, mapping_of
+from hacore.cli.changes import Wanted, as_yaml, changed, difference, mapping_of, text_of
 from hacore.cli.parameters import cluster_argument, force_option
 from hacore.cli.place import Place
 from hacore.cli.sheet import document
@@ -57,7 +57,7 @@ def edit_config(
         view = site.existing()
         before = config_of(view)
         after = _edited(before) if wanted.is_empty else changed(before, wanted)
-        if dump(after) == dump(before):
+        if text_of(after) == dump(before):
             click.echo("Not changed")
             return
         _check(after)

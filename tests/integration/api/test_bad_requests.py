@@ -46,6 +46,7 @@ def shown(rest: Rest) -> Rest:
         pytest.param(b"PATCH /config HTTP/1.0\r\nContent-Length: 2\r\n\r\n[]", 400, id="a list"),
         pytest.param(b"PATCH /config HTTP/1.0\r\nContent-Length: 4\r\n\r\nnull", 400, id="null"),
         pytest.param(b'PATCH /config HTTP/1.0\r\nContent-Length: 9\r\n\r\n{"a":NaN}', 400, id="no number"),
+        pytest.param(b'PATCH /config HTTP/1.0\r\nContent-Length: 11\r\n\r\n{"a":1e999}', 400, id="number beyond all numbers"),
         pytest.param(b"PATCH /config HTTP/1.0\r\nContent-Length: 4\r\n\r\n\xff\xfe\xfd\xfc", 400, id="no text"),
         pytest.param(b'PATCH /config HTTP/1.0\r\nContent-Length: 14\r\n\r\n{"a":"\\ud800"}', 400, id="half a character"),
         pytest.param(b"PATCH /config HTTP/1.0\r\nContent-Length: 200000\r\n\r\n" + b"[" * 200_000, 400, id="deep JSON"),

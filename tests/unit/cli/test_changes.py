@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hacore.cli.changes import Wanted, changed, difference, key_path
+from hacore.cli.changes import Wanted, changed, difference, key_path, text_of
 from hacore.cli.site import CommandError
 
 CONFIG = {"ttl": 30, "postgresql": {"use_slots": True, "parameters": {"work_mem": "4MB"}}}
@@ -42,6 +42,12 @@ def test_a_file_is_laid_over_or_put_in_place(tmp_path: Path) -> None:
     assert changed(CONFIG, Wanted(apply_file=str(file))) == {"ttl": 50, "postgresql": {"parameters": {"work_mem": "4MB"}}}
     file.write_text("ttl: 60\n")
     assert changed(CONFIG, Wanted(replace_file=str(file), settings=["loop_wait=5"])) == {"ttl": 60, "loop_wait": 5}
+
+
+@pytest.mark.parametrize("value", [".inf", "2025-01-31", "!!binary aGFjb3Jl"])
+def test_a_value_of_yaml_that_the_store_cannot_hold_is_refused(value: str) -> None:
+    with pytest.raises(CommandError, match="want text, numbers"):
+        text_of(changed(CONFIG, Wanted(settings=[f"ttl={value}"])))
 
 
 @pytest.mark.parametrize("text", ["a", "[]", "a: b: c", "\t- x"])
