@@ -1,7 +1,6 @@
 """Fixtures for every test of the workspace, those of the plugins included: a scratch directory that is kept when the test fails."""
 
 import re
-import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,21 +10,17 @@ from hacore.testing.workdir import work_directory
 
 FAILED = pytest.StashKey[bool]()
 KEPT = pytest.StashKey[Path]()
-BULK = ("base", "pg_wal")  # of a data directory: what no reader of a failure looks at
 LONGEST_NAME = 40  # paths of Unix sockets must stay below 108 bytes
 
 
 @pytest.fixture
 def scratch(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A directory with a short path that belongs to the user who runs PostgreSQL; kept, without bulk, when the test fails."""
+    """A directory with a short path that belongs to the user who runs PostgreSQL; kept when the test fails."""
     slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:LONGEST_NAME].strip("-")
     with work_directory(f"{slug}-") as directory:
         request.node.stash[KEPT] = directory.path
         yield directory.path
         directory.keep = request.node.stash.get(FAILED, False)
-        if directory.keep:
-            for bulk in [path for name in BULK for path in directory.path.rglob(name)]:
-                shutil.rmtree(bulk, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

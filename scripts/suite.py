@@ -194,9 +194,10 @@ def count_tests(stage: Stage, report: Path, code: int, tally: Tally) -> None:
     if not cases:
         tally.failed.append(f"{stage.name}: no test was found")
     for case in cases:
-        name = f"{case.get('classname', '')}::{case.get('name', '')}"
+        failed = f"{stage.name}: {case.get('classname', '')}::{case.get('name', '')}"
         if case.find("failure") is not None or case.find("error") is not None:
-            tally.failed.append(f"{stage.name}: {name}")
+            if failed not in tally.failed:  # a test that failed and whose fixtures then failed stands there twice
+                tally.failed.append(failed)
         elif case.find("skipped") is not None:
             tally.skipped += 1
         else:

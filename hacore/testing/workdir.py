@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 SERVER_USER: Final = "postgres"
+_BULK: Final = ("base", "pg_wal")  # of a data directory: what no reader of a failure looks at
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ def give_away(path: Path, user: str | None = None) -> None:
 
 @contextlib.contextmanager
 def work_directory(prefix: str = "hacore-") -> Iterator[WorkDirectory]:
-    """Make a directory, remove it at the end; one with ``keep`` stays, for its logs."""
+    """Make a directory, remove it at the end; one with ``keep`` stays, for its logs and without the bulk of data directories."""
     path = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("HACORE_TEST_LOGS", "/tmp")))
     path.chmod(0o755)
     give_away(path)
@@ -58,5 +59,6 @@ def work_directory(prefix: str = "hacore-") -> Iterator[WorkDirectory]:
         directory.keep = True
         raise
     finally:
-        if not directory.keep:
-            shutil.rmtree(path, ignore_errors=True)
+        unwanted = [found for name in _BULK for found in path.rglob(name)] if directory.keep else [path]
+        for found in unwanted:
+            shutil.rmtree(found, ignore_errors=True)
