@@ -40,7 +40,7 @@ HARMS: Final[Mapping[str, Harm]] = MappingProxyType(
             do=lambda _, node: node.kill("postmaster"),
         ),
         "f": Harm(
-            doing="SIGSTOP to its agent: the lease will end, and the fence with it",
+            doing="SIGSTOP to its agent: the fence will end its writes in time",
             done="agent frozen",
             do=lambda _, node: node.stop("agent"),
             freezes=True,

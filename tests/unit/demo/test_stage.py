@@ -49,9 +49,14 @@ def test_after_an_error_the_logs_stay_and_are_named() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_block_and_leaves_nothing(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    paths = []
-    with pytest.raises(KeyboardInterrupt), set_up(PLACE, print) as stage:
-        paths.append(stage.directory.path)
-        os.kill(os.getpid(), number)
+    paths: list[Path] = []
+
+    def interrupted() -> None:
+        with set_up(PLACE, print) as stage:
+            paths.append(stage.directory.path)
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not paths[0].exists()
     assert signal.getsignal(number) == before
