@@ -44,8 +44,18 @@ def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Fin
             yield Finding(line, is_fault=False)
     yield from _programs(found.postgres, is_named=found.postgres.bin_dir is not None)
     yield from _plugins(loaded, found.postgres, found.policy, online=online)
-    if ports and not (Path(found.postgres.data_dir) / "postmaster.pid").exists():
+    wrong = not_ours(Path(found.postgres.data_dir))
+    if wrong is not None:  # no fault: who looks is not always who runs it
+        yield Finding(f"postgresql.data_dir: {wrong}", is_fault=False)
+    if ports and not _has_server(Path(found.postgres.data_dir)):
         yield from _ports(loaded)
+
+
+def _has_server(data_dir: Path) -> bool:
+    try:
+        return (data_dir / "postmaster.pid").exists()
+    except OSError:  # not ours to read
+        return False
 
 
 def _programs(postgres: PostgresSettings, *, is_named: bool) -> Iterator[Finding]:

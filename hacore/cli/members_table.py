@@ -159,9 +159,9 @@ def _footer(view: ClusterView, scope: str) -> Iterator[str]:
         yield from (f"{end + ':':>{_LABEL_WIDTH}} {scheduled[end]}" for end in ("from", "to") if scheduled.get(end))
     ignoring: dict[str, list[str]] = {}
     for member in view.members:
-        for setting in member.unsupported:
-            ignoring.setdefault(setting, []).append(member.name)
-    for setting, members in sorted(ignoring.items()):
-        yield f" Ignored setting: {setting} (by {', '.join(sorted(members))})"
+        for sentence in member.unsupported:
+            ignoring.setdefault(sentence, []).append(member.name)
+    for sentence, members in sorted(ignoring.items()):
+        yield f" Note: {sentence} (by {', '.join(sorted(members))})"
     if view.broken:
         yield f" Records that cannot be read: {', '.join(sorted(view.broken))}"

@@ -74,8 +74,8 @@ def test_the_title_tells_the_cluster_and_how_far_its_creation_is() -> None:
 
 def test_lines_below_tell_of_pause_schedule_ignored_settings_and_broken_records() -> None:
     shown = view(
-        leader("a", unsupported=("synchronous_mode",)),
-        member("b", unsupported=("synchronous_mode",)),
+        leader("a", unsupported=("failsafe_mode is ignored",)),
+        member("b", unsupported=("failsafe_mode is ignored",)),
         config='{"pause":true}',
         failover=FailoverRequest(leader="a", candidate="b", scheduled_at=datetime(2030, 1, 1, tzinfo=UTC), version=1),
         broken=frozenset({"members/c"}),
@@ -85,7 +85,7 @@ def test_lines_below_tell_of_pause_schedule_ignored_settings_and_broken_records(
         " Switchover scheduled at: 2030-01-01T00:00:00+00:00",
         "                   from: a",
         "                     to: b",
-        " Ignored setting: synchronous_mode (by a, b)",
+        " Note: failsafe_mode is ignored (by a, b)",
         " Records that cannot be read: members/c",
     )
 

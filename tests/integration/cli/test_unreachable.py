@@ -1,0 +1,99 @@
+"""A cluster of which only the store is left: nobody listens at the addresses of its members."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hacore.hookspecs import OpenDcs, PluginContext
+from hacore.interfaces import AcquireRequest, Dcs, Put, WriteRequest
+from hacore.model.clock import BootClock
+from hacore.plugins.dcs import open_dcs
+from hacore.plugins.finding import find
+from hacore.plugins.registry import Registry, Wanted
+from hacore.plugins.schemas import schema_of
+from hacore.testing.ports import Ports
+from tests.integration.cli.command import Command
+
+LEADER, OTHER = "n1", "n2"
+
+
+def session(path: Path, registry: Registry, name: str) -> Dcs:
+    schema = schema_of(find("dcs", "sqlite"))
+    assert schema is not None
+    registry.update([Wanted(kind="dcs", name="sqlite", settings=schema().load({"path": str(path)}))])
+    context = PluginContext(scope="demo", namespace="/service", member=name, clock=BootClock())
+    return open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=context))
+
+
+def record(port: int, role: str) -> str:
+    addresses = {"conn_url": "postgres://127.0.0.1:5432/postgres", "api_url": f"http://127.0.0.1:{port}/patroni"}
+    return json.dumps({**addresses, "state": "running", "role": role, "version": "4.1.5", "timeline": 1, "xlog_location": 100})
+
+
+@pytest.fixture
+def hacore(tmp_path: Path) -> Iterator[Command]:
+    path = tmp_path / "store.db"
+    config = tmp_path / "client.yml"
+    config.write_text(f"scope: demo\nsqlite: {{path: {path}}}\n")
+    registries = [Registry(), Registry()]
+    with Ports() as ports:
+        first, second = (session(path, registry, name) for registry, name in zip(registries, (LEADER, OTHER), strict=True))
+        first.publish(record(ports.take(), "primary"), ttl_s=120, timeout_s=5)
+        second.publish(record(ports.take(), "replica"), ttl_s=120, timeout_s=5)
+        first.acquire(AcquireRequest(ttl_s=120), timeout_s=5)
+        puts = (Put(name="initialize", value="7298374655123456789"), Put(name="config", value='{"ttl":30}'))
+        first.write(WriteRequest(puts=puts), timeout_s=5)
+        yield Command(config)
+        for dcs, registry in ((first, registries[0]), (second, registries[1])):
+            dcs.close()
+            registry.close()
+
+
+def test_a_switchover_is_written_to_the_store_instead_and_can_be_taken_back(hacore: Command) -> None:
+    said = hacore("switchover", "--candidate", OTHER, "--scheduled", "2999-01-01T00:00Z", "--force").done()
+    assert "the wish is written to the store" in said.err
+    assert "Switchover stands in the store" in said.out
+    assert "                   from: n1\n                     to: n2\n" in hacore("list").done().out
+    again = hacore("switchover", "--candidate", OTHER, "--force")
+    assert (again.code, again.err.splitlines()[-1]) == (1, "Error: another switchover or failover stands in the store already")
+    assert hacore("flush", "switchover").done().out == "Success: scheduled switchover deleted in the store\n"
+    assert "Switchover" not in hacore("list").done().out
+
+
+def test_what_only_a_member_can_do_fails_and_names_it(hacore: Command) -> None:
+    for words in (("restart", "demo"), ("reload", "demo"), ("reinit", "demo", OTHER)):
+        said = hacore(*words, "--force")
+        assert (said.code, said.out) == (1, "")
+        assert f"for member {OTHER}, status code=0, (http://127.0.0.1:" in said.err
+        assert "Connection refused" in said.err
+
+
+def test_a_pause_that_nobody_takes_is_a_failure(hacore: Command) -> None:
+    said = hacore("pause")
+    assert (said.code, said.out) == (1, "")
+    assert f"Warning: {LEADER} cannot be asked" in said.err
+    assert said.err.endswith("Error: no member of the cluster can be asked\n")
+
+
+def test_members_that_do_not_answer_are_said_to_be_so(hacore: Command) -> None:
+    said = hacore("version", "demo").done().out.splitlines()
+    assert said[1].startswith(f"{LEADER}: failed to get version: http://127.0.0.1:")
+    found = hacore("explain", "-f", "json").done().json
+    assert all("Connection refused" in one["reason"] for one in found["members"])
+    assert [one["member"] for one in found["failover"]] == [OTHER]
+
+
+def test_the_dynamic_configuration_can_be_changed_all_the_same(hacore: Command) -> None:
+    hacore("edit-config", "-s", "ttl=40", "--force").done()
+    assert hacore("show-config", "-f", "json").done().json == {"ttl": 40}
+
+
+def test_a_record_of_a_member_that_cannot_be_read_is_said_below_the_list(hacore: Command, tmp_path: Path) -> None:
+    registry = Registry()
+    broken = session(tmp_path / "store.db", registry, "n3")
+    broken.publish("{", ttl_s=120, timeout_s=5)
+    assert "Records that cannot be read: members/n3" in hacore("list").done().out
+    broken.close()
+    registry.close()
