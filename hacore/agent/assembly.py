@@ -93,7 +93,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
         registry=registry,
         listeners=Listeners(registry.of_kind("listener")),
         guard=GuardLine(local.guard.state_dir),
-        desk=Desk(waiter.wake),
+        desk=Desk(waiter.wake, settings.read_again),
         waiter=waiter,
         clock=clock,
         context=_Context(settings).now,

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from hacore.errors import DcsUnavailableError, HacoreError
 from hacore.interfaces import Dcs
 from hacore.loop import Turn
-from hacore.model.commands import Command
+from hacore.model.commands import Command, ReloadCommand
 from hacore.model.world import Decision, World
 from hacore.plugins.calling import isolated
 
@@ -40,8 +40,9 @@ class _Errand:
 class Desk:
     """All methods may be called from any thread; :meth:`errands` and :meth:`turned` from the loop's alone."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], read_settings: Callable[[], None]) -> None:
         self._wake = wake
+        self._read_settings = read_settings
         self._changed = threading.Condition()
         self._errands: deque[_Errand] = deque()
         self._commands: dict[str, Command] = {}
@@ -91,10 +92,11 @@ class Desk:
                 self._changed.wait(left_s)
 
     def submit(self, command: Command) -> None:
-        """Put a command into the world of the next turn."""
-        with self._changed:
-            self._commands[command.id] = command
-        self._wake()
+        """Put a command into the world of the next turn; a reload as soon as the files are read, which no turn waits for."""
+        if isinstance(command, ReloadCommand):
+            threading.Thread(target=self._read_first, args=(command,), name="reload", daemon=True).start()
+        else:
+            self._put(command)
 
     def result(self, command_id: str, timeout_s: float) -> tuple[bool, str] | None:
         """Wait for the answer to a command."""
@@ -109,6 +111,15 @@ class Desk:
 
     def wake(self) -> None:
         """Begin the next turn at once."""
+        self._wake()
+
+    def _read_first(self, command: Command) -> None:
+        self._read_settings()
+        self._put(command)
+
+    def _put(self, command: Command) -> None:
+        with self._changed:
+            self._commands[command.id] = command
         self._wake()
 
     # --- the loop's thread -----------------------------------------------------------------------------------------------

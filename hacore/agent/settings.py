@@ -1,13 +1,15 @@
 """The configuration in force in the agent: the local part, and the dynamic one as the store last had it."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hacore.config import Effective, LoadedConfig, check_bootstrap, choose_times, effective
-from hacore.config.child import reload_in_child
+from hacore.config.child import load_in_child
 from hacore.config.dynamic import accept, dump, read_cache, write_cache
 from hacore.config.postgres_settings import PostgresSettings
+from hacore.config.reloading import keep_fixed
 from hacore.config.settings import LocalSettings
 from hacore.errors import ConfigError, HacoreError
 from hacore.model.policy import Policy, Times
@@ -18,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 PLUGIN_SCHEMAS: Final = "hacore.plugins.schemas:InstalledSchemas"
 _NOT_ASKED: Final = object()
-_RELOAD_S: Final = 10.0
 
 
 class SettingsSource:
@@ -33,6 +34,8 @@ class SettingsSource:
         self._effective: Effective = effective(loaded.local, self._dynamic)
         self._me = self._make_me()
         self._said: frozenset[str] = frozenset()
+        self._reading = threading.Lock()
+        self._read: LoadedConfig | HacoreError | None = None
         self._changed: list[Callable[[LocalSettings, PostgresSettings], None]] = []
 
     @property
@@ -67,12 +70,24 @@ class SettingsSource:
         """Return the periods in force."""
         return choose_times(policy, all_members_hacore=all_hacore)
 
+    def read_again(self) -> None:
+        """Read the local configuration for the next :meth:`reload`. From any thread: a busy machine takes longer than a turn may last."""
+        with self._reading:
+            try:
+                self._read = load_in_child(self._path, self._environ, plugins=PLUGIN_SCHEMAS)
+            except HacoreError as error:
+                self._read = error
+
     def reload(self) -> str | None:
-        """Read the local configuration again, whole or not at all."""
+        """Put what was read again in force, whole or not at all."""
+        found, self._read = self._read, None
         old, old_effective = self._loaded, self._effective
         try:
-            self._loaded = reload_in_child(old, self._path, self._environ, plugins=PLUGIN_SCHEMAS, limit_s=self._reload_limit_s())
-            self._use(effective(self._loaded.local, self._dynamic))
+            if isinstance(found, HacoreError):
+                raise found
+            if found is not None:  # else another reload has put it in force already
+                self._loaded = keep_fixed(old, found)
+                self._use(effective(self._loaded.local, self._dynamic))
         except HacoreError as error:
             self._loaded, self._effective = old, old_effective
             self._me = self._make_me()
@@ -80,11 +95,6 @@ class SettingsSource:
             return str(error)
         logger.info("configuration reloaded")
         return None
-
-    def _reload_limit_s(self) -> float:
-        """Return how long the loop may wait for the child that reads the files: a leader must renew again before its deadline."""
-        policy = self._effective.policy
-        return min(_RELOAD_S, min(choose_times(policy, all_members_hacore=alike).ttl_s for alike in (False, True)) / 3)
 
     def _take_dynamic(self, text: str | None) -> None:
         if text is None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from hacore.config.fault import ConfigFaultsError, Fault
 from hacore.config.loaded import LoadedConfig
-from hacore.config.reloading import keep_fixed
 from hacore.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -41,16 +40,6 @@ def load_in_child(path: str | None, environ: Mapping[str, str], *, plugins: str 
     if isinstance(answer, LoadedConfig):
         return answer
     raise answer
-
-
-def reload_in_child(
-    old: LoadedConfig, path: str | None, environ: Mapping[str, str], *, plugins: str | None, limit_s: float = _LIMIT_S
-) -> LoadedConfig:
-    """Do what :func:`hacore.config.reload` does, in a child.
-
-    :raises ConfigError, PluginError: the old settings stay.
-    """
-    return keep_fixed(old, load_in_child(path, environ, plugins=plugins, limit_s=limit_s))
 
 
 def _schemas(name: str) -> "PluginSchemas | None":

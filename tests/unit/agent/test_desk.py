@@ -9,7 +9,7 @@ from hacore.agent.desk import Desk
 from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
 from hacore.interfaces import Dcs
 from hacore.loop import Turn
-from hacore.model.commands import ReloadCommand
+from hacore.model.commands import ReloadCommand, ShutdownCommand
 from hacore.model.world import Decision, World
 from tests.unit.decide import worlds as w
 
@@ -21,7 +21,7 @@ def turn(**fields: object) -> Turn:
 
 
 def desk(wake: object = None) -> Desk:
-    return Desk(wake or (lambda: None))  # type: ignore[arg-type]
+    return Desk(wake or (lambda: None), lambda: None)  # type: ignore[arg-type]
 
 
 def served(found: Desk, errand: object) -> None:
@@ -80,15 +80,29 @@ def test_what_an_errand_raises_reaches_the_thread_that_asked_and_not_the_loop(ra
 
 def test_a_command_stands_until_a_turn_has_answered_it() -> None:
     found = desk()
-    found.submit(ReloadCommand(id="l", received_at=0))
+    found.submit(ShutdownCommand(id="l", received_at=0))
     assert [command.id for command in found.commands()] == ["l"]
-    found.turned(turn(answers={"l": (True, "reloaded")}))
-    assert (found.commands(), found.result("l", 0)) == ((), (True, "reloaded"))
+    found.turned(turn(answers={"l": (True, "stopped")}))
+    assert (found.commands(), found.result("l", 0)) == ((), (True, "stopped"))
+
+
+def test_a_reload_reaches_the_loop_when_the_files_have_been_read_and_nobody_waits_for_that() -> None:
+    is_read, woken = threading.Event(), threading.Event()
+
+    def read() -> None:
+        assert is_read.wait(5)
+
+    found = Desk(woken.set, read)
+    found.submit(ReloadCommand(id="l", received_at=0))
+    assert found.commands() == ()
+    is_read.set()
+    assert woken.wait(5)
+    assert [command.id for command in found.commands()] == ["l"]
 
 
 def test_a_command_can_be_taken_back_once() -> None:
     found = desk()
-    found.submit(ReloadCommand(id="l", received_at=0))
+    found.submit(ShutdownCommand(id="l", received_at=0))
     assert (found.cancel("l"), found.cancel("l")) == (True, False)
 
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from hacore.config import ConfigFaultsError, load
-from hacore.config.child import load_in_child, reload_in_child
+from hacore.config.child import load_in_child
+from hacore.config.reloading import keep_fixed
 from hacore.errors import ConfigError
 from hacore.plugins.schemas import InstalledSchemas
 from tests.unit.config.samples import changed
@@ -40,7 +41,7 @@ def test_a_child_reads_the_environment_that_it_is_given(tmp_path: Path) -> None:
 
 def test_a_reload_through_a_child_keeps_what_a_running_node_cannot_change(tmp_path: Path) -> None:
     old = load_in_child(_file(tmp_path, {}), os.environ, plugins=None)
-    new = reload_in_child(old, _file(tmp_path, {"name": "other", "log.level": "DEBUG"}), os.environ, plugins=None)
+    new = keep_fixed(old, load_in_child(_file(tmp_path, {"name": "other", "log.level": "DEBUG"}), os.environ, plugins=None))
     assert (new.local.name, new.local.log.level) == ("node1", "DEBUG")
 
 
