@@ -93,7 +93,10 @@ def dsn(place: Place, cluster: str | None, role: str | None, member: str | None)
     reachable = [one.conn_url for one in sorted(found, key=lambda one: not one.is_running) if one.conn_url is not None]
     if not reachable:
         raise CommandError("Can not find a suitable member")
-    host, port = host_and_port(reachable[0])
+    try:
+        host, port = host_and_port(reachable[0])
+    except ValueError as error:  # somebody else's record
+        raise CommandError(f"Can not find a suitable member: {reachable[0]}: {error}") from error
     click.echo(f"host={host} port={port}")
 
 

@@ -90,9 +90,10 @@ class MemberApi:
         """Send one request and wait for the answer. A member that cannot be asked is an answer, too."""
         if member.api_url is None:
             return Answer(status=0, text="its record has no api_url")
-        parts = urlsplit(member.api_url)
-        url = f"{parts.scheme}://{parts.netloc}{path}"
+        url = member.api_url
         try:
+            parts = urlsplit(url)
+            url = f"{parts.scheme}://{parts.netloc}{path}"
             with warnings.catch_warnings():
                 if self._is_open:
                     warnings.simplefilter("ignore", InsecureRequestWarning)
