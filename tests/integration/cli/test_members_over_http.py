@@ -79,21 +79,8 @@ def openssl(*words: str | Path) -> None:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA, a server called node1.example, and a client whose key has a password."""
     directory = tmp_path_factory.mktemp("keys")
-    openssl(
-        "req",
-        "-x509",
-        "-days",
-        "2",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-subj",
-        "/CN=ca",
-        "-keyout",
-        directory / "ca.key",
-        "-out",
-        directory / "ca.crt",
-    )
+    new = ("-newkey", "rsa:2048")
+    openssl("req", "-x509", "-days", "2", *new, "-nodes", "-subj", "/CN=ca", "-keyout", directory / "ca.key", "-out", directory / "ca.crt")
     for name, protection in (("node1.example", ("-nodes",)), ("client", ("-passout", f"pass:{PASSWORD}"))):
         request, extensions = directory / f"{name}.csr", directory / f"{name}.ext"
         extensions.write_text(f"subjectAltName=DNS:{name}\n")
