@@ -69,7 +69,7 @@ def client_context(settings: CtlSettings) -> ssl.SSLContext:
 
     :raises ConfigError: a file cannot be read.
     """
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the system's certificates: they cost a MiB and would not be asked
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
@@ -107,7 +107,13 @@ def fetch(url: str, context: ssl.SSLContext, deadline: float) -> Mapping[str, An
 
 
 def peer_state(name: str, document: Mapping[str, Any]) -> PeerState:
-    """Understand a status document: ours, the field's, or of an older release. What cannot be understood is not known."""
+    """Understand a status document: ours, the field's, or of an older release. What cannot be understood is not known.
+
+    One that bears another name speaks for another member: this one's port was taken, or its address is wrong.
+    """
+    told = document.get("patroni")
+    if isinstance(told, dict) and told.get("name", name) != name:
+        return PeerState(name=name, reachable=False)
     own = document.get("hacore")
     positions = document.get("xlog", document.get("wal"))
     role = _role(document, positions)

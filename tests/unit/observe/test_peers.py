@@ -96,6 +96,11 @@ def test_a_status_document_is_understood(document: dict[str, object], expected: 
     assert peer_state("b", document) == expected
 
 
+def test_who_answers_under_another_name_does_not_speak_for_the_member() -> None:
+    assert peer_state("c", STANDBY) == PeerState(name="c", reachable=False)
+    assert peer_state("c", {**STANDBY, "patroni": {"version": "2.1.0", "scope": "demo"}}).reachable  # an older release tells no name
+
+
 Behaviour = Callable[[socket.socket], None]
 
 
@@ -151,7 +156,7 @@ GOOD = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + json.dumps
 def test_members_that_answer_and_those_that_do_not_are_told_apart_in_time() -> None:
     with listening(answering(GOOD)) as good, listening(silent) as mute, listening(dribbling) as slow:
         members = [
-            Member(name="good", api_url=good),
+            Member(name="b", api_url=good),
             Member(name="mute", api_url=mute),
             Member(name="slow", api_url=slow),
             Member(name="none"),
@@ -163,7 +168,7 @@ def test_members_that_answer_and_those_that_do_not_are_told_apart_in_time() -> N
         found = HttpPeers(CTL).ask(members, timeout_s=0.5)
         assert time.monotonic() - began < 2.0
     assert [one.name for one in found] == [one.name for one in members]
-    assert [one.name for one in found if one.reachable] == ["good"]
+    assert [one.name for one in found if one.reachable] == ["b"]
 
 
 @pytest.mark.parametrize(
