@@ -16,6 +16,7 @@ from hacore.model.policy import Policy
 from hacore.plugins.registry import Registry
 from hacore.plugins.reports import validate
 from hacore.plugins.selection import agent_plugins
+from hacore.postgres.files import not_ours
 from hacore.postgres.programs import Programs
 
 

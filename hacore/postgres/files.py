@@ -29,6 +29,17 @@ def remove_durably(path: Path) -> bool:
     return True
 
 
+def not_ours(path: Path) -> str | None:
+    """Return why PostgreSQL would not start on a directory under this user; ``None`` where it would, or where there is none yet."""
+    try:
+        owner = path.stat().st_uid
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{path}: {error.strerror}, want a directory that user {os.geteuid()} may enter"
+    return None if owner == os.geteuid() else f"{path}: belongs to user {owner}, want {os.geteuid()}, as which hacore runs"
+
+
 def sync_directory(path: Path) -> None:
     """Make renames and removals in a directory last."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

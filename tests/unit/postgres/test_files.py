@@ -1,11 +1,15 @@
+import os
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.model.node import Upstream
 from hacore.postgres import conffile
 from hacore.postgres.authentication import minimal_hba, with_lines
 from hacore.postgres.config_files import ConfigFiles
+from hacore.postgres.files import not_ours
 from hacore.postgres.layout import Layout
 from hacore.postgres.mark import Mark
 from hacore.postgres.parameters import Plan
@@ -18,6 +22,14 @@ from tests.unit.postgres.samples import connection, settings
 NOBODY = Upstream(member=None)
 UPSTREAM = Upstream(member='b "quoted"', host="10.0.0.2", port=5433, slot="a")
 PLAN = Plan(normal={"work_mem": "4MB", "application_name": "it's"}, recovery={"primary_conninfo": "host=x"}, command_line=())
+
+
+def test_a_directory_of_another_user_is_told_from_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not_ours(tmp_path) is None
+    assert not_ours(tmp_path / "not there yet") is None
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert not_ours(tmp_path) == f"{tmp_path}: belongs to user {owner}, want {owner + 1}, as which hacore runs"
 
 
 def layout(path: Path) -> Layout:
