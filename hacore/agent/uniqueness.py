@@ -31,7 +31,7 @@ def _answers(api_url: str) -> bool:
         return False
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE  # who answers is not the question, whether somebody does is
         connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_PROBE_S, context=context)

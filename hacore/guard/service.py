@@ -19,7 +19,7 @@ from hacore.guard.operations import Operations, Refusal
 from hacore.guard.wire import Message
 from hacore.guard.word import Word, create_memory
 
-TICK_S: Final = 1.0  # far below the time between two renewals and the deadline of the older one
+TICK_S: Final = 2.0  # far below the time between two renewals and the deadline of the older one
 _ENDING_TICK_S: Final = 0.1
 _LONELY_NS: Final = 10 * NS_PER_S  # without client and server for so long, the guard ends itself
 _MOST_CLIENTS: Final = 32
