@@ -57,7 +57,12 @@ def wait_options(help_text: str) -> Callable[[F], F]:
 
     def take(command: F) -> F:
         limit = click.option(
-            "--timeout", "timeout_s", type=click.FloatRange(min=0), default=120.0, show_default=True, help="Seconds to wait at most."
+            "--timeout",
+            "timeout_s",
+            type=click.FloatRange(min=0),
+            default=120,
+            metavar="SECONDS",
+            help="Wait at most so long (120).",
         )
         return click.option("--wait", is_flag=True, help=help_text)(limit(command))
 

@@ -1,12 +1,14 @@
 """The command itself: help, exit codes, what is loaded, and the commands that need no cluster."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -305,3 +307,18 @@ def test_a_shell_is_told_commands_and_options() -> None:
     script = "from hacore.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["plain,switchover"]
+
+
+def test_every_command_and_option_stands_in_the_reference() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "cli.md").read_text()
+    named = set(re.findall(r"-{0,2}[A-Za-z][A-Za-z-]*", page))
+    context = click.Context(hacore)
+    for name in COMMANDS:
+        command = hacore.get_command(context, name)
+        assert command is not None
+        assert name in named
+        options = {option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts}
+        assert {option for option in options if option.startswith("--")} - named <= SHORT_IS_ENOUGH, name
+
+
+SHORT_IS_ENOUGH = {"--extended", "--timestamp", "--watch", "--role", "--member", "--quiet", "--set", "--pg", "--ignore-listen-port"}
