@@ -1,6 +1,8 @@
 """Asks members by their REST API, with the credentials of section ``ctl`` (interface reference 1.2, 4.6)."""
 
+import html
 import json
+import re
 import ssl
 import warnings
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from hacore.model.cluster import Member
 CONNECT_S: Final = 3.0
 READ_S: Final = 20.0
 _TEXT_LIMIT: Final = 2000
+_PAGE: Final = re.compile(r"<!doctype html>.*<p>(.*)</p>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,9 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """Return the text for people."""
-        return self.text.strip()[:_TEXT_LIMIT]
+        """Return the text for people; of a page for browsers only what it says."""
+        page = _PAGE.fullmatch(self.text.strip())
+        return (html.unescape(page[1]) if page else self.text.strip())[:_TEXT_LIMIT]
 
     @property
     def was_asked(self) -> bool:

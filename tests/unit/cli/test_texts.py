@@ -5,13 +5,21 @@ from datetime import UTC, datetime
 import click
 import pytest
 
+from hacore.api.response import error_page
 from hacore.cli.explaining import cluster_explanation, node_lines
 from hacore.cli.journal import change_rows, event_row
 from hacore.cli.moment import ask_time, parse_time
+from hacore.cli.rest import Answer
 from hacore.model.events import Event, EventKind
 from tests.unit.cli.views import MB, OPTIME, leader, member, tags, view
 
 AT = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def test_of_a_page_for_browsers_a_person_at_a_terminal_reads_the_sentence() -> None:
+    page = error_page(503, "the agent did not answer & more").decode()
+    assert Answer(status=503, text=page).said == "the agent did not answer & more"
+    assert Answer(status=412, text="leader name does not match\n").said == "leader name does not match"
 
 
 def event(kind: EventKind, **data: str | int) -> Event:
