@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from hacore.testing.cluster_node import ClusterError, ClusterNode, Part, Reply
+from hacore.testing.cluster_node import ClusterNode, Reply
 from hacore.testing.etcd import Etcd
+from hacore.testing.node_processes import ClusterError, Part
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
 from hacore.testing.waiting import wait_for
