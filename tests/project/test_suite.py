@@ -14,7 +14,9 @@ from pathlib import Path
 from scripts import suite
 suite.adopt_orphans()
 tally = suite.Tally()
-stage = suite.Stage(name="a stage", command=tuple(sys.argv[3:]), deadline_s=float(sys.argv[2]), is_pytest=sys.argv[3] == "pytest")
+command = tuple(word for word in sys.argv[3:] if word != "twice")
+is_pytest, looks_again = command[0] == "pytest", "twice" in sys.argv
+stage = suite.Stage(name="a stage", command=command, deadline_s=float(sys.argv[2]), is_pytest=is_pytest, looks_again=looks_again)
 suite.run_stage(stage, Path(sys.argv[1]), tally)
 sys.exit(suite.summary(tally, Path(sys.argv[1]), 1.0))
 """
@@ -38,6 +40,27 @@ def test_the_last_line_counts_the_tests(checkout: Path, logs: Path, tmp_path: Pa
     code, lines = run(checkout, logs, "pytest", "-p", "no:cacheprovider", str(path))
     assert (code, lines[-1]) == (1, "2 passed, 1 failed")
     assert any(line.endswith("::test_three") for line in lines)
+
+
+def test_a_test_that_passes_alone_is_named_and_one_that_does_not_fails(checkout: Path, logs: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    lines_of_once = (
+        "from pathlib import Path",
+        f"MARK = Path({str(mark)!r})",
+        "def test_one(): pass",
+        "def test_once():",
+        "    first = not MARK.exists()",
+        "    MARK.touch()",
+        "    assert not first",
+    )
+    path = tmp_path / "test_again.py"
+    path.write_text("\n".join(lines_of_once) + "\n")
+    code, lines = run(checkout, logs, "twice", "pytest", "-o", f"cache_dir={tmp_path / 'cache'}", str(path))
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed")
+    assert any(line.endswith("::test_once") for line in lines[lines.index("Failed beside others and passed alone:") :])
+    path.write_text("def test_one(): pass\ndef test_never(): assert False\n")
+    code, lines = run(checkout, logs, "twice", "pytest", "-o", f"cache_dir={tmp_path / 'cache'}", str(path))
+    assert (code, lines[-1]) == (1, "1 passed, 1 failed")
 
 
 def test_logs_are_kept_and_named_when_something_failed(checkout: Path, logs: Path) -> None:
