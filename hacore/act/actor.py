@@ -164,7 +164,9 @@ class Actor:
         self._ports.fence.arm(token=memory.held_token or 0, fence_at=ends_at - budget_s, budget_s=budget_s)
 
     def _history(self, step: WriteHistory, world: World) -> PutRecord:
-        """New lines get the time of day and the name of the leader they led to (interface reference 3.1)."""
-        stamp, me = self._ports.clock.wall().isoformat(), world.me.name
-        lines = tuple(line if line.timestamp else replace(line, timestamp=stamp, new_leader=me) for line in step.lines)
+        """The newest line gets the time of day and the name of the leader they led to (interface reference 3.1)."""
+        *older, newest = step.lines or (None,)
+        if newest is not None and not newest.timestamp:
+            newest = replace(newest, timestamp=self._ports.clock.wall().isoformat(), new_leader=world.me.name)
+        lines = tuple(line for line in (*older, newest) if line is not None)
         return PutRecord(name=names.HISTORY, value=history_json(lines))

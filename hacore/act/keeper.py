@@ -9,6 +9,7 @@ from typing import Final
 
 from hacore.act.leader_puts import Seen, final_status_put, own_put, parent_of, status_puts
 from hacore.act.remembered import Remembered
+from hacore.errors import DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Put, Refused, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, OwnRecord
@@ -71,7 +72,12 @@ class LeaseKeeper:
             return False
         self.lease = Lease(lock=lock, token=token, sent_at=self._ports.clock.now(), ttl_s=own.ttl_s, margin_s=0, budget_s=0)
         self._own = own
-        if self.renew(node=node, times=times, policy=policy) is None:
+        try:
+            snapshot = self.renew(node=node, times=times, policy=policy)
+        except DcsUnavailableError:
+            self.drop()
+            raise
+        if snapshot is None:
             return False
         self._hold(self.lease, self._own)
         return True

@@ -54,7 +54,7 @@ def former_holder_returns(seen: Known) -> Answer | None:
     if own is not None and is_clean(own) and not node.is_primary and electable(world.peers):
         return None  # it was given back for somebody else to take
     end, recorded = wal_end(node), max(seen.cluster.status.optime or Lsn(0), world.memory.lsn or Lsn(0))
-    is_whole = node.is_primary or (end is not None and end >= recorded) or (control is not None and not control.is_clean_primary_shutdown)
+    is_whole = node.is_primary or (end is not None and end >= recorded)
     if not can_write or not is_whole or living_primary(world) is not None or (request is not None and request.candidate != seen.name):
         return None
     return _take(seen, "held the newest lease")
