@@ -56,7 +56,9 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
     is_new = cluster.initialize is None and not has_data
     return replace(
         seen,
-        leaderless_since=before.leaderless_since or now,
+        # After an outage the count begins anew: nobody could have taken the lock meanwhile.
+        leaderless_since=now if before.store_lost_since is not None else before.leaderless_since or now,
+        members_with_leader=_all_members(before, cluster),
         uninitialized_since=(before.uninitialized_since or now) if is_new else None,
     )
 
@@ -67,6 +69,11 @@ def _members_of(before: Sightings, cluster: ClusterView) -> tuple[Member, ...]:
     same = lock is not None and lock.instance == before.lock_instance
     gone = [member for member in before.members_with_leader if same and cluster.member(member.name) is None]
     return (*cluster.members, *gone)
+
+
+def _all_members(before: Sightings, cluster: ClusterView) -> tuple[Member, ...]:
+    """Return the newest records also of those that vanish while nobody leads."""
+    return (*cluster.members, *(member for member in before.members_with_leader if cluster.member(member.name) is None))
 
 
 def _of_primary(seen: Sightings, reading: Reading) -> Sightings:

@@ -96,6 +96,8 @@ class ElectionJudge(Scene, ServerJudge):
         """At most maximum_lag_on_failover and the WAL of the last T may be lost, as the truth counts it."""
         if self.last_writer is None or self.last_writer[1] is server.log or self.is_unrecorded:
             return
+        if self.went_back_at >= self.last_writer[2] - self.times.ttl_s:
+            return  # the store has lost what was recorded, and whoever had seen it may be gone
         name, log, last_ack_at = self.last_writer
         lease = self.machine(name).leases.newest
         lost = log.records[server.log.common(log) :]

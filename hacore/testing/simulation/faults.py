@@ -316,6 +316,16 @@ def copies_fail(at: Happening) -> None:
     at.machine.job_faults = JobFaults(copy_fails=at.dice.randrange(1, 3), rewind_fails=at.dice.randrange(0, 2), copy_s=at.seconds(0.0, 5.0))
 
 
+def gate_vetoes(at: Happening) -> None:
+    """A plugin says no to every switchover and promotion of this node for a while."""
+    at.machine.job_faults = JobFaults(gate_vetoes=True)
+    at.later(at.seconds(2.0, 15.0), lambda: _vetoes_no_more(at.machine))
+
+
+def _vetoes_no_more(machine: Machine) -> None:
+    machine.job_faults = JobFaults()
+
+
 # --- people ----------------------------------------------------------------------------------------------------------------
 
 
@@ -417,6 +427,7 @@ FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
     (replication_lags, 4),
     (server_mute, 2),
     (copies_fail, 2),
+    (gate_vetoes, 1),
     (switchover, 6),
     (manual_failover, 1),
     (maintenance, 1),
@@ -454,6 +465,6 @@ def heal(simulation: Simulation) -> None:
         if not machine.is_on:
             machine.boot(10.0)
         machine.start_again()
-    if json.loads(simulation.store.value("config") or "{}").get("pause"):
+    if json.loads(simulation.store.value("config") or "{}").get("pause") or simulation.judge.knows_of_pause():
         simulation.judge.paused_until = math.inf
     end_of_maintenance(simulation)

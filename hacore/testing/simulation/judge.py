@@ -41,6 +41,10 @@ class Judge(ElectionJudge, HostJudge):
         for machine in machines:
             machine.server.judge = self
 
+    def knows_of_pause(self) -> bool:
+        """Tell whether some agent takes the cluster for paused."""
+        return bool(self._in_pause)
+
     # --- I1: at each moment ---------------------------------------------------------------------------------------
 
     def look(self) -> None:
@@ -139,6 +143,7 @@ class Judge(ElectionJudge, HostJudge):
     def store_went_back(self) -> None:
         """Learn that the store was restored or wiped: numbers in it may begin anew."""
         self._tokens.clear()
+        self.went_back_at = self.engine.now
 
     # --- I14: turns -----------------------------------------------------------------------------------------------
 

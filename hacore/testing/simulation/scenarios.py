@@ -173,6 +173,19 @@ def switchover_is_withdrawn(simulation: Simulation) -> None:
         raise ScenarioError("the leader has changed")
 
 
+def switchover_is_vetoed(simulation: Simulation) -> None:
+    """A plugin of the leader says no: nothing has happened."""
+    leader = _whole(simulation)
+    run = leader.server.run
+    leader.job_faults.gate_vetoes = True
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
+    _rule(simulation, "hand_over_refused")
+    leader.job_faults.gate_vetoes = False
+    simulation.must_become_whole()
+    if _leader(simulation) is not leader or leader.server.run != run:
+        raise ScenarioError("the leader has changed, or was restarted")
+
+
 def timeline_belongs_to_another(simulation: Simulation) -> None:
     """A primary that finds its timeline claimed under another token stops writing."""
     leader = _whole(simulation)
@@ -276,6 +289,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     rewind_is_interrupted,
     nobody_has_data_but_the_backup,
     switchover_is_withdrawn,
+    switchover_is_vetoed,
     timeline_belongs_to_another,
     crashed_primary_is_recovered_before_it_is_rewound,
     primary_was_made_by_hand,

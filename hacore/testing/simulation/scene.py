@@ -41,6 +41,7 @@ class Scene:
         self.disturbances = 0  # of network and servers
         self.established: str | None = None  # system identifier of the one cluster
         self.leaderless_at = 0.0
+        self.went_back_at = -1000.0  # when the store was last wiped or restored
         self.note: Callable[[str, str], None] = lambda _who, _what: None
 
     def broken(self, invariant: str, text: str) -> None:

@@ -62,6 +62,7 @@ class Work:
 
         :raises JobFailedError: it did not come to its end.
         """
+        self._ask_gates(step)
         match step:
             case Bootstrap():
                 self._bootstrap()
@@ -84,6 +85,11 @@ class Work:
                 self._checkpoint()
             case _:
                 assert_never(step)
+
+    def _ask_gates(self, step: JobStep) -> None:
+        is_gated = isinstance(step, Promote) or (isinstance(step, TakeCheckpoint | StopServer) and step.switchover_to is not None)
+        if is_gated and self._host.job_faults.gate_vetoes:
+            raise JobFailedError("a gate has vetoed it")
 
     # --- each kind of work ----------------------------------------------------------------------------------------
 
