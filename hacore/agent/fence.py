@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CONNECT_S: Final = 0.3
+_FRESH_S: Final = 0.05  # so old may an answer be that serves two questions of one turn
 _ANSWER_S: Final = 0.5  # a healthy guard answers within a tick; the loop must not wait longer for one that is stopped
 _REASONS: Final = {"pause": DisarmReason.PAUSED}
 
@@ -28,12 +30,20 @@ class GuardLine:
         self._state_dir = state_dir
         self._lock = threading.Lock()
         self._client: GuardClient | None = None
+        self._last: tuple[float, GuardState] | None = None  # when and what it answered, until it is asked for anything else
 
     # --- the loop's side -------------------------------------------------------------------------------------------------
 
     def state(self) -> GuardState:
         """Return what the guard knows."""
-        return self._call(lambda client: client.state(_ANSWER_S))
+        found = self._call(lambda client: client.state(_ANSWER_S))
+        self._last = (time.monotonic(), found)
+        return found
+
+    def recent_state(self) -> GuardState:
+        """Return what the guard has just said, or ask it."""
+        last = self._last
+        return last[1] if last is not None and time.monotonic() - last[0] < _FRESH_S else self.state()
 
     def arm(self, *, token: int, fence_at: Instant, budget_s: float) -> None:
         """Put F - D of this token in force."""
@@ -84,6 +94,7 @@ class GuardLine:
         :raises GuardRefusedError: the guard understood and did not do it.
         :raises GuardUnavailableError: it did not answer.
         """
+        self._last = None
         try:
             return question(self._connected())
         except GuardRefusedError:
@@ -109,7 +120,7 @@ class LoopFence:
 
     def state(self) -> FenceState:
         """Return whether the guard is armed, or has fired."""
-        found = self._line.state()
+        found = self._line.recent_state()  # the server's reading has asked a moment before
         fired = found.fired is not None
         token = found.fired.token if found.fired is not None else found.token
         coverage = str(found.fence) if found.armed or found.server_pid is not None else "none"

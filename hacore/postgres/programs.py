@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from hacore.errors import ConfigError, DataDirectoryError
 logger = logging.getLogger(__name__)
 
 _QUESTION_DEADLINE_S: Final = 10.0
+_LOOK_AGAIN_S: Final = 1.0  # a turn asks for the version several times; an upgrade is seen by the next
 _OLDEST: Final = 13
 _FIELDS: Final = 7
 # Nothing of the agent's own environment: a PGHOST or PGPASSWORD there is not meant for these.
@@ -48,6 +50,7 @@ class Programs:
         self._bin_dir = bin_dir
         self._names = dict(names or {})
         self._build: _Build | None = None
+        self._looked_at = 0.0
 
     def path(self, program: str) -> str:
         """Return the path of a program.
@@ -97,6 +100,10 @@ class Programs:
         return self._asked().parameters
 
     def _asked(self) -> _Build:
+        now = time.monotonic()
+        if self._build is not None and now - self._looked_at < _LOOK_AGAIN_S:
+            return self._build
+        self._looked_at = now
         path = self.path("postgres")
         found = Path(path).stat()
         stamp = (path, found.st_ino, found.st_mtime_ns)
