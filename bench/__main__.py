@@ -6,6 +6,7 @@ alternate between them. Takes about twenty minutes, with --quick about five.
 
 import argparse
 import compileall
+import os
 import sys
 import sysconfig
 import time
@@ -106,6 +107,7 @@ def run(arguments: argparse.Namespace, console: Console) -> Book:
         for name in PARTS:
             if name in wanted:
                 getattr(bench, name)()
+                book.load_average.append(os.getloadavg()[0])
     return book
 
 

@@ -1,6 +1,7 @@
 """What was measured, as values, as a table and as JSON. Knows nothing of how anything was measured."""
 
 import json
+import os
 import platform
 import statistics
 from collections.abc import Iterable
@@ -63,6 +64,7 @@ class Book:
         self.settings = settings
         self.figures: dict[str, Figure] = {}
         self.began_at = datetime.now(UTC)
+        self.load_average = [os.getloadavg()[0]]  # one for each part: who reads a figure has to know what else the machine did
 
     def figure(self, name: str, unit: str, **fields: Any) -> Figure:  # noqa: ANN401 - the fields of Figure
         return self.figures.setdefault(name, Figure(name=name, unit=unit, **fields))
@@ -72,6 +74,7 @@ class Book:
             "began_at": self.began_at.isoformat(),
             "hacore": __version__,
             "machine": {"kernel": platform.release(), "python": platform.python_version(), "processor": processor()},
+            "load_average": self.load_average,
             "settings": self.settings,
             "figures": [figure.as_json() for figure in self.figures.values()],
         }
@@ -93,6 +96,7 @@ class Book:
         for figure in self.figures.values():
             table.add_row(figure.name, figure.unit, *(shown(figure, product) for product in Product), *verdict(figure))
         console.print(table)
+        console.print(f"{processor()}; load average in between: {', '.join(f'{load:.1f}' for load in self.load_average)}")
 
 
 def shown(figure: Figure, product: Product) -> str:

@@ -1,5 +1,6 @@
 """What a cluster costs while nothing happens: CPU time, memory, requests to the store. PostgreSQL's own processes are not counted."""
 
+import os
 import struct
 import time
 from argparse import Namespace
@@ -82,7 +83,8 @@ def memory(*, product_side: Side, book: Book, nodes: Iterable[MixedNode]) -> Non
     for node in nodes:
         team = managers(node)
         book.figure("memory of a node, PSS", "MiB", aim=1.4, digits=1).add(product_side.product, sum(map(pss_mib, team)))
-        book.figure("memory of a node, its pages counted once", "MiB", digits=1).add(product_side.product, alone_mib(team))
+        if os.geteuid() == 0:
+            book.figure("memory of a node, its pages counted once", "MiB", digits=1).add(product_side.product, alone_mib(team))
 
 
 def throughput(side: Side, book: Book, *, seconds: float) -> None:
