@@ -1,4 +1,4 @@
-"""Fixtures for whole clusters: one that tests of a worker share for as long as none of them fails, and directories for own ones.
+"""Fixtures for whole clusters: one that tests of a worker share for as long as none of them fails, and stores for own ones.
 
 A shared cluster is whole at the beginning of each test. A test may do with it whatever ends in a whole cluster again.
 """
@@ -21,7 +21,9 @@ THREE_ETCDS = pytest.param("three etcds", marks=pytest.mark.xdist_group("cluster
 both_stores = pytest.mark.parametrize("kind", [SQLITE, ETCD])
 on_etcd = pytest.mark.parametrize("kind", [ETCD])
 on_three_etcds = pytest.mark.parametrize("kind", [THREE_ETCDS])
-on_sqlite = pytest.mark.parametrize("kind", [SQLITE])
+# For tests that start a cluster of their own: in whatever worker is free.
+own_on_both_stores = pytest.mark.parametrize("kind", ["sqlite", "etcd"])
+own_on_sqlite = pytest.mark.parametrize("kind", ["sqlite"])
 BULK = ("base", "pg_wal")
 
 

@@ -11,7 +11,7 @@ from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.history import boot_s
 from hacore.testing.servers import locate
 from hacore.testing.workdir import give_away, server_user
-from tests.chaos.clusters import both_stores, make_store, on_sqlite
+from tests.chaos.clusters import both_stores, make_store, own_on_both_stores, own_on_sqlite
 from tests.chaos.judging import TTL_S, writing
 from tests.chaos.stores import SqliteAtWork, StoreAtWork
 
@@ -40,7 +40,7 @@ def make_directory_by_hand(node: ClusterNode) -> None:
         rules.write("host replication all 127.0.0.1/32 scram-sha-256\n")
 
 
-@both_stores
+@own_on_both_stores
 def test_of_three_nodes_that_start_at_once_one_initializes_and_the_others_copy(own_store: StoreAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=own_store.section) as cluster:
         leader = cluster.wait_ready()
@@ -51,7 +51,7 @@ def test_of_three_nodes_that_start_at_once_one_initializes_and_the_others_copy(o
         assert own_store.own()["timeline"] == leader.query("SELECT timeline_id FROM pg_control_checkpoint()")[0][0] == 1
 
 
-@on_sqlite
+@own_on_sqlite
 def test_the_next_replica_method_is_used_when_one_fails_and_callbacks_are_fired(own_store: StoreAtWork, scratch: Path) -> None:
     calls = scratch / "calls"
     script = scratch / "callback"
@@ -85,7 +85,7 @@ def test_the_next_replica_method_is_used_when_one_fails_and_callbacks_are_fired(
         cluster.wait_for(lambda: called("on_stop", "on_stop", "replica", "demo"), "on_stop")
 
 
-@both_stores
+@own_on_both_stores
 def test_a_running_server_made_by_hand_is_adopted_without_a_restart(own_store: StoreAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=own_store.section, nodes=2, start=False) as cluster:
         node, other = cluster["n1"], cluster["n2"]
@@ -111,7 +111,7 @@ def test_a_running_server_made_by_hand_is_adopted_without_a_restart(own_store: S
         assert node.status()["hacore"]["fence"] == "full"
 
 
-@on_sqlite
+@own_on_sqlite
 def test_a_lease_of_another_boot_has_ended(own_store: StoreAtWork, scratch: Path) -> None:
     assert isinstance(own_store, SqliteAtWork)
     with Cluster(scratch, store=own_store.section) as cluster:
@@ -131,7 +131,7 @@ def test_a_lease_of_another_boot_has_ended(own_store: StoreAtWork, scratch: Path
         assert former.is_ok("/health")
 
 
-@on_sqlite
+@own_on_sqlite
 def test_a_whole_cluster_lives_on_postgresql_18(own_store: StoreAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=own_store.section, server="postgresql-18") as cluster:
         first = cluster.wait_ready()
