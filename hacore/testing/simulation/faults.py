@@ -459,6 +459,7 @@ def heal(simulation: Simulation) -> None:
         machine.job_faults = JobFaults()
         machine.server.faults = ServerFaults()
         machine.clock.wall_error_s = 0.0
+        machine.commands.clear()  # nobody wants any more what was asked in trouble
         machine.thaw()
         machine.continue_agent()
         machine.guard.go_on()
