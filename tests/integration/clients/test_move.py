@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from hacore.testing.history import HistoryReport, WriteLoad
@@ -19,6 +20,14 @@ DYNAMIC = {
     "site": {"owner": "somebody", "since": 2019},  # of neither product
     "postgresql": {"use_pg_rewind": True, "parameters": {"work_mem": "5MB"}},
 }
+
+
+def command_of(process: psutil.Process) -> str:
+    """The command line of a process; empty for one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @pytest.fixture
@@ -132,4 +141,4 @@ def test_node_by_node_to_hacore_and_back_without_a_restart_of_the_primary(field_
     cluster.patronictl("restart", "mixed", "n1", "--force")  # the guard, which is this server's parent, stands aside
     cluster.wait_whole()
     assert cluster["n1"].postmaster != postmaster
-    wait_for(lambda: not any("guard" in " ".join(process.cmdline()) for process in cluster["n1"].processes()), "the guard to go")
+    wait_for(lambda: not any("guard" in command_of(process) for process in cluster["n1"].processes()), "the guard to go")
