@@ -121,7 +121,7 @@ def main() -> int:
     unknown = set(arguments.only.split(",")) - set(PARTS)
     if unknown:
         parser.error(f"--only: no part {', '.join(sorted(unknown))}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     book = run(arguments, console)
     book.show(console)
     if arguments.json:
