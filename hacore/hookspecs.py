@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pluggy import HookimplMarker, HookspecMarker
 
-from hacore.interfaces import Created, Dcs, Failed, GatePolicy, Job, Metric, Offer, Refusal, SectionChecker, Source, Veto
+from hacore.interfaces import Created, Dcs, DcsCapabilities, Failed, GatePolicy, Job, Metric, Offer, Refusal, SectionChecker, Source, Veto
 from hacore.model.clock import Clock
 from hacore.model.cluster import Member
 from hacore.model.events import Event
@@ -169,6 +169,14 @@ class OpenDcs:
 
 class DcsPlugin(AnyPlugin, Protocol):
     """Kind ``dcs``: exactly one per node, named by its section in the configuration."""
+
+    @staticmethod
+    @hookspec(firstresult=True)
+    def hacore_dcs_capabilities() -> DcsCapabilities:
+        """Return what the store can do, whatever its settings.
+
+        Called on the class (make it a static method) by ``hacore plugins show`` and the conformance kit; quick, no input or output.
+        """
 
     @hookspec(firstresult=True)
     def hacore_open_dcs(self, request: OpenDcs) -> Dcs | None:

@@ -7,7 +7,7 @@ A refusal is a value; an exception means "could not find out" (:class:`hacore.er
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from hacore.model.clock import Instant
 from hacore.model.lease import Lock
@@ -113,14 +113,19 @@ class Written:
     versions: tuple[int, ...]
 
 
+def _capability(meaning: str, *, default: Any) -> Any:  # noqa: ANN401 - a field of any type
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DcsCapabilities:
-    """What a store can do; shown by ``hacore plugins show``."""
+    """What a store can do. ``hacore plugins show`` shows it, and the conformance kit holds the store to it."""
 
-    atomic_acquire: bool = True  # lock and records change in one transaction
-    snapshot_revision: bool = True  # one revision for all records
-    minimum_ttl_s: float = 1.0
-    ttl_is_minimum: bool = False  # the store may keep an expired lock for longer (etcd after a change of its leader)
+    atomic_acquire: bool = _capability("lock and records change in one transaction", default=True)
+    snapshot_revision: bool = _capability("one revision counts the changes of all records", default=True)
+    minimum_ttl_s: float = _capability("a shorter ttl is raised to this", default=1.0)
+    ttl_is_minimum: bool = _capability("the store may keep an expired lock for longer", default=False)
+    networked: bool = _capability("reached over a network, which delays, loses and repeats", default=True)
 
 
 class Dcs(Protocol):
@@ -130,10 +135,6 @@ class Dcs(Protocol):
 
     :raises DcsUnavailableError: from every call: no definite answer in time, the outcome of a write is unknown.
     """
-
-    @property
-    def capabilities(self) -> DcsCapabilities:
-        """Return what this store can do."""
 
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         """Read all records of the cluster. Linearizable: it shows every write that was answered before."""

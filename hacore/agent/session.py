@@ -9,7 +9,6 @@ from hacore.interfaces import (
     Acquired,
     AcquireRequest,
     Dcs,
-    DcsCapabilities,
     Refused,
     ReleaseRequest,
     Renewed,
@@ -36,11 +35,6 @@ class LateDcs:
         self._wake: Callable[[], None] | None = None
         self._failed_at: Instant | None = None
         self._error = ""
-
-    @property
-    def capabilities(self) -> DcsCapabilities:
-        """Return what the store can do."""
-        return self._opened().capabilities
 
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         """Read all records."""

@@ -20,6 +20,11 @@ _SETTINGS = (
     Column(title="Default", wraps=True),
     Column(title="Required"),
 )
+_CAPABILITIES = (
+    Column(title="Capability"),
+    Column(title="Value"),
+    Column(title="Meaning", wraps=True, widest=60),
+)
 
 
 @click.group()
@@ -74,10 +79,18 @@ def show_(name: str, form: str) -> None:
         show([sheet], form)
     else:
         click.echo("It takes no settings." if first.problem is None else "")
+    capabilities = tuple({"Capability": one.name, "Value": _value(one.value), "Meaning": one.meaning} for one in first.capabilities)
+    if capabilities:
+        click.echo()
+        show([Sheet(columns=_CAPABILITIES, rows=capabilities)], form)
 
 
 def _default(value: object, *, is_secret: bool) -> object:
     return "(secret)" if is_secret else value
+
+
+def _value(value: float) -> object:
+    return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
 def _object(one: Row) -> dict[str, object]:
@@ -91,4 +104,5 @@ def _object(one: Row) -> dict[str, object]:
         "problem": one.problem,
         "description": one.description,
         "settings": [{"name": key.name, "default": key.default, "required": key.required, "secret": key.secret} for key in one.settings],
+        **({"capabilities": {key.name: key.value for key in one.capabilities}} if one.capabilities else {}),
     }

@@ -1,8 +1,10 @@
 """What is installed, for people: every plugin with its distribution, whether it can be loaded, and its settings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from hacore.errors import HacoreError
+from hacore.interfaces import DcsCapabilities
+from hacore.plugins.dcs import capabilities_of
 from hacore.plugins.finding import Declared, Found, declared, find
 from hacore.plugins.schemas import schema_of
 
@@ -18,6 +20,15 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """One thing that a store declares of itself."""
+
+    name: str
+    value: bool | float
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One plugin. ``problem``: why it cannot be used, ``None`` where it can."""
 
@@ -28,6 +39,7 @@ class Row:
     version: str
     problem: str | None = None
     settings: tuple[Setting, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
     description: str = ""
 
 
@@ -40,7 +52,7 @@ def _row(one: Declared) -> Row:
     row = Row(kind=one.kind, name=one.name, target=one.target, distribution=one.distribution, version=one.version)
     try:
         found = find(one.kind, one.name)
-        return replace(row, settings=_settings(found), description=_description(found))
+        return replace(row, settings=_settings(found), capabilities=_capabilities(found), description=_description(found))
     except HacoreError as error:
         return replace(row, problem=str(error))
 
@@ -64,6 +76,15 @@ def _settings(found: Found) -> tuple[Setting, ...]:
             secret=key.secret,
         )
         for key in describe(built)
+    )
+
+
+def _capabilities(found: Found) -> tuple[Capability, ...]:
+    if found.declared.kind != "dcs":
+        return ()
+    declares = capabilities_of(found)
+    return tuple(
+        Capability(name=one.name, value=getattr(declares, one.name), meaning=one.metadata["meaning"]) for one in fields(DcsCapabilities)
     )
 
 

@@ -19,7 +19,10 @@ from hacore.interfaces import (
     WriteRequest,
     Written,
 )
-from hacore.plugins.calling import Calls
+from hacore.plugins.calling import Calls, isolated
+from hacore.plugins.declaration import CAPABILITIES_HOOK
+from hacore.plugins.finding import Found
+from hacore.plugins.lanes import run_once
 from hacore.plugins.registry import Plugin
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,18 @@ T = TypeVar("T")
 _OPEN_S: Final = 10.0
 _CLOSE_S: Final = 5.0
 _GRACE_S: Final = 0.2  # a session that keeps its limit by a hair has kept it
+
+
+def capabilities_of(found: Found) -> DcsCapabilities:
+    """Return what a store declares of itself.
+
+    :raises PluginError: it says something else.
+    """
+    what = f"{found.declared}: {CAPABILITIES_HOOK}"
+    answer: object = run_once(found.name, lambda: isolated(what, getattr(found.plugin, CAPABILITIES_HOOK)), what=what, limit_s=_OPEN_S)
+    if not isinstance(answer, DcsCapabilities):
+        raise PluginError(f"{what} returned {type(answer).__name__}, want DcsCapabilities")
+    return answer
 
 
 def open_dcs(plugin: Plugin, request: OpenDcs) -> Dcs:
@@ -44,24 +59,17 @@ def open_dcs(plugin: Plugin, request: OpenDcs) -> Dcs:
         if session is None or not all(hasattr(type(session), name) for name in _CALLS):
             raise PluginError(f"{plugin.found.declared}: hacore_open_dcs returned {type(session).__name__}, want a Dcs")
         assert_dcs: Dcs = session  # type: ignore[assignment] # its answers are checked, one by one
-        capabilities = calls.run("capabilities", lambda: assert_dcs.capabilities, limit_s=_OPEN_S)
     except PluginUnavailableError as error:
         raise DcsUnavailableError(str(error)) from error
-    return GuardedDcs(calls, assert_dcs, capabilities)
+    return GuardedDcs(calls, assert_dcs)
 
 
 class GuardedDcs:
     """A session whose calls are made on the plugin's thread and cut off shortly after their limit."""
 
-    def __init__(self, calls: Calls, session: Dcs, capabilities: DcsCapabilities) -> None:
+    def __init__(self, calls: Calls, session: Dcs) -> None:
         self._calls = calls
         self._session = session
-        self._capabilities = capabilities
-
-    @property
-    def capabilities(self) -> DcsCapabilities:
-        """Return what this store can do."""
-        return self._capabilities
 
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         """Read all records of the cluster."""
@@ -117,4 +125,4 @@ class GuardedDcs:
             raise DcsUnavailableError(str(error)) from error
 
 
-_CALLS: Final = ("capabilities", *(name for name in vars(GuardedDcs) if not name.startswith("_") and name != "capabilities"))
+_CALLS: Final = tuple(name for name in vars(GuardedDcs) if not name.startswith("_"))

@@ -10,8 +10,14 @@ from hacore.hookspecs import KINDS
 from hacore.plugins.calling import HOOK_PREFIX, hooks_of
 
 SCHEMA_HOOK: Final = "hacore_config_schema"
+CAPABILITIES_HOOK: Final = "hacore_dcs_capabilities"
 _MARK: Final = "hacore_impl"  # set by hookimpl
-_NEEDED: Final[Mapping[str, str]] = {"dcs": "hacore_open_dcs", "replica": "hacore_create_replica", "command": "hacore_commands"}
+_STATIC: Final = (SCHEMA_HOOK, CAPABILITIES_HOOK)
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "dcs": ("hacore_open_dcs", CAPABILITIES_HOOK),
+    "replica": ("hacore_create_replica",),
+    "command": ("hacore_commands",),
+}
 
 
 def check_class(plugin: type, kinds: Iterable[str], who: str) -> None:
@@ -44,9 +50,9 @@ def _hooks(plugin: type, kinds: list[str]) -> Iterator[str]:
         else:
             yield from _hook(plugin, name, found, own[name])
     for kind in kinds:
-        needed = _NEEDED.get(kind)
-        if needed and needed not in implemented:
-            yield f"does not implement {needed}, which every plugin of kind {kind} must"
+        for needed in _NEEDED.get(kind, ()):
+            if needed not in implemented:
+                yield f"does not implement {needed}, which every plugin of kind {kind} must"
 
 
 def _implemented(plugin: type) -> Iterator[tuple[str, object]]:
@@ -66,7 +72,7 @@ def _hook(plugin: type, name: str, found: object, spec: Callable[..., object]) -
         yield f"{name} is {type(function).__name__}, want a method"
         return
     is_static = isinstance(found, staticmethod | classmethod)
-    if name == SCHEMA_HOOK:
+    if name in _STATIC:
         if not is_static:
             yield f"{name} must be a static method: it is asked before there is an instance"
         return

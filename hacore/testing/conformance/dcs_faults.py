@@ -10,10 +10,9 @@ from typing import IO, cast
 import pytest
 
 from hacore.errors import DcsUnavailableError
-from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Renewed, RenewRequest, Snapshot, WriteRequest
+from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Snapshot, WriteRequest
 from hacore.testing.conformance import client_program
 from hacore.testing.conformance.store import (
-    CALL_S,
     EVENTUALLY_S,
     StoreKit,
     StoreUnderTest,
@@ -24,7 +23,6 @@ from hacore.testing.conformance.store import (
     renew,
     take,
     takes_at_most,
-    wanted,
     write,
     written,
 )
@@ -42,80 +40,6 @@ class FaultConformance(StoreKit):
             assert_in_time(lambda: a.acquire(AcquireRequest(ttl_s=ttl_s), timeout_s=LIMIT_S))
             assert_in_time(lambda: a.publish("member", ttl_s=ttl_s, timeout_s=LIMIT_S))
         assert_works(a)
-
-    def test_a_store_that_is_gone_does_not_hold_a_call_beyond_its_limit(self, store: StoreUnderTest, a: Dcs) -> None:
-        down = wanted(store.faults.down)
-        with down():
-            assert_in_time(lambda: a.snapshot(timeout_s=LIMIT_S))
-            assert_in_time(lambda: a.write(WriteRequest(puts=(Put(name="config", value="1"),)), timeout_s=LIMIT_S))
-        assert_works(a)
-
-    @pytest.mark.parametrize("fault", ["slow", "drip"])
-    def test_an_answer_that_would_come_too_late_is_not_waited_for(self, store: StoreUnderTest, a: Dcs, fault: str) -> None:
-        kind = store.faults.slow if fault == "slow" else store.faults.drip
-        arguments = (3 * LIMIT_S,) if fault == "slow" else ()
-        with wanted(kind)(*arguments):
-            assert_in_time(lambda: a.snapshot(timeout_s=LIMIT_S))
-            assert_in_time(lambda: a.write(WriteRequest(puts=(Put(name="config", value="1"),)), timeout_s=LIMIT_S))
-        assert_works(a)
-
-    def test_an_answer_that_is_slow_but_in_time_counts(self, store: StoreUnderTest, a: Dcs, ttl_s: float) -> None:
-        slow = wanted(store.faults.slow)
-        lock = take(a, ttl_s + 4.0)
-        with slow(0.3):
-            before = now()
-            answer = a.renew(RenewRequest(lock=lock, ttl_s=ttl_s + 4.0), timeout_s=CALL_S)
-            assert isinstance(answer, Renewed)
-            assert before <= answer.sent_at < before + 0.2
-            assert before <= answer.snapshot.sent_at < before + 0.2
-            assert a.snapshot(timeout_s=CALL_S).lock == lock
-
-    def test_a_write_whose_answer_is_lost_has_an_unknown_outcome_that_the_next_snapshot_shows(
-        self, store: StoreUnderTest, a: Dcs, b: Dcs
-    ) -> None:
-        deaf = wanted(store.faults.deaf)
-        (version,) = written(a, Put(name="config", value="1"))
-        with deaf():
-            assert_in_time(lambda: a.write(WriteRequest(puts=(Put(name="config", value="2", expected=version),)), timeout_s=LIMIT_S))
-        assert look(a).records["config"].value == "2"
-        assert look(b).records["config"].version == look(a).records["config"].version > version
-
-    def test_an_acquisition_whose_answer_is_lost_is_found_by_the_next_snapshot(self, store: StoreUnderTest, a: Dcs) -> None:
-        deaf = wanted(store.faults.deaf)
-        a.publish("member", ttl_s=30.0, timeout_s=CALL_S)  # so that only the acquisition itself is deaf
-        with deaf():
-            assert_in_time(lambda: a.acquire(AcquireRequest(ttl_s=30.0, puts=(Put(name="hacore", value="1"),)), timeout_s=LIMIT_S))
-        seen = look(a)
-        if seen.lock is None:  # the request never reached the store: as good an outcome
-            assert "hacore" not in seen.records
-            return
-        assert (seen.lock.holder, seen.records["hacore"].value) == ("a", "1")
-        assert isinstance(renew(a, seen.lock, 30.0), Renewed)
-
-    def test_a_renewal_whose_answer_is_lost_neither_counts_nor_loses_the_lock(self, store: StoreUnderTest, a: Dcs) -> None:
-        deaf = wanted(store.faults.deaf)
-        lock = take(a, 30.0)
-        with deaf():
-            assert_in_time(lambda: a.renew(RenewRequest(lock=lock, ttl_s=30.0, puts=(Put(name="hacore", value="1"),)), timeout_s=LIMIT_S))
-        assert look(a).lock == lock
-        assert isinstance(renew(a, lock, 30.0), Renewed)
-
-    def test_one_frozen_server_of_many_costs_no_call(self, store: StoreUnderTest, a: Dcs) -> None:
-        one_frozen = wanted(store.faults.one_frozen)
-        lock = take(a, 30.0)
-        with one_frozen():
-            answers: list[object] = [a.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=CALL_S)]
-            for number in range(3):
-                answers.append(look(a))
-                answers.append(write(a, Put(name="config", value=str(number)), lock=lock))
-        assert [answer for answer in answers if isinstance(answer, Refused)] == []
-
-    def test_an_answer_lost_at_one_server_is_not_mistaken_for_the_refusal_of_the_next(self, store: StoreUnderTest, a: Dcs, b: Dcs) -> None:
-        one_deaf = wanted(store.faults.one_deaf)
-        (version,) = written(a, Put(name="config", value="1"))
-        with one_deaf(), suppress(DcsUnavailableError):
-            assert not isinstance(write(a, Put(name="config", value="2", expected=version)), Refused)
-        assert look(b).records["config"].value == "2"
 
     def test_a_lock_taken_away_early_is_a_definite_loss(self, store: StoreUnderTest, cluster: str, a: Dcs) -> None:
         lock = take(a, 30.0)

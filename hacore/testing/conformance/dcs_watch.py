@@ -7,8 +7,6 @@ from hacore.interfaces import Dcs, Put, ReleaseRequest, Renewed
 from hacore.testing.conformance.dcs_lock import EXPIRY_SLACK_S
 from hacore.testing.conformance.store import (
     CALL_S,
-    EVENTUALLY_S,
-    TIMES,
     StoreKit,
     StoreUnderTest,
     Wakes,
@@ -16,7 +14,6 @@ from hacore.testing.conformance.store import (
     now,
     renew,
     take,
-    wanted,
     written,
 )
 
@@ -77,23 +74,6 @@ class WatchConformance(StoreKit):
         time.sleep(0.3)
         asked_at = now()
         assert look(b).records["hacore"].received_at < asked_at
-
-    def test_what_was_missed_while_the_store_was_gone_is_made_good_by_a_wake(self, store: StoreUnderTest, a: Dcs, wakes: Wakes) -> None:
-        down = wanted(store.faults.down)
-        with down():
-            before = wakes.quiet()
-        assert wakes.within(EVENTUALLY_S, after=before)
-        before = wakes.quiet(1.5)
-        written(a, Put(name="config", value="1"))
-        assert wakes.within(AT_ONCE_S, after=before)
-
-    def test_a_watch_that_has_gone_silent_is_opened_again_with_a_wake(self, store: StoreUnderTest, wakes: Wakes) -> None:
-        deaf = wanted(store.faults.deaf)
-        bound_s = 3 * TIMES.loop_wait_s
-        with deaf():
-            before = wakes.quiet()
-            time.sleep(bound_s)
-        assert wakes.within(EVENTUALLY_S, after=before)
 
     def test_a_closed_session_wakes_nobody(self, a: Dcs, b: Dcs, wakes: Wakes, ttl_s: float) -> None:
         b.close()

@@ -12,7 +12,19 @@ from typing import Any, Final
 import pytest
 
 from hacore.hookspecs import OpenDcs, PluginContext
-from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, Renewed, RenewRequest, Snapshot, WriteRequest, Written
+from hacore.interfaces import (
+    Acquired,
+    AcquireRequest,
+    Dcs,
+    DcsCapabilities,
+    Put,
+    Refused,
+    Renewed,
+    RenewRequest,
+    Snapshot,
+    WriteRequest,
+    Written,
+)
 from hacore.model.clock import BootClock, Instant
 from hacore.model.lease import Lock
 from hacore.model.policy import Policy, Times
@@ -26,19 +38,31 @@ NAMESPACE: Final = "/hacore-kit/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DcsFaults:
-    """What can be done to the store from outside, never by patching the plugin. ``None``: there is no such fault for this store."""
+    """What can be done to any store from outside, never by patching the plugin."""
 
     remove_lock: Callable[[str], None]  # of a cluster, by somebody else's hand
     remove_member: Callable[[str, str], None]  # record of a member of a cluster, likewise
     stalled: Callable[[], AbstractContextManager[None]]  # no write is answered for the time of the block: frozen, not gone
     save: Callable[[], object]  # take a copy of the whole store ...
     restore: Callable[[Any], None]  # ... and put it in the store's place
-    down: Callable[[], AbstractContextManager[None]] | None = None  # killed; there again, with all it had, after the block
-    slow: Callable[[float], AbstractContextManager[None]] | None = None  # each answer comes so many seconds late
-    drip: Callable[[], AbstractContextManager[None]] | None = None  # answers come one byte now and then
-    deaf: Callable[[], AbstractContextManager[None]] | None = None  # requests take effect, their answers are lost
-    one_frozen: Callable[[], AbstractContextManager[None]] | None = None  # the server that was asked last; others go on
-    one_deaf: Callable[[], AbstractContextManager[None]] | None = None  # as deaf, likewise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFaults:
+    """What can be done to a store that is reached over a network, likewise."""
+
+    down: Callable[[], AbstractContextManager[None]]  # killed; there again, with all it had, after the block
+    slow: Callable[[float], AbstractContextManager[None]]  # each answer comes so many seconds late
+    drip: Callable[[], AbstractContextManager[None]]  # answers come one byte now and then
+    deaf: Callable[[], AbstractContextManager[None]]  # requests take effect, their answers are lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFaults:
+    """What can be done to one server of several: the one that was asked last, while the others go on."""
+
+    frozen: Callable[[], AbstractContextManager[None]]
+    deaf: Callable[[], AbstractContextManager[None]]  # requests take effect, their answers are lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +72,8 @@ class StoreUnderTest:
     plugin: type[Any]  # the class that the entry point names
     settings: object  # what its schema made of its section; picklable
     faults: DcsFaults
+    network: NetworkFaults | None = None  # wanted by :class:`NetworkConformance`
+    servers: ServerFaults | None = None  # wanted by :class:`SeveralServersConformance`
 
 
 def request_for(cluster: str, member: str, *, observer: bool = False) -> OpenDcs:
@@ -92,6 +118,24 @@ class StoreKit:
         raise NotImplementedError("a subclass of the kit says what the store is")
 
     @pytest.fixture
+    def capabilities(self, store: StoreUnderTest) -> DcsCapabilities:
+        """Return what the store declares of itself."""
+        declared: DcsCapabilities = store.plugin.hacore_dcs_capabilities()
+        return declared
+
+    @pytest.fixture
+    def network(self, store: StoreUnderTest) -> NetworkFaults:
+        """Return what the network can do to the store."""
+        assert store.network is not None, "the store is reached over a network: say in StoreUnderTest.network what that can do to it"
+        return store.network
+
+    @pytest.fixture
+    def servers(self, store: StoreUnderTest) -> ServerFaults:
+        """Return what can happen to one of its servers."""
+        assert store.servers is not None, "the store has several servers: say in StoreUnderTest.servers what can happen to one of them"
+        return store.servers
+
+    @pytest.fixture
     def cluster(self) -> str:
         """Return the scope of a cluster that nobody else uses."""
         return f"kit-{uuid.uuid4().hex[:12]}"
@@ -128,9 +172,9 @@ class StoreKit:
         return wakes
 
     @pytest.fixture
-    def ttl_s(self, a: Dcs) -> float:
+    def ttl_s(self, capabilities: DcsCapabilities) -> float:
         """Return the shortest time to live that the store keeps."""
-        return max(2.0, a.capabilities.minimum_ttl_s)
+        return max(2.0, capabilities.minimum_ttl_s)
 
 
 def now() -> Instant:
@@ -177,13 +221,6 @@ def eventually(condition: Callable[[], bool], *, within_s: float = EVENTUALLY_S)
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s:.0f} s"
         time.sleep(0.02)
-
-
-def wanted(fault: Callable[..., Any] | None) -> Callable[..., AbstractContextManager[None]]:
-    """Return the fault, or leave out the test where the store knows no such fault."""
-    if fault is None:
-        pytest.skip("this store cannot fail in this way")
-    return fault
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from hacore.interfaces import (
     Acquired,
     AcquireRequest,
-    DcsCapabilities,
     Record,
     Refused,
     ReleaseRequest,
@@ -81,11 +80,6 @@ class Session:
         self._name = f"{endpoint.member} since {engine.now}"
         self._wire = Wire(engine, network, store, endpoint.member, endpoint.clock, endpoint.faults)
         self._received: dict[tuple[str, str], tuple[int, Instant]] = {}
-
-    @property
-    def capabilities(self) -> DcsCapabilities:
-        """Return what this store can do."""
-        return DcsCapabilities()
 
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         """Read everything."""

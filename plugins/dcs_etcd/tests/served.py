@@ -6,11 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from hacore.testing.conformance.dcs import DcsFaults
+from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
 from hacore.testing.etcd import Etcd
 from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault, TcpProxy
 from hacore.testing.workdir import work_directory
+from hacore_dcs_etcd.plugin import EtcdPlugin
+from hacore_dcs_etcd.settings import EtcdSettings
 
 NOWHERE = ("127.0.0.1", 9)
 PREFIX = "/hacore-kit"
@@ -52,20 +54,27 @@ class Served:
         with asked_last.suffering(fault):
             yield
 
-    def faults(self) -> DcsFaults:
-        many = len(self.proxies) > 1
-        return DcsFaults(
-            remove_lock=lambda cluster: self.delete(f"{PREFIX}/{cluster}/leader"),
-            remove_member=lambda cluster, name: self.delete(f"{PREFIX}/{cluster}/members/{name}"),
-            stalled=self.stalled,
-            save=self.etcd.save,
-            restore=self.etcd.restore,
-            down=self.down,
-            slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
-            drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
-            deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
-            one_frozen=(lambda: self.one_suffers(Fault(swallow_requests=True))) if many else None,
-            one_deaf=(lambda: self.one_suffers(Fault(swallow_answers=True))) if many else None,
+    def under_test(self, endpoints: tuple[str, ...]) -> StoreUnderTest:
+        return StoreUnderTest(
+            plugin=EtcdPlugin,
+            settings=EtcdSettings(endpoints=endpoints),
+            faults=DcsFaults(
+                remove_lock=lambda cluster: self.delete(f"{PREFIX}/{cluster}/leader"),
+                remove_member=lambda cluster, name: self.delete(f"{PREFIX}/{cluster}/members/{name}"),
+                stalled=self.stalled,
+                save=self.etcd.save,
+                restore=self.etcd.restore,
+            ),
+            network=NetworkFaults(
+                down=self.down,
+                slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
+                drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
+                deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
+            ),
+            servers=ServerFaults(
+                frozen=lambda: self.one_suffers(Fault(swallow_requests=True)),
+                deaf=lambda: self.one_suffers(Fault(swallow_answers=True)),
+            ),
         )
 
     def delete(self, key: str) -> None:

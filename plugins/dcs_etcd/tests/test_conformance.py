@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hacore.testing.conformance.dcs import DcsConformance, StoreUnderTest
-from hacore_dcs_etcd.plugin import EtcdPlugin
-from hacore_dcs_etcd.settings import EtcdSettings
+from hacore.testing.conformance.dcs import DcsConformance, NetworkConformance, SeveralServersConformance, StoreUnderTest
 from plugins.dcs_etcd.tests.served import Served, served
 
 
@@ -22,14 +20,13 @@ def three_members() -> Iterator[Served]:
         yield etcd
 
 
-class TestOneMember(DcsConformance):
+class TestOneMember(DcsConformance, NetworkConformance):
     @pytest.fixture
     def store(self, one_member: Served) -> StoreUnderTest:
-        return StoreUnderTest(plugin=EtcdPlugin, settings=EtcdSettings(endpoints=one_member.endpoints), faults=one_member.faults())
+        return one_member.under_test(one_member.endpoints)
 
 
-class TestThreeMembers(DcsConformance):
+class TestThreeMembers(DcsConformance, NetworkConformance, SeveralServersConformance):
     @pytest.fixture
     def store(self, three_members: Served) -> StoreUnderTest:
-        settings = EtcdSettings(endpoints=three_members.endpoints[:1])  # the others are found through it
-        return StoreUnderTest(plugin=EtcdPlugin, settings=settings, faults=three_members.faults())
+        return three_members.under_test(three_members.endpoints[:1])  # the others are found through it

@@ -1,11 +1,13 @@
 """What is installed, for people."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from hacore.errors import PluginError
+from hacore.interfaces import DcsCapabilities
 from hacore.plugins.catalogue import available
 from hacore.plugins.schemas import InstalledSchemas
 
@@ -14,6 +16,7 @@ Install = Callable[..., Path]
 STORE = """
     from marshmallow import fields
     from hacore.hookspecs import DcsPlugin, hookimpl
+    from hacore.interfaces import DcsCapabilities
     from hacore.schema import Secret, SectionSchema
 
     class Schema(SectionSchema):
@@ -34,6 +37,11 @@ STORE = """
         def hacore_config_schema():
             return Schema
 
+        @staticmethod
+        @hookimpl
+        def hacore_dcs_capabilities():
+            return DcsCapabilities(minimum_ttl_s=3.0)
+
         @hookimpl
         def hacore_open_dcs(self, request):
             return None
@@ -50,6 +58,15 @@ def test_a_plugin_is_shown_with_its_distribution_and_its_settings(install: Insta
         "port": (7000, False, False),
         "password": (None, False, True),
     }
+    assert {one.name: one.value for one in row.capabilities} == asdict(DcsCapabilities(minimum_ttl_s=3.0))
+    assert all(one.meaning for one in row.capabilities)
+
+
+def test_a_store_that_declares_something_else_cannot_be_used(install: Install) -> None:
+    install("p_box", STORE.replace("DcsCapabilities(minimum_ttl_s=3.0)", "{}"), dcs={"box": "p_box:Store"})
+    row = next(row for row in available() if row.name == "box")
+    assert row.problem is not None
+    assert "hacore_dcs_capabilities returned dict, want DcsCapabilities" in row.problem
 
 
 def test_a_plugin_that_cannot_be_loaded_is_shown_with_the_reason(install: Install) -> None:

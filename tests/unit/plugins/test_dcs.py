@@ -22,8 +22,6 @@ class Session:
         self.answer = answer
         self.threads: set[int] = set()
 
-    capabilities = DcsCapabilities(minimum_ttl_s=3)
-
     def _call(self, *_arguments: object, **_limits: object) -> Any:
         self.threads.add(threading.get_ident())
         return self.answer()
@@ -34,6 +32,11 @@ class Session:
 class Store:
     def __init__(self, session: object) -> None:
         self.session = session
+
+    @staticmethod
+    @hookimpl
+    def hacore_dcs_capabilities() -> DcsCapabilities:
+        return DcsCapabilities()
 
     @hookimpl
     def hacore_open_dcs(self, request: OpenDcs) -> object:
@@ -57,7 +60,6 @@ def fail(error: BaseException) -> Callable[[], object]:
 def test_a_session_answers_through_the_guard() -> None:
     dcs = opened(lambda: SNAPSHOT)
     assert dcs.snapshot(timeout_s=1) is SNAPSHOT
-    assert dcs.capabilities.minimum_ttl_s == 3
     dcs.close()
 
 

@@ -106,6 +106,7 @@ def test_a_plugin_that_cannot_be_had_is_named_with_distribution_version_and_reas
             "implements hacore_open_dcs and is not declared in the group hacore.dcs",
         ),
         ("@hookimpl\n    def hacore_config_schema(self): pass", "hacore_config_schema must be a static method"),
+        ("@hookimpl\n    def hacore_dcs_capabilities(self): pass", "implements hacore_dcs_capabilities and is not declared in the group"),
     ],
 )
 def test_a_misdeclared_hook_is_found_before_the_plugin_is_built(install: Install, body: str, reason: str) -> None:

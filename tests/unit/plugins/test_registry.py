@@ -94,10 +94,16 @@ def test_a_change_that_fails_leaves_everything_as_it_was(log: list[tuple[str, ob
 def test_a_store_keeps_its_instance_because_a_session_is_open_on_it(install: Install) -> None:
     code = """
         from hacore.hookspecs import DcsPlugin, hookimpl
+        from hacore.interfaces import DcsCapabilities
 
         class Store(DcsPlugin):
             def __init__(self, settings):
                 pass
+
+            @staticmethod
+            @hookimpl
+            def hacore_dcs_capabilities():
+                return DcsCapabilities(minimum_ttl_s=3.0)
 
             @hookimpl
             def hacore_open_dcs(self, request):

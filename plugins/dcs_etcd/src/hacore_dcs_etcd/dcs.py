@@ -13,7 +13,6 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import (
     Acquired,
     AcquireRequest,
-    DcsCapabilities,
     Put,
     Refused,
     ReleaseRequest,
@@ -51,11 +50,6 @@ class EtcdDcs:
         self._leader_on: int | None = None  # lease that the lock hangs on, as far as known
         self._published: tuple[str, int] | None = None  # value of the member record, and the lease that it hangs on
         self._store: tuple[str, int] = ("", 0)  # identity of the cluster, newest revision seen
-
-    @property
-    def capabilities(self) -> DcsCapabilities:
-        """Return what this store can do."""
-        return DcsCapabilities(atomic_acquire=True, snapshot_revision=True, minimum_ttl_s=2.0, ttl_is_minimum=True)
 
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         """Read everything below the prefix, at one revision."""

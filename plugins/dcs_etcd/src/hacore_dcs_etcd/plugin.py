@@ -5,7 +5,7 @@ from typing import Final
 
 from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
 from hacore.hookspecs import OpenDcs, Validate, hookimpl
-from hacore.interfaces import Dcs, SectionChecker
+from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
 from hacore.model.clock import Clock
 from hacore_dcs_etcd.client import Client, RejectedError
 from hacore_dcs_etcd.dcs import EtcdDcs
@@ -33,6 +33,12 @@ class EtcdPlugin:
         from hacore_dcs_etcd.schema import EtcdSchema  # noqa: PLC0415 - the agent does not load the schema's library
 
         return EtcdSchema
+
+    @staticmethod
+    @hookimpl
+    def hacore_dcs_capabilities() -> DcsCapabilities:
+        """Return what the store can do."""
+        return DcsCapabilities(minimum_ttl_s=2.0, ttl_is_minimum=True)
 
     @hookimpl
     def hacore_validate(self, request: Validate) -> Sequence[str]:

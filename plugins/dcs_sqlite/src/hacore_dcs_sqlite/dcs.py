@@ -13,7 +13,6 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import (
     Acquired,
     AcquireRequest,
-    DcsCapabilities,
     Put,
     Refused,
     ReleaseRequest,
@@ -51,11 +50,6 @@ class SqliteDcs:
         self._writes = 0
         self._member_kept_at: Instant | None = None
         self._published: str | None = None
-
-    @property
-    def capabilities(self) -> DcsCapabilities:
-        """Return what this store can do."""
-        return DcsCapabilities(atomic_acquire=True, snapshot_revision=True, minimum_ttl_s=1.0, ttl_is_minimum=False)
 
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         """Read all records of the cluster in one transaction."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from hacore.errors import ConfigError
 from hacore.hookspecs import OpenDcs, Validate, hookimpl
-from hacore.interfaces import Dcs, SectionChecker
+from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
 from hacore_dcs_sqlite.dcs import SqliteDcs
 from hacore_dcs_sqlite.settings import SqliteSettings
 
@@ -30,6 +30,12 @@ class SqlitePlugin:
         from hacore_dcs_sqlite.schema import SqliteSchema  # noqa: PLC0415 - the agent does not load the schema's library
 
         return SqliteSchema
+
+    @staticmethod
+    @hookimpl
+    def hacore_dcs_capabilities() -> DcsCapabilities:
+        """Return what the store can do."""
+        return DcsCapabilities(networked=False)
 
     @hookimpl
     def hacore_validate(self, request: Validate) -> Sequence[str]:  # noqa: ARG002 - nothing differs online
