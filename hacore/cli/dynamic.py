@@ -13,7 +13,8 @@ from hacore.cli.parameters import cluster_argument, force_option
 from hacore.cli.place import Place
 from hacore.cli.sheet import document
 from hacore.cli.site import CommandError, Site, config_of, open_site
-from hacore.config.dynamic import dump, faults, unknown
+from hacore.config.dynamic import dump, faults
+from hacore.config.remarks import remarks
 from hacore.records import names
 
 _COLOURS: Final = {"+": "green", "-": "red", "@": "cyan"}
@@ -79,14 +80,14 @@ def _edited(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(config: Mapping[str, Any]) -> None:
-    """Refuse what no member could use, all of it at once; warn of keys that nobody here knows.
+    """Refuse what no member could use, all of it at once; warn of what members will not do as it is written.
 
     :raises CommandError: a value is wrong.
     """
     wrong = faults(config)
     if wrong:
         raise CommandError("\n".join(map(str, wrong)))
-    for one in unknown(config):
+    for one in remarks(config):
         click.echo(f"Warning: {one}", err=True)
 
 

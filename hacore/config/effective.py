@@ -67,15 +67,15 @@ def _merge(local: Mapping[str, Any], dynamic: Mapping[str, Any], warnings: list[
             for other in NAMES_OF.get(name, ()):
                 merged.pop(other, None)
             merged[name] = value
-    remote = _readable_parameters(dynamic.get("parameters"), warnings)
-    own = _readable_parameters(local.get("parameters"), warnings)
+    remote = readable_parameters(dynamic.get("parameters"), warnings)
+    own = readable_parameters(local.get("parameters"), warnings)
     dropped = sorted(own.keys() & controlled.NAMES)
     warnings.extend(f"postgresql.parameters.{name}: must be the same on every member, ignored in the local file" for name in dropped)
     both = remote | {name: value for name, value in own.items() if name not in controlled.NAMES}
     return merged, _Parameters(remote, both)
 
 
-def _readable_parameters(value: object, warnings: list[str]) -> dict[str, str | None]:
+def readable_parameters(value: object, warnings: list[str]) -> dict[str, str | None]:
     """Read what can be read of the server settings: one wrong value must not take all others away."""
     if value is None:
         return {}

@@ -1,4 +1,7 @@
-"""The dynamic configuration over REST: shown as it is stored, changed by comparison, never to something that could not be used."""
+"""The dynamic configuration over REST: shown as it is stored, changed by comparison, never to something that could not be used.
+
+What is stored and members will not do as it is written stands in headers ``Warning`` of the answer (RFC 7234, 5.5; code 199).
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hacore.config import dynamic
+from hacore.config.remarks import remarks
 from hacore.control.context import STORE_S, Body, Context, RefusedError
 from hacore.control.wire import Reply
 from hacore.errors import ConfigError, DcsUnavailableError
@@ -66,7 +70,13 @@ def _write(context: Context, change: Callable[[Record | None], _Change]) -> Repl
 
     text = context.loop.call(write, STORE_S)
     context.loop.wake()
-    return Reply(status=200, document=_spaced(text))
+    return Reply(status=200, document=_spaced(text), headers=_warning(text))
+
+
+def _warning(text: str) -> dict[str, str]:
+    said = [one.replace("\\", "").replace('"', "'") for one in remarks(_parsed(text))]
+    value = ", ".join(f'199 hacore "{one}"' for one in said)
+    return {"Warning": value.encode("ascii", "replace").decode()} if said else {}
 
 
 def _check(text: str) -> None:

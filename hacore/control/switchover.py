@@ -15,6 +15,7 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Dcs, Put, Refused, WriteRequest
 from hacore.model.cluster import ClusterView
 from hacore.model.node import PeerState
+from hacore.model.steps import PutRecord
 from hacore.model.world import Decision, World
 from hacore.records import names
 from hacore.records.cluster import read_cluster
@@ -160,7 +161,12 @@ def _write(context: Context, wish: Wish, view: ClusterView) -> None:
 
 
 def _wait(context: Context, wish: Wish, old_leader: str | None, written_at: float) -> Reply:
-    def ended(world: World, _decision: Decision) -> Reply | None:
+    why = ""
+
+    def ended(world: World, decision: Decision) -> Reply | None:
+        nonlocal why
+        if _blanks_the_wish(decision):
+            why = f": {decision.reason}"
         view = world.cluster
         if view is None or view.sent_at <= written_at:  # a reading from before the wish says nothing about it
             return None
@@ -168,7 +174,7 @@ def _wait(context: Context, wish: Wish, old_leader: str | None, written_at: floa
         if holder is not None and holder != old_leader:
             return Reply(status=200, text=wish.done(holder))
         if view.failover is None and holder == old_leader:
-            return Reply(status=503, text=f"{wish.action} failed")
+            return Reply(status=503, text=f"{wish.action} failed{why}")
         return None
 
     world, _ = context.latest()
@@ -179,3 +185,8 @@ def _wait(context: Context, wish: Wish, old_leader: str | None, written_at: floa
             return reply
         context.loop.wake()  # a store without a watch tells nothing by itself
     return Reply(status=503, text=f"{wish.action} status unknown")
+
+
+def _blanks_the_wish(decision: Decision) -> bool:
+    """Tell whether this node, in this turn, has taken the wish out of the store: then its reason is the answer."""
+    return any(isinstance(step, PutRecord) and step.name == names.FAILOVER for step in decision.steps)

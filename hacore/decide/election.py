@@ -26,10 +26,13 @@ def challenge_at(world: World, cluster: ClusterView) -> Instant:
 
 
 def _after_other_product(world: World, cluster: ClusterView, period_s: float) -> Instant:
-    """Return from when on a holder that keeps no own record cannot hold the lock any more."""
+    """Return from when on a holder that keeps no own record cannot write any more: T after its lock was first missed.
+
+    Not after it was last seen: the holder may have renewed between the two.
+    """
     if _holder_has_ended(world, cluster):
         return world.now
-    return _since(world.sightings.lock_seen_at, world.sightings.started_at) + period_s
+    return _since(world.sightings.leaderless_since, world.now) + period_s
 
 
 def is_clean(own: OwnRecord) -> bool:

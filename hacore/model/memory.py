@@ -33,7 +33,6 @@ class Sightings:
     own_version_since: Instant | None = None  # ... and when this node first received it
     lock_instance: str | None = None  # last lock instance seen ...
     lock_holder: str | None = None
-    lock_seen_at: Instant | None = None  # ... and when it was last seen held
     leaderless_since: Instant | None = None
     uninitialized_since: Instant | None = None  # no leader, no initialize key, no member with data
     initialize_claim_version: int | None = None  # a bootstrap of somebody else that does not move ...

@@ -47,7 +47,6 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
             seen,
             lock_instance=cluster.lock.instance,
             lock_holder=cluster.lock.holder,
-            lock_seen_at=cluster.sent_at,
             leaderless_since=None,
             uninitialized_since=None,
             members_with_leader=_members_of(before, cluster),

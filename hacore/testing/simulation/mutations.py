@@ -106,7 +106,7 @@ class _NoLatch(Latch):
 
 
 def _no_challenger_rule(world: World) -> World:
-    seen = replace(world.sightings, own_version_since=_LONG_AGO, lock_seen_at=_LONG_AGO)
+    seen = replace(world.sightings, own_version_since=_LONG_AGO, leaderless_since=_LONG_AGO)
     return replace(world, sightings=seen)
 
 

@@ -45,8 +45,15 @@ def test_the_configuration_is_patched_and_replaced(commanded: tuple[Rest, Script
     assert rest.ask("PATCH", "/config", {"ttl": 40, "loop_wait": None}).document["ttl"] == 40
     assert json.loads(loop.dcs.value("config") or "") == {"ttl": 40, "postgresql": {"parameters": {"max_connections": 100}}}
     assert rest.ask("PATCH", "/config", {"ttl": "soon"}).status == 400
-    assert rest.ask("PUT", "/config", {"ttl": 50}).status == 200
+    assert "warning" not in rest.ask("PUT", "/config", {"ttl": 50}).headers
     assert rest.get("/config").document == {"ttl": 50}
+
+
+def test_a_value_that_members_will_not_use_is_stored_and_said(commanded: tuple[Rest, ScriptedLoop]) -> None:
+    rest, _ = commanded
+    answer = rest.ask("PATCH", "/config", {"postgresql": {"parameters": {"max_connections": "many"}}})
+    assert answer.status == 200
+    assert answer.headers["warning"].startswith('199 hacore "postgresql.parameters.max_connections: found')
 
 
 def test_a_switchover_is_carried_through(commanded: tuple[Rest, ScriptedLoop]) -> None:

@@ -124,21 +124,22 @@ class ScriptedLoop:
     cancelled: list[str] = field(default_factory=list)
     woken: int = 0
     has_turned: bool = True
+    decision: Decision = DECISION
 
     def call(self, fn: Callable[[Dcs, World], T], timeout_s: float) -> T:
         assert timeout_s > 0
         return fn(cast("Dcs", self.dcs), self.world)
 
     def latest(self) -> tuple[World, Decision] | None:
-        return (self.world, DECISION) if self.has_turned else None
+        return (self.world, self.decision) if self.has_turned else None
 
     def wait_for(self, predicate: Callable[[World, Decision], T | None], timeout_s: float) -> T | None:
-        found = predicate(self.world, DECISION)
+        found = predicate(self.world, self.decision)
         if found is not None:
             return found
         self.clock.seconds += timeout_s
         self.turn()
-        return predicate(self.world, DECISION)
+        return predicate(self.world, self.decision)
 
     def turn(self) -> None:
         if self.script:

@@ -9,6 +9,8 @@ from hacore.control.context import Context
 from hacore.control.wire import Reply
 from hacore.model.lease import Lock
 from hacore.model.node import PeerState
+from hacore.model.steps import PutRecord
+from hacore.model.world import Decision
 from tests.unit.control.samples import ScriptedLoop, scene
 
 LATER = "2030-01-01T13:00:00+00:00"
@@ -127,6 +129,19 @@ def test_a_wish_that_was_blanked_while_the_leader_stayed_has_failed(op: str, bod
     context, loop, _ = scene()
     loop.script = [wish_is_blanked]
     assert ask(context, op, body) == Reply(status=503, text=f"{op.capitalize()} failed")
+
+
+def test_a_wish_that_this_node_gave_up_says_why() -> None:
+    context, loop, _ = scene()
+
+    def gives_up(one: ScriptedLoop) -> None:
+        step = PutRecord(name="failover", value="{}", expected=1)
+        one.decision = Decision(table="handing_over", rule="hand_over_is_stuck", reason="given up: the stop was not clean", steps=(step,))
+        wish_is_blanked(one)
+
+    loop.script = [gives_up]
+    reply = ask(context, "switchover", {"leader": "a"})
+    assert reply == Reply(status=503, text="Switchover failed: given up: the stop was not clean")
 
 
 def test_a_wish_that_nobody_takes_up_ends_unknown_after_twice_the_wait() -> None:

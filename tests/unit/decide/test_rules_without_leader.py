@@ -155,8 +155,8 @@ def test_challengers_wait_for_the_larger_of_their_ttl_and_the_recorded_one() -> 
     assert decide(seen).rule == "wait_before_challenge"
 
 
-def test_a_holder_of_another_product_is_waited_for_from_the_last_sight_of_its_lock() -> None:
-    seen = w.sightings(lock_instance="99", lock_holder="p", lock_seen_at=w.NOW - 10)
+def test_a_holder_of_another_product_is_waited_for_since_its_lock_was_first_missed() -> None:
+    seen = w.sightings(lock_instance="99", lock_holder="p", leaderless_since=w.NOW - 10)
     assert decide(w.leaderless(sightings=seen)).rule == "wait_before_challenge"
 
 
@@ -182,7 +182,7 @@ def test_an_agent_that_leaves_in_pause_first_notes_that_nobody_fences_its_primar
 
 
 def test_in_a_pause_a_primary_that_another_product_left_here_takes_the_lock_over_from_it() -> None:
-    recent = w.sightings(own_version_since=w.NOW - 1, lock_instance="9", lock_holder="a", lock_seen_at=w.NOW - 1)
+    recent = w.sightings(own_version_since=w.NOW - 1, lock_instance="9", lock_holder="a", leaderless_since=w.NOW - 1)
     gone = (PeerState(name="b", reachable=False), w.peer("c"))
     left = w.paused(w.leaderless(node=w.primary(fence=FenceState(coverage="partial")), sightings=recent, peers=gone))
     assert decide(left).rule == "primary_takes_lock_in_pause"
@@ -225,7 +225,7 @@ def test_in_an_emptied_store_a_former_holder_that_is_down_cannot_know_who_led_af
 
 
 def test_an_agent_that_starts_in_an_emptied_store_waits_for_a_holder_that_it_has_not_seen() -> None:
-    sightings = w.sightings(started_at=w.NOW - 3, lock_seen_at=None, lock_holder=None, lock_instance=None)
+    sightings = w.sightings(started_at=w.NOW - 3, leaderless_since=w.NOW - 3, lock_holder=None, lock_instance=None)
     seen = w.leaderless(cluster=w.cluster(None, own=None, own_version=None), memory=Memory(), sightings=sightings)
     assert decide(seen).rule == "wait_before_challenge"
 
@@ -277,15 +277,24 @@ def test_a_lock_that_expired_stays_a_lock_to_somebody_else_until_the_store_says_
 def test_a_holder_of_another_product_that_says_it_has_ended_is_not_waited_for() -> None:
     gone = w.member("p", state="stopped", role="demoted", hacore_version=None)
     view = w.cluster(None, own=None, members=(*w.cluster(None).members, gone))
-    seen = w.sightings(lock_instance="99", lock_holder="p", lock_seen_at=w.NOW - 1)
+    seen = w.sightings(lock_instance="99", lock_holder="p", leaderless_since=w.NOW - 1)
     stopped = PeerState(name="p", reachable=True, state="stopped")
     assert decide(w.leaderless(cluster=view, sightings=seen, peers=(w.peer("b"), w.peer("c"), stopped))).rule == "take_the_lock"
     assert decide(w.leaderless(cluster=view, sightings=seen)).rule == "wait_before_challenge"
 
 
+def test_a_member_gives_its_leader_time_to_mend_a_record_of_another_system_identifier() -> None:
+    wrong = w.world(cluster=w.cluster(initialize="7999999999999999999"))
+    recent = w.sightings(initialize_claim_since=w.NOW - 1)
+    assert decide(replace(wrong, sightings=recent)).steps == ()
+    assert [type(step) for step in decide(replace(wrong, sightings=w.sightings(initialize_claim_since=w.NOW - 31))).steps] == [Exit]
+    stranger = replace(wrong, sightings=recent, memory=w.memory(system_id="7999999999999999999"))
+    assert [type(step) for step in decide(stranger).steps] == [Exit]
+
+
 def test_a_holder_whose_rest_server_cannot_tell_its_role_is_waited_for() -> None:
     view = w.cluster(None, own=None, members=(w.member("a"), w.member("b", role="demoted"), w.member("c")))
-    seen = w.sightings(lock_holder="b", lock_seen_at=w.NOW - 1)
+    seen = w.sightings(lock_holder="b", leaderless_since=w.NOW - 1)
     silent = w.leaderless(cluster=view, sightings=seen, peers=(w.peer("b", role=None, state="unreachable"), w.peer("c")))
     assert decide(silent).rule == "wait_before_challenge"
 
@@ -298,7 +307,7 @@ def test_a_former_holder_does_not_return_after_another_product_has_led() -> None
 
 def test_a_challenger_that_missed_a_holding_counts_from_the_newest_heartbeat() -> None:
     view = w.cluster(None, own=w.own(instance="8", token=2))
-    seen = w.sightings(lock_seen_at=w.NOW - 500, own_version_since=w.NOW - 3)
+    seen = w.sightings(leaderless_since=w.NOW - 500, own_version_since=w.NOW - 3)
     assert decide(w.leaderless(cluster=view, sightings=seen, memory=w.memory(token=2))).rule == "wait_before_challenge"
 
 

@@ -172,7 +172,7 @@ def sightings(**fields: Any) -> Sightings:
         "own_version_since": NOW - 100,
         "lock_instance": "7",
         "lock_holder": "b",
-        "lock_seen_at": NOW - 100,
+        "leaderless_since": NOW - 100,
         "checkpointed_timeline": 1,
         "members_seen": (("a", NOW), ("b", NOW), ("c", NOW)),
     }
