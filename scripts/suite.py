@@ -52,9 +52,10 @@ class Stage:
 class Tally:
     """What came of the stages so far."""
 
-    passed: int = 0
+    passed: list[str] = field(default_factory=list)
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)  # of tests that failed, as pytest takes them on its command line
     second: list[str] = field(default_factory=list)  # failed while others ran beside them, and passed alone
 
 
@@ -91,10 +92,10 @@ def looking_again(stage: Stage) -> Stage:
     return dataclasses.replace(stage, looks_again=True)
 
 
-def again(stage: Stage) -> Stage:
+def again(stage: Stage, places: Sequence[str]) -> Stage:
     """The tests of a stage that failed, alone: what a busy machine has spoilt passes then, what is broken does not."""
-    options = ("--last-failed", "--last-failed-no-failures=none", "-n", "0")
-    return Stage(name=f"{stage.name} again", command=(*stage.command, *options), deadline_s=stage.deadline_s / 2, is_pytest=True)
+    options = tuple(word for word in stage.command if not (CHECKOUT / word).exists())
+    return Stage(name=f"{stage.name} again", command=(*options, "-n", "0", *places), deadline_s=stage.deadline_s / 2, is_pytest=True)
 
 
 def run_stage(stage: Stage, logs: Path, tally: Tally) -> None:
@@ -103,9 +104,9 @@ def run_stage(stage: Stage, logs: Path, tally: Tally) -> None:
     run_once(stage, logs, first)
     if stage.looks_again and 0 < len(first.failed) <= MOST_AGAIN:
         second = Tally()
-        run_once(again(stage), logs, second)
+        run_once(again(stage, first.places), logs, second)
         first.passed += second.passed
-        first.second = [name for name in first.failed if name not in second.failed] if second.passed else []
+        first.second = [name for name in first.failed if name in second.passed]
         first.failed = [name for name in first.failed if name not in first.second] + [
             one for one in second.failed if one not in first.failed
         ]
@@ -119,7 +120,7 @@ def run_once(stage: Stage, logs: Path, tally: Tally) -> None:
     """Run one command under its deadline and count."""
     began = time.monotonic()
     report = logs / f"{stage.slug}.xml"
-    report_option = (f"--junitxml={report}",) if stage.is_pytest else ()
+    report_option = (f"--junitxml={report}", "-o", "junit_family=xunit1") if stage.is_pytest else ()
     print(f"== {stage.name}: {' '.join(stage.command)}", flush=True)
     process = subprocess.Popen(
         [*stage.command, *report_option],
@@ -135,7 +136,7 @@ def run_once(stage: Stage, logs: Path, tally: Tally) -> None:
     if stage.is_pytest:
         count_tests(stage, report, code, tally)
     elif code == 0:
-        tally.passed += 1
+        tally.passed.append(stage.name)
     else:
         tally.failed.append(f"{stage.name}: exit code {code}")
     if is_late:
@@ -228,14 +229,29 @@ def count_tests(stage: Stage, report: Path, code: int, tally: Tally) -> None:
     if not cases:
         tally.failed.append(f"{stage.name}: no test was found")
     for case in cases:
-        failed = f"{stage.name.removesuffix(' again')}: {case.get('classname', '')}::{case.get('name', '')}"
+        name = f"{stage.name.removesuffix(' again')}: {case.get('classname', '')}::{without_group(case.get('name', ''))}"
         if case.find("failure") is not None or case.find("error") is not None:
-            if failed not in tally.failed:  # a test that failed and whose fixtures then failed stands there twice
-                tally.failed.append(failed)
+            if name not in tally.failed:  # a test that failed and whose fixtures then failed stands there twice
+                tally.failed.append(name)
+                tally.places.append(place_of(case))
         elif case.find("skipped") is not None:
             tally.skipped += 1
         else:
-            tally.passed += 1
+            tally.passed.append(name)
+
+
+def without_group(name: str) -> str:
+    """A test's name without the group that keeps it in one process with others (``name[parameters]@group``)."""
+    head, _, group = name.rpartition("@")
+    return head if head and "]" not in group else name
+
+
+def place_of(case: ET.Element) -> str:
+    """Where a test stands: ``file::Class::name``. The name of the class follows that of the module in the report."""
+    file = case.get("file", "")
+    module = file.removesuffix(".py").replace("/", ".")
+    inside = case.get("classname", "").rpartition(module.rpartition(".")[2])[2].strip(".")
+    return "::".join(part for part in (file, *inside.split("."), without_group(case.get("name", ""))) if part)
 
 
 def summary(tally: Tally, logs: Path, took_s: float) -> int:
@@ -252,7 +268,7 @@ def summary(tally: Tally, logs: Path, took_s: float) -> int:
         shutil.rmtree(logs, ignore_errors=True)
     skipped = f", {tally.skipped} skipped" if tally.skipped else ""
     print(f"Took {dt.timedelta(seconds=round(took_s))}{skipped}.")
-    print(f"{tally.passed} passed, {len(tally.failed)} failed", flush=True)
+    print(f"{len(tally.passed)} passed, {len(tally.failed)} failed", flush=True)
     return 1 if tally.failed else 0
 
 

@@ -112,7 +112,8 @@ def long_lease(cluster: Cluster, store: StoreAtWork, *, ttl_s: float = 20.0) -> 
 
 
 def _set_ttl(cluster: Cluster, store: StoreAtWork, ttl_s: float) -> None:
-    assert cluster.configure(hacore={"ttl": ttl_s}).status == HTTPStatus.OK
+    reply = cluster.configure(hacore={"ttl": ttl_s})
+    assert reply.status == HTTPStatus.OK, reply
     cluster.wait_for(lambda: store.own()["ttl"] == ttl_s, f"a lease of {ttl_s:g} s is published")
     published = store.own()["heartbeat"]
     cluster.wait_for(lambda: store.own()["heartbeat"] > published + 1, "it is in force: a longer one is published first")

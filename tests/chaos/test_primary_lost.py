@@ -186,6 +186,11 @@ def leave_one_behind(cluster: Cluster, store: StoreAtWork) -> ClusterNode:
     return stale
 
 
+def has_all_of_bulk(node: ClusterNode) -> bool:
+    [[is_there]] = node.query("SELECT to_regclass('bulk') IS NOT NULL")
+    return bool(is_there) and int(node.query("SELECT count(*) FROM bulk")[0][0]) % 100000 == 0
+
+
 def recorded_position(store: StoreAtWork) -> int:
     return int(json.loads(store.records()["status"])["optime"])
 
@@ -201,7 +206,7 @@ def test_a_stale_node_that_starts_first_waits_until_a_newer_one_is_back(cluster:
     for node in cluster.others(stale):
         node.start()
     assert cluster.wait_ready() is not stale
-    assert int(stale.query("SELECT count(*) FROM bulk")[0][0]) % 100000 == 0
+    cluster.wait_for(lambda: has_all_of_bulk(stale), "it has replayed what it had missed")
 
 
 @both_stores

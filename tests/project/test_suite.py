@@ -47,19 +47,24 @@ def test_a_test_that_passes_alone_is_named_and_one_that_does_not_fails(checkout:
     lines_of_once = (
         "from pathlib import Path",
         f"MARK = Path({str(mark)!r})",
+        "import pytest",
         "def test_one(): pass",
-        "def test_once():",
-        "    first = not MARK.exists()",
-        "    MARK.touch()",
-        "    assert not first",
+        "class TestTwo:",
+        "    @pytest.mark.xdist_group('two of a kind')",
+        "    @pytest.mark.parametrize('address', ['a@b'])",
+        "    def test_once(self, address):",
+        "        first = not MARK.exists()",
+        "        MARK.touch()",
+        "        assert not first",
     )
     path = tmp_path / "test_again.py"
     path.write_text("\n".join(lines_of_once) + "\n")
-    code, lines = run(checkout, logs, "twice", "pytest", "-o", f"cache_dir={tmp_path / 'cache'}", str(path))
+    groups = (f"--rootdir={checkout}", "-n", "1", "--dist", "loadgroup")
+    code, lines = run(checkout, logs, "twice", "pytest", "-p", "no:cacheprovider", *groups, str(path))
     assert (code, lines[-1]) == (0, "2 passed, 0 failed")
-    assert any(line.endswith("::test_once") for line in lines[lines.index("Failed beside others and passed alone:") :])
+    assert any(line.endswith("::test_once[a@b]") for line in lines[lines.index("Failed beside others and passed alone:") :])
     path.write_text("def test_one(): pass\ndef test_never(): assert False\n")
-    code, lines = run(checkout, logs, "twice", "pytest", "-o", f"cache_dir={tmp_path / 'cache'}", str(path))
+    code, lines = run(checkout, logs, "twice", "pytest", "-p", "no:cacheprovider", *groups, str(path))
     assert (code, lines[-1]) == (1, "1 passed, 1 failed")
 
 

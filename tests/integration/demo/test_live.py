@@ -12,11 +12,10 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from hacore.guard.processes import every_pid
+from tests.integration.demo.remains import directory_of, processes_of
 
 START = [sys.executable, "-c", "import sys; from hacore.cli.main import main; main(sys.argv[1:])", "demo"]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -78,24 +77,11 @@ def terminal() -> Iterator[Terminal]:
         started.close()
 
 
-def remains() -> list[str]:
-    """Processes of demonstrations that are still there, by what they were started with."""
-    found = []
-    for pid in every_pid():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if "/tmp/hacore-demo-" in words:
-            found.append(words)
-    return found
-
-
 @pytest.mark.timeout(600)
 def test_somebody_at_the_keys_sees_the_primary_move_and_leaves_nothing_behind(terminal: Terminal) -> None:
-    before = set(Path("/tmp").glob("hacore-demo-*"))
     terminal.expect("kill postmaster")
     terminal.expect("now hurt it", within_s=180)
+    directory = directory_of(terminal.process.pid)
     terminal.press("s")
     terminal.expect(r"last gap: [\d,]+ ms, nothing lost \(n\d: switchover\)")
     terminal.press("k")
@@ -110,15 +96,18 @@ def test_somebody_at_the_keys_sees_the_primary_move_and_leaves_nothing_behind(te
     assert SHOW_CURSOR in output
     assert "nothing is left behind" in output
     assert termios.tcgetattr(terminal.slave) == terminal.modes
-    assert set(Path("/tmp").glob("hacore-demo-*")) <= before
+    assert directory is not None
+    assert not directory.exists()
 
 
 @pytest.mark.timeout(300)
 def test_a_signal_ends_the_live_view_in_order(terminal: Terminal) -> None:
     terminal.expect("initializing")
+    directory = directory_of(terminal.process.pid)
     terminal.process.send_signal(signal.SIGINT)
     code, output = terminal.end()
     assert code == 0
     assert LEAVE_SCREEN in output
     assert termios.tcgetattr(terminal.slave) == terminal.modes
-    assert remains() == []
+    assert directory is not None
+    assert processes_of(directory) == []

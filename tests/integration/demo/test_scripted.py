@@ -4,33 +4,14 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from hacore.guard.processes import every_pid
 from hacore.testing.waiting import wait_for
+from tests.integration.demo.remains import directory_of, processes_of
 
 START = [sys.executable, "-c", "import sys; from hacore.cli.main import main; main(sys.argv[1:])", "demo"]
 STEPS = ["bootstrap", "switchover", "postmaster killed", "node killed", "node returned"]
-
-
-def directories() -> set[Path]:
-    return set(Path("/tmp").glob("hacore-demo-*"))
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Whatever names the directory in its arguments or works in it."""
-    found = []
-    for pid in every_pid():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            place = str(Path(f"/proc/{pid}/cwd").readlink())
-        except OSError:
-            continue
-        if str(directory) in words or place.startswith(str(directory)):
-            found.append(words)
-    return found
 
 
 @pytest.mark.timeout(600)
@@ -56,10 +37,9 @@ def test_the_scripted_demonstration_keeps_its_promises_and_says_so_as_json() -> 
 
 @pytest.mark.timeout(300)
 def test_an_interrupted_demonstration_leaves_nothing_behind() -> None:
-    before = directories()
     process = subprocess.Popen(START, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
     try:
-        directory = wait_for(lambda: next(iter(directories() - before), None), "its directory")
+        directory = wait_for(lambda: directory_of(process.pid), "its directory", deadline_s=120)
         wait_for(lambda: list(directory.glob("*/postmaster.pid")), "a first server", deadline_s=120)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=120)
