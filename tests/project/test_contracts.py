@@ -10,7 +10,7 @@ import pytest
 ALLOWED = {
     "hacore.decide": {"decide", "model"},
     "hacore.guard": {"guard"},
-    "hacore.builtin": {"builtin", "convert", "errors", "hookspecs", "interfaces", "model", "schema"},
+    "hacore.builtin": {"builtin", "convert", "errors", "hookspecs", "http", "interfaces", "model", "schema", "sightings"},
 }
 
 

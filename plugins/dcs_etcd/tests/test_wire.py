@@ -5,9 +5,7 @@ import base64
 import pytest
 
 from hacore.interfaces import Put
-from hacore.model.clock import BootClock
 from hacore.model.lease import Lock
-from hacore_dcs_etcd.sightings import Sightings
 from hacore_dcs_etcd.wire import Keys, decode, encode
 
 KEYS = Keys.of("/service/", "demo")
@@ -57,21 +55,3 @@ def test_an_instance_that_is_no_revision_compares_unequal_with_all() -> None:
 def test_absent_numbers_are_zero() -> None:
     kv = KEYS.kv({"key": KEYS.key("config"), "create_revision": "3", "mod_revision": "5"})
     assert (kv.name, kv.value, kv.created, kv.version, kv.lease) == ("config", "", 3, 5, 0)
-
-
-def test_a_version_that_the_watch_saw_first_counts_from_there_and_another_one_anew() -> None:
-    sightings = Sightings(BootClock())
-    sightings.watched("hacore", "1", 5)
-    first = sightings.read("hacore", "1", 5)
-    sightings.watched("hacore", "2", 6)
-    assert sightings.read("hacore", "1", 5) == first
-    ahead = sightings.read("hacore", "2", 6)
-    assert ahead.received_at >= first.received_at
-    assert sightings.read("hacore", "other", 6).received_at > ahead.received_at
-
-
-def test_a_version_below_what_the_watch_saw_keeps_its_instant() -> None:
-    sightings = Sightings(BootClock())
-    sightings.watched("hacore", "later", 50)
-    first = sightings.read("hacore", "restored", 30)
-    assert sightings.read("hacore", "restored", 30) == first

@@ -1,23 +1,21 @@
 """Calls to etcd's JSON gateway over several endpoints, each ending at its deadline.
 
-A call that may be repeated moves on to the next endpoint while there is time. One that may not is sent once: as soon as an endpoint may
-have received it, silence means "unknown", and only whoever asked can find out, by reading again.
+Which endpoint is asked when, and which request may be sent to a second one, is :mod:`hacore.http.rotation`'s affair.
 """
 
 import http.client
 import json
-import random
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hacore.errors import ConfigError, DcsUnavailableError
+from hacore.http.connection import Broken, Connection, Reply, Request
+from hacore.http.resolver import Resolver
+from hacore.http.rotation import NoAnswerError, Rotation
 from hacore.model.clock import Clock, Instant
-from hacore_dcs_etcd.resolver import Resolver
 from hacore_dcs_etcd.settings import EtcdSettings
-from hacore_dcs_etcd.transport import Broken, Connection, NotSentError, Reply
 
 _API: Final = "/v3/"
 _OK: Final = 200
@@ -39,15 +37,14 @@ class LeaseLostError(RejectedError):
 
 
 class Client:
-    """Endpoints in the order in which they are tried: the one that answered last stands first. Used by one thread at a time."""
+    """What speaks to the members of one cluster. Used by one thread at a time."""
 
     def __init__(self, settings: EtcdSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._resolver = Resolver(clock)
         self._tls = tls_context(settings) if any(one.startswith("https") for one in settings.endpoints) else None
-        self._mutex = threading.Lock()
-        self._order = random.sample(settings.endpoints, len(settings.endpoints))  # spreads the agents over the members
+        self._rotation = Rotation(settings.endpoints, clock, shuffled=True)
         self._connections: dict[str, Connection] = {}
         self._token: str | None = None
         self._streaming: Connection | None = None
@@ -55,8 +52,7 @@ class Client:
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Return the endpoints in the order in which they are tried."""
-        with self._mutex:
-            return tuple(self._order)
+        return self._rotation.order
 
     @property
     def discovers(self) -> bool:
@@ -69,27 +65,14 @@ class Client:
         :raises RejectedError: it was definitely not carried out.
         :raises DcsUnavailableError: no answer before ``until``, outcome unknown.
         """
-        faults = []
-        endpoints = self.endpoints
-        for index, endpoint in enumerate(endpoints):
-            share = self._share(until, last=index == len(endpoints) - 1)
-            try:
-                answer = self._ask(endpoint, path, body, until=share if repeatable else until, connect_until=share)
-            except RejectedError:
-                raise
-            except (DcsUnavailableError, *Broken) as error:
-                faults.append(f"{endpoint}: {_cause(error)}")
-                self._move_back(endpoint)
-                if not (repeatable or isinstance(error, NotSentError)):
-                    break
-            else:
-                if self._clock.now() > until:
-                    faults.append(f"{endpoint}: the answer came too late")
-                    break
-                return answer
-            if self._clock.now() >= until:
-                break
-        raise DcsUnavailableError(f"etcd: {path}: no answer in time ({'; '.join(faults)})")
+
+        def ask(endpoint: str, connect_until: Instant, answer_until: Instant) -> Json:
+            return self._ask(endpoint, path, body, until=answer_until, connect_until=connect_until)
+
+        try:
+            return self._rotation.ask(ask, until=until, repeatable=repeatable)
+        except NoAnswerError as error:
+            raise DcsUnavailableError(f"etcd: {path}: {error}") from error
 
     def stream(self, path: str, body: object, *, connect_s: float, silence_s: float) -> Iterator[Json]:
         """Send a request to the first endpoint and yield its answers as they come, until one is overdue.
@@ -103,7 +86,7 @@ class Client:
         try:
             headers = {**self._headers(endpoint, until), "Grpc-Metadata-hasleader": "true"}
             connection.connect(until)
-            for line in connection.lines(_API + path, body, headers, silence_s):
+            for line in connection.stream(_request(path, body, headers), silence_s=silence_s).lines:
                 answer = json.loads(line)
                 if "result" not in answer:
                     self._token = None
@@ -111,9 +94,9 @@ class Client:
                 yield answer["result"]
             raise DcsUnavailableError(f"etcd: {endpoint}: {path}: the stream has ended")
         except (ValueError, *Broken) as error:
-            raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {_cause(error)}") from error
+            raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {str(error) or type(error).__name__}") from error
         finally:
-            self._move_back(endpoint)
+            self._rotation.move_back(endpoint)
             connection.close()
             self._streaming = None
 
@@ -128,11 +111,7 @@ class Client:
 
     def learn(self, found: tuple[str, ...]) -> None:
         """Use these endpoints, too."""
-        wanted = {*found, *self._settings.endpoints}
-        with self._mutex:
-            kept = [endpoint for endpoint in self._order if endpoint in wanted]
-            new = [endpoint for endpoint in dict.fromkeys(found) if endpoint not in kept]
-            self._order = kept + random.sample(new, len(new))
+        self._rotation.learn(found)
 
     def interrupt(self) -> None:
         """End a stream that another thread is reading."""
@@ -144,11 +123,6 @@ class Client:
         """Close all connections."""
         for connection in self._connections.values():
             connection.close()
-
-    def _share(self, until: Instant, *, last: bool) -> Instant:
-        """Give an endpoint half of what is left, so that one that never answers does not use up the time of the next."""
-        now = self._clock.now()
-        return until if last else now + (until - now) / 2
 
     def _ask(self, endpoint: str, path: str, body: object, *, until: Instant, connect_until: Instant) -> Json:
         for attempt in (1, 2):
@@ -180,7 +154,7 @@ class Client:
         if connection is None:
             connection = self._connections[endpoint] = Connection(endpoint, self._resolver, self._clock, self._tls)
         connection.connect(connect_until)
-        return connection.post(_API + path, body, headers, until)
+        return connection.ask(_request(path, body, headers), until=until)
 
     def _answer(self, endpoint: str, path: str, reply: Reply) -> Json:
         try:
@@ -196,13 +170,7 @@ class Client:
             raise LeaseLostError(f"etcd: {endpoint}: {path}: {message}", code)
         if code in (_INVALID, _NOT_FOUND, _DENIED, _PRECONDITION, _UNAUTHENTICATED):
             raise RejectedError(f"etcd: {endpoint}: {path}: {message}", code)
-        raise DcsUnavailableError(message)
-
-    def _move_back(self, endpoint: str) -> None:
-        with self._mutex:
-            if endpoint in self._order:
-                self._order.remove(endpoint)
-                self._order.append(endpoint)
+        raise http.client.HTTPException(message)
 
 
 def tls_context(settings: EtcdSettings) -> ssl.SSLContext:
@@ -222,8 +190,9 @@ def _is_loopback(endpoint: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _cause(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _request(path: str, body: object, headers: Mapping[str, str]) -> Request:
+    content = json.dumps(body).encode()
+    return Request(method="POST", path=_API + path, body=content, headers={"Content-Type": "application/json", **headers})
 
 
 def _wants_token(error: RejectedError) -> bool:

@@ -24,9 +24,9 @@ from hacore.interfaces import (
 )
 from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
+from hacore.sightings import Sightings
 from hacore_dcs_etcd.client import Client, LeaseLostError
 from hacore_dcs_etcd.lease import ServerLease
-from hacore_dcs_etcd.sightings import Sightings
 from hacore_dcs_etcd.watch import Watch
 from hacore_dcs_etcd.wire import Json, Keys, Kv, number, ranges
 

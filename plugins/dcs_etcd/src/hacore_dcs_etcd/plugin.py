@@ -7,10 +7,10 @@ from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableErr
 from hacore.hookspecs import OpenDcs, Validate, hookimpl
 from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
 from hacore.model.clock import Clock
+from hacore.sightings import Sightings
 from hacore_dcs_etcd.client import Client, RejectedError
 from hacore_dcs_etcd.dcs import EtcdDcs
 from hacore_dcs_etcd.settings import EtcdSettings
-from hacore_dcs_etcd.sightings import Sightings
 from hacore_dcs_etcd.watch import Watch
 from hacore_dcs_etcd.wire import Keys
 

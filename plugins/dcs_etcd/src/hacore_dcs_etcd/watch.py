@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hacore.errors import DcsUnavailableError
+from hacore.sightings import Sightings
 from hacore_dcs_etcd.client import Client
-from hacore_dcs_etcd.sightings import Sightings
 from hacore_dcs_etcd.wire import Json, Keys
 
 _CONNECT_S: Final = 2.0

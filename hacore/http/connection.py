@@ -1,22 +1,21 @@
 """One connection to one endpoint, every byte of it under a deadline of the boot-time clock.
 
 HTTP itself is the standard library's; its limit is one for each read of the socket, so a server that sends a byte now and then could hold
-a call forever. The sockets here take what is left of the deadline as the limit of each read. It knows nothing of etcd.
+a call forever. The sockets here take what is left of the deadline as the limit of each read.
 """
 
 import http.client
-import json
 import math
 import select
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from hacore.http.resolver import Resolver
 from hacore.model.clock import Clock, Instant
-from hacore_dcs_etcd.resolver import Resolver
 
 _MOST_BYTES: Final = 64 << 20
 _CHUNK: Final = 1 << 16
@@ -29,11 +28,30 @@ class NotSentError(OSError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is sent."""
+
+    method: str
+    path: str  # with its query
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What came back in time."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """An answer that comes line by line until it ends."""
+
+    status: int
+    lines: Iterator[bytes]
 
 
 class _Limited(socket.socket):
@@ -63,11 +81,14 @@ class _LimitedTls(_Limited, ssl.SSLSocket):  # in this order: the limit is set b
 
 
 class Connection:
-    """A connection that is opened when it is needed and kept."""
+    """A connection that is opened when it is needed and kept.
+
+    :param endpoint: ``https://10.0.0.1:2379``.
+    """
 
     def __init__(self, endpoint: str, resolver: Resolver, clock: Clock, tls: ssl.SSLContext | None) -> None:
         parts = urlsplit(endpoint)
-        self._host, self._port = parts.hostname or "", parts.port or 2379
+        self._host, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = tls if parts.scheme == "https" else None
         self._resolver = resolver
         self._clock = clock
@@ -89,10 +110,10 @@ class Connection:
         self._http = http.client.HTTPConnection(self._host, self._port)
         self._http.sock = self._socket
 
-    def post(self, path: str, body: object, headers: Mapping[str, str], until: Instant) -> Reply:
+    def ask(self, request: Request, *, until: Instant) -> Reply:
         """Send a request and read its answer. Any failure leaves the connection closed."""
         try:
-            response = self._send(path, body, headers, until)
+            response = self._send(request, until)
             content = response.read(_MOST_BYTES)
             response.close()
         except BaseException:
@@ -100,17 +121,12 @@ class Connection:
             raise
         if self._http is None or self._http.sock is None or len(content) == _MOST_BYTES:  # the server closes, or there is more
             self.close()
-        return Reply(status=response.status, body=content)
+        return Reply(status=response.status, body=content, headers={name.lower(): value for name, value in response.getheaders()})
 
-    def lines(self, path: str, body: object, headers: Mapping[str, str], silence_s: float) -> Iterator[bytes]:
-        """Send a request and read its answer line by line until it ends; no two lines may be further apart than ``silence_s``."""
-        response = self._send(path, body, headers, self._clock.now() + silence_s)
-        rest = b""
-        while chunk := response.read1(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line for line in lines if line)
-            if self._socket is not None:
-                self._socket.until = self._clock.now() + silence_s
+    def stream(self, request: Request, *, silence_s: float) -> Stream:
+        """Send a request whose answer goes on; no two lines of it may be further apart than ``silence_s``, nor the first from now."""
+        response = self._send(request, self._clock.now() + silence_s)
+        return Stream(status=response.status, lines=self._lines(response, silence_s))
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -127,11 +143,19 @@ class Connection:
             except OSError:
                 held.close()
 
-    def _send(self, path: str, body: object, headers: Mapping[str, str], until: Instant) -> http.client.HTTPResponse:
+    def _lines(self, response: http.client.HTTPResponse, silence_s: float) -> Iterator[bytes]:
+        rest = b""
+        while chunk := response.read1(_CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line for line in lines if line)
+            if self._socket is not None:
+                self._socket.until = self._clock.now() + silence_s
+
+    def _send(self, request: Request, until: Instant) -> http.client.HTTPResponse:
         if self._socket is None or self._http is None:
             raise NotSentError("not connected")
         self._socket.until = until
-        self._http.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **headers})
+        self._http.request(request.method, request.path, request.body, dict(request.headers))
         return self._http.getresponse()
 
     def _open(self, until: Instant) -> _Limited:
