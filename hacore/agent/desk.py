@@ -50,17 +50,17 @@ class Desk:
         self._latest: tuple[World, Decision] | None = None
 
     def call(self, fn: Callable[[Dcs, World], T], timeout_s: float) -> T:
-        """Run ``fn`` between two turns.
+        """Run ``fn`` between two turns; an agent that has just been started is waited for.
 
         :raises DcsUnavailableError: it raised it, or was not begun in time.
         """
         errand = _Errand(run=fn, deadline=time.monotonic() + timeout_s)
         with self._changed:
-            if self._latest is None:
+            if not self._changed.wait_for(lambda: self._latest is not None, timeout_s):
                 raise DcsUnavailableError("the agent has not looked at the store yet")
             self._errands.append(errand)
         self._wake()
-        if not errand.done.wait(timeout_s):
+        if not errand.done.wait(errand.deadline - time.monotonic()):
             with self._changed:
                 if errand in self._errands:
                     self._errands.remove(errand)

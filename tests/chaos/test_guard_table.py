@@ -24,7 +24,8 @@ def test_a_killed_agent_comes_back_and_adopts_the_server_that_ran_on(cluster: Cl
     with long_lease(cluster, store), writing(cluster, store) as writes:
         [agent] = leader.kill("agent")
         leader.wait_for_another("agent", than=agent)
-        cluster.wait_for(lambda: store.own()["heartbeat"] > own["heartbeat"] + 5, "renewals of the new agent")
+        seen = store.own()["heartbeat"]
+        cluster.wait_for(lambda: store.own()["heartbeat"] > seen + 5, "renewals of the new agent")
         writes.rows_go_on()
     writes.expect_nothing_lost()
     assert leader.pid("postmaster") == postmaster
@@ -92,8 +93,9 @@ def test_a_killed_main_takes_agent_and_rest_along_and_finds_the_guard_by_its_soc
         assert leader.process is not None
         leader.process.wait(10)
         cluster.wait_for(lambda: leader.pids("hacore") == [guard], "nothing is left but the guard")
+        seen = store.own()["heartbeat"]
         leader.start()
-        cluster.wait_for(lambda: store.own()["heartbeat"] > own["heartbeat"] + 5, "renewals of the new agent")
+        cluster.wait_for(lambda: store.own()["heartbeat"] > seen + 5, "renewals of the new agent")
         writes.rows_go_on()
     writes.expect_nothing_lost()
     assert (leader.pid("guard"), leader.pid("postmaster")) == (guard, postmaster)

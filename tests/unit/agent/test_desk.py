@@ -52,8 +52,21 @@ def test_an_errand_that_nobody_begins_is_taken_back() -> None:
 
 
 def test_before_the_first_turn_there_is_nothing_to_rest_on() -> None:
-    with pytest.raises(DcsUnavailableError):
-        desk().call(lambda _dcs, _world: 1, 5)
+    with pytest.raises(DcsUnavailableError, match="has not looked"):
+        desk().call(lambda _dcs, _world: 1, 0.05)
+
+
+def test_an_errand_of_the_first_moment_waits_for_the_first_turn() -> None:
+    woken = threading.Event()
+    found = desk(woken.set)
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(found.call(lambda _dcs, world: world.me.name, 5)))
+    thread.start()
+    found.turned(turn())
+    assert woken.wait(5)
+    served(found, None)
+    thread.join(5)
+    assert results == ["a"]
 
 
 @pytest.mark.parametrize(("raised", "seen"), [(ConfigError("x"), ConfigError), (ZeroDivisionError(), PluginUnavailableError)])
