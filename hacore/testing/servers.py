@@ -1,4 +1,4 @@
-"""Where the real servers stand on this machine: PostgreSQL, etcd, HAProxy, Patroni and its monitoring check.
+"""Where the real servers stand on this machine: PostgreSQL, etcd, Consul, HAProxy, Patroni and its monitoring check.
 
 It finds and never installs: `scripts/workspace.py` brings servers here, from the pins in `servers.toml`. A server that is missing is an
 error that names the command which installs it, never a reason to skip a test. It does not know how a server is configured or started.
@@ -57,9 +57,10 @@ def cache_directory() -> Path:
 
 
 def pinned_directory(name: str) -> Path:
-    """The virtual environment of a server that comes from PyPI; its version is in the path, so that two versions live side by side."""
+    """Where a server of the cache stands; its version is in the path, so that two versions live side by side."""
     pins = tomllib.loads(Path(__file__).with_name("servers.toml").read_text())
-    version = pins["venv"][name]["requirements"][0].rpartition("==")[2]
+    built = pins["go"]["program"].get(name)
+    version = built["version"] if built else pins["venv"][name]["requirements"][0].rpartition("==")[2]
     return cache_directory() / "servers" / f"{name}-{version}"
 
 
@@ -123,13 +124,19 @@ def _own_environment(kind: str, names: tuple[str, ...]) -> Server:
     return _server(kind, pinned_directory(kind) / "bin", names, f"PyPI {kind}")
 
 
+def _built(kind: str) -> Server:
+    return _server(kind, pinned_directory(kind), (kind,), "a Go module")
+
+
 _FINDERS: Final[Mapping[str, Callable[[], Server]]] = MappingProxyType(
     {
         "postgresql": _debian_postgresql,
         "postgresql-16": lambda: _wheel_postgresql("postgresql-16", "pginstall"),
         "postgresql-18": lambda: _wheel_postgresql("postgresql-18", "pginstall18"),
         "etcd": lambda: _on_path("etcd", ("etcd", "etcdctl"), "apt etcd-server etcd-client"),
+        "consul": lambda: _built("consul"),
         "haproxy": lambda: _on_path("haproxy", ("haproxy",), "apt haproxy"),
+        "vip-manager": lambda: _on_path("vip-manager", ("vip-manager",), "apt vip-manager"),
         "patroni": lambda: _own_environment("patroni", ("patroni", "patronictl")),
         "check_patroni": lambda: _own_environment("check_patroni", ("check_patroni",)),
     }

@@ -12,7 +12,7 @@ def test_every_server_that_the_tests_need_is_here_and_runs(kind: str) -> None:
     assert servers.version_of(servers.locate(kind)) != "unknown"
 
 
-@pytest.mark.parametrize("kind", ["patroni", "check_patroni", "postgresql-18"])
+@pytest.mark.parametrize("kind", ["patroni", "check_patroni", "postgresql-18", "consul"])
 def test_a_server_that_is_missing_is_an_error_that_names_the_command(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HACORE_CACHE", str(tmp_path))
     with pytest.raises(servers.ServerMissingError, match=servers.INSTALL_COMMAND):
