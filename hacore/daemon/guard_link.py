@@ -18,7 +18,7 @@ from hacore.guard.spawn import Program, spawn
 from hacore.guard.values import GuardState
 
 _START_PAUSE_S: Final = 1.0  # a guard that did not come up is not tried more often
-_ASK_EVERY_S: Final = 5.0
+_ASK_EVERY_S: Final = 10.0
 _ANSWER_WITHIN_S: Final = 0.3
 _POLL_S: Final = 0.05
 

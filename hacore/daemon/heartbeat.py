@@ -7,15 +7,15 @@ import mmap
 from collections.abc import Mapping
 from typing import Final, Self
 
-from hacore.guard.kernel import NS_PER_S, boot_ns
+from hacore.guard.kernel import NS_PER_S
 from hacore.guard.word import create_memory
 
 HEARTBEAT_VARIABLE: Final = "HACORE_AGENT_HEARTBEAT_FD"
 _WORDS: Final = 2  # beats, limit in nanoseconds
 _LIMIT_AT_FIRST_S: Final = 60.0  # until the agent says: a cold start on a busy machine takes its time
-_LONGEST_STEP_S: Final = 2.5  # more than that between two looks, and it was the watcher that did not run
-_TICK_S: Final = 2.0
+_TICK_S: Final = 5.0
 _TICKS_IN_LIMIT: Final = 5
+_LONGEST_STEP: Final = 1.25  # of a tick; more than that between two looks, and it was the watcher that did not run
 
 
 class Heartbeat:
@@ -76,14 +76,13 @@ class StillWatch:
         self._looked_s = 0.0
         self._still_s = 0.0
 
-    def look(self, beats: int, now_s: float | None = None) -> float:
-        """Seconds without a beat, up to now."""
-        now = boot_ns() / NS_PER_S if now_s is None else now_s
+    def look(self, beats: int, now_s: float, tick_s: float) -> float:
+        """Seconds without a beat, up to now, for a watcher that looks at least each ``tick_s``."""
         if beats != self._beats:
             self._beats, self._still_s = beats, 0.0
         else:
-            self._still_s += min(now - self._looked_s, _LONGEST_STEP_S)
-        self._looked_s = now
+            self._still_s += min(now_s - self._looked_s, tick_s * _LONGEST_STEP)
+        self._looked_s = now_s
         return self._still_s
 
     def reset(self) -> None:

@@ -89,7 +89,7 @@ class Node:
                     self._start(child)
         elif now_s - self._stopping_since_s > _REST_STOP_S:
             self.rest.send(signal.SIGKILL)
-        if self.agent.is_running and self._watch.look(self.heartbeat.beats, now_s) > self.heartbeat.limit_s:
+        if self.agent.is_running and self._watch.look(self.heartbeat.beats, now_s, self.heartbeat.tick_s) > self.heartbeat.limit_s:
             say("error", f"the agent has not moved for {self.heartbeat.limit_s:g} s: it is killed")
             self.agent.send(signal.SIGKILL)
             self._watch.reset()

@@ -21,6 +21,7 @@ from hacore.guard.kernel import NS_PER_S, boot_ns
 
 _CHANGING_TICK_S: Final = 0.5  # while a child is to be started again, or all are to end
 _STARTING_TICK_S: Final = 0.02
+_FEEDS: Final = 0.25  # of the service manager's watchdog interval
 _FORWARDED: Final = frozenset({signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGABRT})
 _ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT})
 
@@ -68,7 +69,8 @@ class Supervisor:
     def _tick_s(self) -> float:
         if self._node is None or not self._is_ready or not self._node.is_settled:
             return _CHANGING_TICK_S
-        return self._node.heartbeat.tick_s
+        tick_s, watchdog_s = self._node.heartbeat.tick_s, self._notifier.watchdog_s
+        return tick_s if watchdog_s is None else min(tick_s, watchdog_s * _FEEDS)
 
     def _on_signal(self, signum: int) -> None:
         now_s = boot_ns() / NS_PER_S
@@ -118,7 +120,7 @@ class Supervisor:
     def _feed(self, now_s: float) -> None:
         """Feed the service manager's watchdog, as long as the guard answers."""
         interval_s = self._notifier.watchdog_s
-        if self._node is None or interval_s is None or now_s - self._fed_s < interval_s / 4:
+        if self._node is None or interval_s is None or now_s - self._fed_s < interval_s * _FEEDS:
             return
         if self._node.guard.silent_s(now_s) < interval_s / 2:
             self._fed_s = now_s

@@ -1,7 +1,7 @@
 """The guard's loop: one thread, one epoll, requests from a Unix socket. Nothing in it waits for a client.
 
-A timer of the boot-time clock wakes it at the deadline that it knows of; a deadline that the agent moved meanwhile is found by a look now
-and then. While processes that got SIGKILL have not gone it looks each 100 ms.
+A timer of the boot-time clock wakes it at the deadline that it knows of; a deadline that the agent moved meanwhile is found by a look when
+half of the time until then has passed, and each five seconds. While processes that got SIGKILL have not gone it looks each 100 ms.
 
 The newest agent that attached is the one that may change anything; requests of an earlier one are refused.
 """
@@ -19,7 +19,8 @@ from hacore.guard.operations import Operations, Refusal
 from hacore.guard.wire import Message
 from hacore.guard.word import Word, create_memory
 
-TICK_S: Final = 2.0  # far below the time between two renewals and the deadline of the older one
+_TICK_S: Final = 5.0
+_SHORTEST_TICK_S: Final = 0.2
 _ENDING_TICK_S: Final = 0.1
 _LONELY_NS: Final = 10 * NS_PER_S  # without client and server for so long, the guard ends itself
 _MOST_CLIENTS: Final = 32
@@ -54,13 +55,21 @@ class Service:
         """Serve. The fence comes before every request, and a request that takes long is followed by a look at the fence."""
         while not self._operations.is_quitting and not self._is_lonely():
             watched = self._watch_server()
-            ready = self._epoll.poll(_ENDING_TICK_S if self._keeper.is_ending else TICK_S)
+            ready = self._epoll.poll(self._tick_s())
             if watched is not None:
                 self._epoll.unregister(watched)
             self._keeper.turn()
             for fd, _ in ready:
                 self._serve(fd)
                 self._keeper.turn()
+
+    def _tick_s(self) -> float:
+        """How long the deadline may be out of sight: it is to be found moved long before the kernel's timer of the older one."""
+        if self._keeper.is_ending:
+            return _ENDING_TICK_S
+        latch = self._keeper.latch
+        left_s = (latch.deadline_ns - boot_ns()) / NS_PER_S if latch.is_armed else _TICK_S
+        return min(_TICK_S, max(_SHORTEST_TICK_S, left_s / 2))
 
     def _watch_server(self) -> int | None:
         """The postmaster's descriptor, watched for this round alone: it closes whenever the postmaster is reaped."""

@@ -5,28 +5,28 @@ from hacore.daemon.heartbeat import StillWatch, create_heartbeat
 
 def test_a_moving_word_never_counts_as_still() -> None:
     watch = StillWatch()
-    assert [watch.look(beats, now_s=beats * 0.5) for beats in range(1, 20)] == [0.0] * 19
+    assert [watch.look(beats, beats * 0.5, 0.5) for beats in range(1, 20)] == [0.0] * 19
 
 
 def test_a_still_word_counts_the_time() -> None:
     watch = StillWatch()
     for tick in range(11):
-        still_s = watch.look(7, now_s=100 + tick * 0.5)
+        still_s = watch.look(7, 100 + tick * 0.5, 0.5)
     assert still_s == 5.0
 
 
 def test_time_in_which_the_watcher_did_not_run_is_not_held_against_the_agent() -> None:
     watch = StillWatch()
-    watch.look(7, now_s=100.0)
-    assert watch.look(7, now_s=4000.0) == 2.5
+    watch.look(7, 100.0, 2.0)
+    assert watch.look(7, 4000.0, 2.0) == 2.5
 
 
 def test_a_new_agent_starts_from_nothing() -> None:
     watch = StillWatch()
-    watch.look(7, now_s=100.0)
-    watch.look(7, now_s=101.0)
+    watch.look(7, 100.0, 2.0)
+    watch.look(7, 101.0, 2.0)
     watch.reset()
-    assert watch.look(7, now_s=102.0) == 0.0
+    assert watch.look(7, 102.0, 2.0) == 0.0
 
 
 def test_the_agent_says_how_long_it_may_stand_still() -> None:
