@@ -4,7 +4,7 @@ A shared cluster is whole at the beginning of each test. A test may do with it w
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,32 @@ from hacore.testing.cluster import Cluster
 from hacore.testing.workdir import WorkDirectory, work_directory
 from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
 
-SQLITE = pytest.param("sqlite", marks=pytest.mark.xdist_group("cluster on sqlite"))
-ETCD = pytest.param("etcd", marks=pytest.mark.xdist_group("cluster on etcd"))
-THREE_ETCDS = pytest.param("three etcds", marks=pytest.mark.xdist_group("cluster on three etcds"))
-both_stores = pytest.mark.parametrize("kind", [SQLITE, ETCD])
-on_etcd = pytest.mark.parametrize("kind", [ETCD])
-on_three_etcds = pytest.mark.parametrize("kind", [THREE_ETCDS])
-# For tests that start a cluster of their own: in whatever worker is free.
-own_on_both_stores = pytest.mark.parametrize("kind", ["sqlite", "etcd"])
-own_on_sqlite = pytest.mark.parametrize("kind", ["sqlite"])
+STORES: dict[str, Callable[[Path], StoreAtWork]] = {"sqlite": SqliteAtWork, "etcd": EtcdAtWork}
+OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {"three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True)}
+EVERYDAY = ("sqlite", "etcd")
 BULK = ("base", "pg_wal")
+
+
+def on(*kinds: str, often: Collection[str] = EVERYDAY, own: bool = False) -> pytest.MarkDecorator:
+    """Run a test on these kinds of store: each time on those of ``often``, on the others where slow tests are run.
+
+    :param own: the test starts a cluster of its own, in whatever worker is free; else those of one kind share one in one worker.
+    """
+
+    def marks(kind: str) -> list[pytest.MarkDecorator]:
+        group = [] if own else [pytest.mark.xdist_group(f"cluster on {kind}")]
+        return group if kind in often else [*group, pytest.mark.slow]
+
+    return pytest.mark.parametrize("kind", [pytest.param(kind, marks=marks(kind)) for kind in kinds])
+
+
+on_every_store = on(*STORES, often=STORES)
+on_all_stores = on(*STORES)  # each time on two of them
+on_etcd = on("etcd")
+on_three_etcds = on("three etcds", often=OTHERS)
+own_on_every_store = on(*STORES, often=STORES, own=True)
+own_on_all_stores = on(*STORES, own=True)
+own_on_sqlite = on("sqlite", own=True)
 
 
 @dataclass(slots=True)
@@ -73,9 +89,7 @@ def _build(kind: str) -> Site:
 
 def make_store(kind: str, directory: Path) -> StoreAtWork:
     """A store of its own for a cluster of its own."""
-    if kind == "sqlite":
-        return SqliteAtWork(directory)
-    return EtcdAtWork(directory, size=3, proxies=True) if kind == "three etcds" else EtcdAtWork(directory)
+    return {**STORES, **OTHERS}[kind](directory)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import threading
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +45,10 @@ class StoreAtWork(ABC):
     @abstractmethod
     def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
         """Call ``seen`` with the own record soon after each change of it, until told to stop."""
+
+    @abstractmethod
+    def outage(self) -> AbstractContextManager[None]:
+        """Nobody can write to it while the block lasts; it keeps what it has."""
 
     @abstractmethod
     def close(self) -> None:
@@ -85,6 +90,12 @@ class SqliteAtWork(StoreAtWork):
                 if found is not None and found[0] != known:
                     known = found[0]
                     seen(found[0])
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        with self.opened() as forgotten:
+            forgotten.execute("BEGIN IMMEDIATE")
+            yield
 
     def close(self) -> None:
         """Nothing runs."""
@@ -145,11 +156,17 @@ class EtcdAtWork(StoreAtWork):
 
     def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
         wanted = json.dumps({"create_request": {"key": _coded(PREFIX + "hacore")}}).encode()
-        while not stop.is_set():
+        while not stop.wait(POLL_S):
             with contextlib.suppress(OSError, ValueError):
                 request = urllib.request.Request(f"{self._living().url}/v3/watch", wanted)  # noqa: S310 - a server of ours
                 with urllib.request.urlopen(request, timeout=3.0) as stream:  # noqa: S310
                     self._follow(stream, seen, stop)
+
+    @contextlib.contextmanager
+    def outage(self) -> Iterator[None]:
+        self.etcd.close()
+        yield
+        self.etcd.start()
 
     def close(self) -> None:
         for proxy in [proxy for proxies in self.proxies.values() for proxy in proxies]:
@@ -169,7 +186,10 @@ class EtcdAtWork(StoreAtWork):
         return self.etcd.ask(self._living(), path, body)
 
     def _living(self) -> EtcdMember:
-        return next(member for member in self.etcd.members if member.process is not None)
+        found = next((member for member in self.etcd.members if member.process is not None), None)
+        if found is None:
+            raise ConnectionError("no member of the store runs")
+        return found
 
 
 def _coded(text: str) -> str:

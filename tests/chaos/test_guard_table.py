@@ -6,11 +6,11 @@ import pytest
 
 from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.history import HistoryReport, boot_s
-from tests.chaos.clusters import both_stores
+from tests.chaos.clusters import on_all_stores
 from tests.chaos.judging import AT_ONCE_S, TTL_S, long_lease, writing
 from tests.chaos.stores import StoreAtWork
 
-pytestmark = [both_stores, pytest.mark.timeout(240)]
+pytestmark = [on_all_stores, pytest.mark.timeout(240)]
 
 
 def last_of_sessions_older_than(report: HistoryReport, node: ClusterNode, event_at: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from hacore.testing.cluster import Cluster, ClusterError, ClusterNode
 from hacore.testing.history import boot_s
-from tests.chaos.clusters import both_stores, on_etcd
+from tests.chaos.clusters import on_all_stores, on_etcd, on_every_store
 from tests.chaos.judging import AT_ONCE_S, TTL_S, writing
 from tests.chaos.stores import StoreAtWork
 
@@ -26,7 +26,7 @@ def pause_until(cluster: Cluster, instant: float) -> None:
     cluster.wait_for(lambda: boot_s() > instant, "time to pass")
 
 
-@both_stores
+@on_all_stores
 def test_a_killed_postmaster_is_started_in_place_on_the_same_timeline(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     own, on_timeline = store.own(), timeline(store)
@@ -40,7 +40,7 @@ def test_a_killed_postmaster_is_started_in_place_on_the_same_timeline(cluster: C
     assert (store.own()["holder"], store.own()["token"], timeline(store)) == (leader.name, own["token"], on_timeline)
 
 
-@both_stores
+@on_all_stores
 def test_without_time_for_a_start_a_killed_postmaster_means_failover_at_once(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     assert cluster.configure(primary_start_timeout=0).status == 200
@@ -58,7 +58,7 @@ def test_without_time_for_a_start_a_killed_postmaster_means_failover_at_once(clu
     assert gap_ms < TTL_S * 1000, "at once: without waiting for the end of the lease"
 
 
-@both_stores
+@on_all_stores
 def test_crashes_in_a_row_share_one_budget(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     budget_s = 4.0
@@ -83,7 +83,7 @@ def test_crashes_in_a_row_share_one_budget(cluster: Cluster, store: StoreAtWork)
     assert took_s < budget_s + TTL_S + PROMOTION_S
 
 
-@both_stores
+@on_every_store
 def test_a_lost_machine_has_a_successor_in_time_and_comes_back_as_a_standby(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     with writing(cluster, store) as writes:
@@ -138,7 +138,7 @@ def has_table(node: ClusterNode, name: str) -> bool:
     return bool(node.query("SELECT to_regclass(%s) IS NOT NULL", (name,))[0][0])
 
 
-@both_stores
+@on_all_stores
 def test_an_old_primary_with_wal_that_nobody_has_is_rewound(cluster: Cluster, store: StoreAtWork) -> None:
     old = cluster.the_leader()
     write_what_nobody_has(old)
@@ -152,7 +152,7 @@ def test_an_old_primary_with_wal_that_nobody_has_is_rewound(cluster: Cluster, st
     assert old.says("rule=repair_diverged")
 
 
-@both_stores
+@on_all_stores
 def test_an_old_primary_that_may_not_be_rewound_waits_for_leave_and_is_then_created_again(cluster: Cluster, store: StoreAtWork) -> None:
     old = cluster.the_leader()
     cluster.configure(postgresql={"use_pg_rewind": False})
@@ -195,7 +195,7 @@ def recorded_position(store: StoreAtWork) -> int:
     return int(json.loads(store.records()["status"])["optime"])
 
 
-@both_stores
+@on_all_stores
 def test_a_stale_node_that_starts_first_waits_until_a_newer_one_is_back(cluster: Cluster, store: StoreAtWork) -> None:
     stale = leave_one_behind(cluster, store)
     stale.start()
@@ -209,7 +209,7 @@ def test_a_stale_node_that_starts_first_waits_until_a_newer_one_is_back(cluster:
     cluster.wait_for(lambda: has_all_of_bulk(stale), "it has replayed what it had missed")
 
 
-@both_stores
+@on_all_stores
 def test_a_stale_node_is_promoted_by_the_force_of_a_person(cluster: Cluster, store: StoreAtWork) -> None:
     stale = leave_one_behind(cluster, store)
     stale.start()

@@ -7,7 +7,7 @@ import pytest
 from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.faults.proxy import Fault
 from hacore.testing.history import boot_s
-from tests.chaos.clusters import both_stores, on_etcd, on_three_etcds
+from tests.chaos.clusters import on_all_stores, on_etcd, on_every_store, on_three_etcds
 from tests.chaos.judging import TTL_S, writing
 from tests.chaos.stores import EtcdAtWork, StoreAtWork
 
@@ -36,6 +36,25 @@ def let_pass(cluster: Cluster, seconds: float) -> None:
 def wait_renewed(cluster: Cluster, store: StoreAtWork, times: int = 3) -> None:
     known = store.own().get("heartbeat", 0)
     cluster.wait_for(lambda: store.own().get("heartbeat", 0) >= known + times, "further renewals")
+
+
+@on_every_store
+def test_without_the_store_writes_end_in_time_and_afterwards_there_is_one_leader(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, known = cluster.the_leader(), leadership(store)
+    with writing(cluster, store) as writes:
+        lost_at = boot_s()
+        with store.outage():
+            let_pass(cluster, 2 * TTL_S)
+            assert cluster.leader() is None
+            back_at = boot_s()
+        cluster.wait_ready()
+        writes.rows_go_on()
+        assert leadership(store)["timeline"] <= known["timeline"] + 1, "no series of timelines"
+    writes.expect_losses_only_of(leader.name, since=lost_at)
+    last = writes.report.last_ack(leader.name, before=back_at)
+    assert last is not None
+    assert last <= lost_at + TTL_S  # the last renewal that the store can have seen was sent before that
+    assert last <= writes.renewals.fence_instant(leader.name, token=known["token"])
 
 
 @on_three_etcds
@@ -138,7 +157,7 @@ def test_a_renewal_whose_answer_is_lost_is_looked_up_and_costs_nothing(cluster: 
     assert postmasters(cluster) == servers
 
 
-@both_stores
+@on_all_stores
 def test_when_all_keys_are_deleted_the_running_primary_writes_them_again(cluster: Cluster, store: StoreAtWork) -> None:
     leader, servers, before = cluster.the_leader(), postmasters(cluster), store.records()
     on_timeline = cluster.members()[leader.name]["timeline"]
@@ -170,7 +189,7 @@ def expect_whole_without_a_second_writer(cluster: Cluster, store: StoreAtWork, l
         writes.expect_writes_of_others_only_after(leader.name, harmed_at)
 
 
-@both_stores
+@on_all_stores
 def test_after_the_leader_key_was_deleted_the_same_leader_takes_it_again(cluster: Cluster, store: StoreAtWork) -> None:
     leader, servers, timeline = cluster.the_leader(), postmasters(cluster), store.own()["timeline"]
     expect_whole_without_a_second_writer(cluster, store, leader, lambda: store.delete("leader"))

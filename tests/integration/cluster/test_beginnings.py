@@ -11,7 +11,7 @@ from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.history import boot_s
 from hacore.testing.servers import locate
 from hacore.testing.workdir import give_away, server_user
-from tests.chaos.clusters import both_stores, make_store, own_on_both_stores, own_on_sqlite
+from tests.chaos.clusters import make_store, on_all_stores, own_on_all_stores, own_on_every_store, own_on_sqlite
 from tests.chaos.judging import TTL_S, writing
 from tests.chaos.stores import SqliteAtWork, StoreAtWork
 
@@ -40,7 +40,7 @@ def make_directory_by_hand(node: ClusterNode) -> None:
         rules.write("host replication all 127.0.0.1/32 scram-sha-256\n")
 
 
-@own_on_both_stores
+@own_on_every_store
 def test_of_three_nodes_that_start_at_once_one_initializes_and_the_others_copy(own_store: StoreAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=own_store.section) as cluster:
         leader = cluster.wait_ready()
@@ -85,7 +85,7 @@ def test_the_next_replica_method_is_used_when_one_fails_and_callbacks_are_fired(
         cluster.wait_for(lambda: called("on_stop", "on_stop", "replica", "demo"), "on_stop")
 
 
-@own_on_both_stores
+@own_on_all_stores
 def test_a_running_server_made_by_hand_is_adopted_without_a_restart(own_store: StoreAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=own_store.section, nodes=2, start=False) as cluster:
         node, other = cluster["n1"], cluster["n2"]
@@ -161,7 +161,7 @@ def stranger(site_directory: Path, store: StoreAtWork, name: str) -> Cluster:
     return Cluster(directory, store=store.section, nodes=[name], start=False)
 
 
-@both_stores
+@on_all_stores
 def test_a_node_with_the_name_of_a_living_one_ends_and_harms_nobody(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     known, postmaster = store.own()["token"], leader.pid("postmaster")
@@ -174,7 +174,7 @@ def test_a_node_with_the_name_of_a_living_one_ends_and_harms_nobody(cluster: Clu
     assert cluster.wait_ready() is leader
 
 
-@both_stores
+@on_all_stores
 def test_a_node_of_another_system_ends_and_its_data_stay_as_they_are(cluster: Cluster, store: StoreAtWork) -> None:
     leader, system = cluster.the_leader(), store.records()["initialize"]
     with stranger(cluster.directory, store, "stranger") as other:

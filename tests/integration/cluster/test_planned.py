@@ -6,14 +6,14 @@ import pytest
 
 from hacore.testing.cluster import Cluster
 from hacore.testing.history import boot_s
-from tests.chaos.clusters import both_stores
+from tests.chaos.clusters import on_all_stores
 from tests.chaos.judging import TTL_S, writing
 from tests.chaos.stores import StoreAtWork
 
 pytestmark = pytest.mark.timeout(240)
 
 
-@both_stores
+@on_all_stores
 def test_a_switchover_under_load_loses_nothing(cluster: Cluster, store: StoreAtWork) -> None:
     old = cluster.the_leader()
     candidate = cluster.others(old)[1]
@@ -31,7 +31,7 @@ def test_a_switchover_under_load_loses_nothing(cluster: Cluster, store: StoreAtW
     assert gap_ms < TTL_S * 1000, "the lock was given back, nobody waited for its end"
 
 
-@both_stores
+@on_all_stores
 def test_an_orderly_end_of_the_leader_hands_over_at_once(cluster: Cluster, store: StoreAtWork) -> None:
     old = cluster.the_leader()
     with writing(cluster, store) as writes:
@@ -48,7 +48,7 @@ def test_an_orderly_end_of_the_leader_hands_over_at_once(cluster: Cluster, store
     assert gap_ms < TTL_S * 1000, "the lock was given back, nobody waited for its end"
 
 
-@both_stores
+@on_all_stores
 def test_in_pause_nothing_is_started_or_promoted_and_all_goes_on_after_it(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]
@@ -68,7 +68,7 @@ def test_in_pause_nothing_is_started_or_promoted_and_all_goes_on_after_it(cluste
     writes.expect_nothing_lost()
 
 
-@both_stores
+@on_all_stores
 def test_a_standby_is_reinitialized(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]

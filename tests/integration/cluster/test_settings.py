@@ -11,7 +11,7 @@ import yaml
 
 from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.workdir import give_away
-from tests.chaos.clusters import both_stores
+from tests.chaos.clusters import on_all_stores
 from tests.chaos.judging import writing
 from tests.chaos.stores import StoreAtWork
 
@@ -49,7 +49,7 @@ def unknown_method(settings: dict[str, Any]) -> str:
     return yaml.safe_dump({**settings, "tags": "not a section"})
 
 
-@both_stores
+@on_all_stores
 @pytest.mark.parametrize("harm", [break_text, break_value, unknown_method])
 def test_a_wrong_file_is_refused_as_a_whole_and_the_old_settings_stay(cluster: Cluster, store: StoreAtWork, harm: Any) -> None:
     leader = cluster.the_leader()
@@ -72,7 +72,7 @@ def test_a_wrong_file_is_refused_as_a_whole_and_the_old_settings_stay(cluster: C
     cluster.wait_for(lambda: leader.query("SHOW work_mem") == [("4MB",)], "the old settings are back")
 
 
-@both_stores
+@on_all_stores
 def test_the_rest_server_stays_where_it_is_when_its_new_port_is_taken(cluster: Cluster, store: StoreAtWork) -> None:
     standby = cluster.others(cluster.the_leader())[0]
     with socket.socket() as taken, settings_of(standby) as settings:
@@ -86,7 +86,7 @@ def test_the_rest_server_stays_where_it_is_when_its_new_port_is_taken(cluster: C
     cluster.wait_ready()
 
 
-@both_stores
+@on_all_stores
 def test_a_lower_limit_reaches_each_server_by_a_restart_in_either_order_and_no_standby_is_lost(
     cluster: Cluster, store: StoreAtWork
 ) -> None:
