@@ -2,7 +2,7 @@
 
     python3 scripts/workspace.py machine          apt packages, without starting any service
     python3 scripts/workspace.py venv             the virtual environment of this checkout
-    python3 scripts/workspace.py servers          the servers that come from PyPI, and those that are built
+    python3 scripts/workspace.py servers          the servers that come from PyPI, those that are unpacked, and those that are built
     python3 scripts/workspace.py run -- COMMAND   all of the above, then COMMAND in the virtual environment
     python3 scripts/workspace.py path             where the virtual environment of this checkout is
 
@@ -14,6 +14,7 @@ root and ~/.cache/hacore for others. Each piece has a stamp with the hash of wha
 import fcntl
 import hashlib
 import os
+import platform
 import pwd
 import re
 import shutil
@@ -30,6 +31,7 @@ CLUSTER_SETTINGS = Path("/etc/postgresql-common/createcluster.conf")
 POLICY = Path("/usr/sbin/policy-rc.d")
 KEPT_POLICY = Path("/usr/sbin/policy-rc.d.before-hacore")
 REFUSE_STARTS = "#!/bin/sh\n# put here by hacore's scripts/workspace.py while it installs packages: no service starts\nexit 101\n"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 STAMP = ".hacore-stamp"
 OLDEST_PYTHON = (3, 11)
 GO = {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}  # the Go that was chosen, and no compiler beside it
@@ -258,6 +260,49 @@ def install_servers() -> None:
             (directory / STAMP).write_text(stamp)
 
 
+# ------------------------------------------------------------------------------------- packages of another release of Debian
+
+
+def unpack_packages() -> None:
+    """Each such package is fetched from the machine's own mirror, by an apt whose state is nobody else's, and unpacked in the cache."""
+    for name, pins in PINS["deb"].items():
+        directory = cache_directory() / "servers" / f"{name}-{pins['version']}"
+        stamp = digest(pins["suite"], pins["version"])
+        if is_done(directory, stamp):
+            continue
+        with taking_turns(f"server-{name}"):
+            if is_done(directory, stamp):
+                continue
+            say(f"unpacking {name} {pins['version']} of {pins['suite']} in {directory}")
+            shutil.rmtree(directory, ignore_errors=True)
+            state = directory / "apt"
+            (state / "lists" / "partial").mkdir(parents=True)
+            (state / "archives" / "partial").mkdir(parents=True)
+            (state / "status").touch()
+            (state / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {pins['suite']} main\n")
+            places = {"State::lists": "lists", "State::status": "status", "Cache": ".", "Etc::sourcelist": "sources.list"}
+            options = [word for key, value in places.items() for word in ("-o", f"Dir::{key}={state / value}")]
+            apt = ["apt-get", "-qq", *options, "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "APT::Sandbox::User="]
+            run(*apt, "update")
+            run("env", "--chdir", state, *apt, "download", f"{name}={pins['version']}")
+            (package,) = state.glob("*.deb")
+            run("dpkg-deb", "--extract", package, directory)
+            shutil.rmtree(state)
+            (directory / STAMP).write_text(stamp)
+
+
+def mirror() -> str:
+    """Where this machine gets Debian's main archive from."""
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages", "Component: main"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    found = [line.split()[0] for line in said.splitlines() if line.split()[1:] == [codename]]
+    if not found:
+        say(f"no source of {codename} main is configured for apt; run apt-get update")
+        sys.exit(1)
+    return found[0]
+
+
 # ------------------------------------------------------------------------------------------------- servers built from Go
 
 
@@ -308,6 +353,7 @@ def build_servers() -> None:
 def run_in_workspace(command: list[str]) -> None:
     install_packages()
     install_servers()
+    unpack_packages()
     build_servers()
     directory = install_workspace()
     os.environ["PATH"] = f"{directory / 'bin'}{os.pathsep}{uv().parent}{os.pathsep}{os.environ['PATH']}"
@@ -327,6 +373,7 @@ def main(arguments: list[str]) -> None:
         case ["servers"]:
             install_packages()
             install_servers()
+            unpack_packages()
             build_servers()
         case ["path"]:
             print(venv_directory())

@@ -59,8 +59,8 @@ def cache_directory() -> Path:
 def pinned_directory(name: str) -> Path:
     """Where a server of the cache stands; its version is in the path, so that two versions live side by side."""
     pins = tomllib.loads(Path(__file__).with_name("servers.toml").read_text())
-    built = pins["go"]["program"].get(name)
-    version = built["version"] if built else pins["venv"][name]["requirements"][0].rpartition("==")[2]
+    pin = pins["go"]["program"].get(name) or pins["deb"].get(name)
+    version = pin["version"] if pin else pins["venv"][name]["requirements"][0].rpartition("==")[2]
     return cache_directory() / "servers" / f"{name}-{version}"
 
 
@@ -124,6 +124,10 @@ def _own_environment(kind: str, names: tuple[str, ...]) -> Server:
     return _server(kind, pinned_directory(kind) / "bin", names, f"PyPI {kind}")
 
 
+def _unpacked(kind: str, names: tuple[str, ...]) -> Server:
+    return _server(kind, pinned_directory(kind) / "usr" / "bin", names, f"a package {kind} of Debian")
+
+
 def _built(kind: str) -> Server:
     return _server(kind, pinned_directory(kind), (kind,), "a Go module")
 
@@ -136,7 +140,7 @@ _FINDERS: Final[Mapping[str, Callable[[], Server]]] = MappingProxyType(
         "etcd": lambda: _on_path("etcd", ("etcd", "etcdctl"), "apt etcd-server etcd-client"),
         "consul": lambda: _built("consul"),
         "haproxy": lambda: _on_path("haproxy", ("haproxy",), "apt haproxy"),
-        "vip-manager": lambda: _on_path("vip-manager", ("vip-manager",), "apt vip-manager"),
+        "vip-manager": lambda: _unpacked("vip-manager", ("vip-manager",)),
         "patroni": lambda: _own_environment("patroni", ("patroni", "patronictl")),
         "check_patroni": lambda: _own_environment("check_patroni", ("check_patroni",)),
     }
