@@ -1,15 +1,11 @@
 """Every distribution builds as a wheel, and the wheels alone make a working command: no file of the checkout is needed."""
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-DEADLINE_S = 120
+from tests.project.building import build_wheel, call, clean_environment, must
+
 STORES = {
     "sqlite": ("hacore_dcs_sqlite", "sqlite: {{path: {directory}/store.db}}"),
     "etcd3": ("hacore_dcs_etcd", "etcd3: {{hosts: ['127.0.0.1:2379']}}"),
@@ -28,29 +24,14 @@ postgresql:
     replication: {{username: replicator, password: example}}
 """
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def call(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "PATRONI_", "HACORE_"))}
-    return subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=clean, capture_output=True, text=True, timeout=DEADLINE_S, check=False
-    )
-
-
-def must(*command: str | Path, cwd: Path) -> str:
-    done = call(*command, cwd=cwd)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
 
 @pytest.fixture(scope="module")
 def wheels(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """All wheels of the workspace, by the name of their distribution."""
     target = tmp_path_factory.mktemp("wheels")
-    for project in [checkout, *sorted(path.parent for path in (checkout / "plugins").glob("*/pyproject.toml"))]:
-        must(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", target, cwd=project)
-    return {path.name.split("-")[0]: path for path in target.glob("*.whl")}
+    projects = [checkout, *sorted(path.parent for path in (checkout / "plugins").glob("*/pyproject.toml"))]
+    built = [build_wheel(project, target) for project in projects]
+    return {path.name.split("-")[0]: path for path in built}
 
 
 @pytest.fixture(scope="module", params=sorted(STORES))
@@ -59,15 +40,8 @@ def installed(
 ) -> tuple[str, Path]:
     """Name of a store's section and a clean environment that has the core and that store, from wheels."""
     section: str = request.param
-    uv = shutil.which("uv")
-    assert uv is not None, "uv is not on PATH; run the tests by `make check`"
     directory = tmp_path_factory.mktemp(section)
-    pins = must(uv, "export", "--quiet", "--frozen", "--all-packages", "--no-dev", "--no-emit-workspace", "--no-hashes", cwd=checkout)
-    (directory / "pins.txt").write_text(pins)
-    python = directory / "venv" / "bin" / "python"
-    must(uv, "venv", "--quiet", "--python", sys.executable, directory / "venv", cwd=directory)
-    chosen = [wheels["hacore"], wheels[STORES[section][0]]]
-    must(uv, "pip", "install", "--quiet", "--python", python, "-c", directory / "pins.txt", *chosen, cwd=directory)
+    clean_environment(directory, checkout, wheels["hacore"], wheels[STORES[section][0]])
     return section, directory
 
 
