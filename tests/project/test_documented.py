@@ -77,6 +77,7 @@ def test_each_setting_is_tested(tests_text: str) -> None:
 
 def test_every_link_between_pages_leads_somewhere(checkout: Path) -> None:
     pages = [*checkout.glob("*.md"), *(checkout / "docs").rglob("*.md"), *(checkout / "plugins").glob("*/*.md")]
+    pages += (checkout / "examples").rglob("*.md")
     links = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())]
     inside = [(page, target) for page, target in links if "://" not in target]
     assert [f"{page.relative_to(checkout)}: {target}" for page, target in inside if not (page.parent / target).exists()] == []

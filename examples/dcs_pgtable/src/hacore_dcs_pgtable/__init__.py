@@ -1,0 +1,1 @@
+"""A store of hacore in a table on another PostgreSQL server."""
