@@ -74,7 +74,9 @@ class Loop:
         self._sightings = effects.sightings or world.sightings
         self._publish(world, decision)
         wait_s = world.times.loop_wait_s if decision.wake_after_s is None else min(decision.wake_after_s, world.times.loop_wait_s)
-        now = self._ports.clock.now()
+        now, stale_at = self._ports.clock.now(), self._sightings.lock_stale_at
+        if stale_at is not None and stale_at > now:
+            wait_s = min(wait_s, stale_at - now)
         return Turn(world=world, decision=decision, next_at=now + wait_s, took_s=now - began, exit=effects.exit, answers=effects.answers)
 
     # --- observe ---------------------------------------------------------------------------------------------------------
@@ -93,12 +95,12 @@ class Loop:
             policy = ports.settings.policy(self._config)
             times = ports.settings.times(policy, all_hacore=self._all_hacore)
         now, outcomes = ports.clock.now(), ports.worker.outcomes()
-        reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, outcomes=outcomes)
+        reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, times=times, outcomes=outcomes)
         sightings = advance(self._sightings, reading)
         keeper.remembered.note(newest(keeper.remembered.memory, cluster=cluster, node=node, paused=policy.pause))
         if cluster is not None and cluster.lock is not None and keeper.lease is None:
             self._silent.clear()
-        needed = peers_are_needed(cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
+        needed = peers_are_needed(now=now, cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
         return World(
             now=now,
             wall=ports.clock.wall(),

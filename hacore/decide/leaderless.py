@@ -1,4 +1,4 @@
-"""Rules for a cluster whose lock nobody holds: return to it, wait, or take it."""
+"""Rules for a cluster whose lock nobody holds, or whose holder has stood still: return to it, wait, or take it."""
 
 from typing import Final
 
@@ -168,7 +168,10 @@ def _take(seen: Known, reason: str) -> Answer:
     puts: tuple[PutRecord, ...] = ()
     if seen.cluster.config is None and "config" not in seen.cluster.broken and config is not None:
         puts = (PutRecord(name="config", value=config, expected=0),)
-    step = AcquireLease(own=acquisition(seen.world, seen.cluster), own_version=seen.cluster.own_version or 0, puts=puts)
+    own, lock = acquisition(seen.world, seen.cluster), seen.cluster.lock
+    step = AcquireLease(own=own, own_version=seen.cluster.own_version or 0, puts=puts, replaces=lock)
+    if lock is not None:
+        reason = f"{reason}; {lock.holder} holds the lock and has stood still"
     return Answer(reason=reason, steps=(step,), wake_after_s=0)
 
 

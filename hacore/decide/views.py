@@ -112,15 +112,23 @@ def handing_over(world: World) -> Leading | None:
 
 
 def leaderless(world: World) -> Known | None:
-    """Narrow to a cluster whose lock nobody holds."""
-    return known(world) if world.cluster is not None and world.cluster.lock is None and world.lease is None else None
+    """Narrow to a cluster whose lock nobody holds, or whose holder has stood still for so long that its lock counts as gone."""
+    return known(world) if world.lease is None and _living_lock(world) is None else None
 
 
 def following(world: World) -> Following | None:
     """Narrow to a cluster whose lock is held, and not by this node's lease."""
-    if world.cluster is None or world.cluster.lock is None or world.lease is not None:
+    lock = _living_lock(world)
+    if world.cluster is None or lock is None or world.lease is not None:
         return None
-    return Following(world=world, cluster=world.cluster, lock=world.cluster.lock)
+    return Following(world=world, cluster=world.cluster, lock=lock)
+
+
+def _living_lock(world: World) -> Lock | None:
+    lock = world.cluster.lock if world.cluster is not None else None
+    stale_at = world.sightings.lock_stale_at
+    is_gone = lock is not None and lock.holder != world.me.name and stale_at is not None and world.now >= stale_at
+    return None if is_gone else lock
 
 
 def _holding(world: World) -> Leading | None:

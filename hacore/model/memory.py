@@ -33,11 +33,13 @@ class Sightings:
     own_version_since: Instant | None = None  # ... and when this node first received it
     lock_instance: str | None = None  # last lock instance seen ...
     lock_holder: str | None = None
+    lock_stale_at: Instant | None = None  # the held lock counts as gone: its heartbeat has stood still (safety.md 3.9)
     leaderless_since: Instant | None = None
     uninitialized_since: Instant | None = None  # no leader, no initialize key, no member with data
     initialize_claim_version: int | None = None  # a bootstrap of somebody else that does not move ...
     initialize_claim_since: Instant | None = None  # ... since then
     store_lost_since: Instant | None = None
+    store_back_at: Instant | None = None  # end of the last outage
     members_seen: tuple[tuple[str, Instant], ...] = ()  # every member and when its record was last there
     members_with_leader: tuple[Member, ...] = ()  # records of the members seen while the cluster last had a leader
     down_since: Instant | None = None  # this node's primary, under the lease, does not run

@@ -8,7 +8,7 @@ from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lease
 from hacore.model.memory import Sightings
 from hacore.model.node import NodeState
-from hacore.model.policy import Policy
+from hacore.model.policy import Policy, Times
 
 _FIRST_TIMELINE = 1
 
@@ -22,6 +22,7 @@ class Reading:
     node: NodeState
     lease: Lease | None
     policy: Policy
+    times: Times
     outcomes: tuple[Outcome, ...]
 
 
@@ -35,6 +36,8 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
     if cluster is None:
         return replace(before, store_lost_since=before.store_lost_since or now)
     seen = replace(before, store_lost_since=None)
+    if before.store_lost_since is not None:
+        seen = replace(seen, store_back_at=now)
     if cluster.own_version != before.own_version:
         seen = replace(seen, own_version=cluster.own_version, own_version_since=cluster.own_received_at or now)
     if cluster.initialize_version != before.initialize_claim_version:
@@ -47,6 +50,7 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
             seen,
             lock_instance=cluster.lock.instance,
             lock_holder=cluster.lock.holder,
+            lock_stale_at=_stale_at(seen, cluster, reading),
             leaderless_since=None,
             uninitialized_since=None,
             members_with_leader=_members_of(before, cluster),
@@ -55,11 +59,33 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
     is_new = cluster.initialize is None and not has_data
     return replace(
         seen,
+        lock_stale_at=None,
         # After an outage the count begins anew: nobody could have taken the lock meanwhile.
         leaderless_since=now if before.store_lost_since is not None else before.leaderless_since or now,
         members_with_leader=_all_members(before, cluster),
         uninitialized_since=(before.uninitialized_since or now) if is_new else None,
     )
+
+
+def _stale_at(seen: Sightings, cluster: ClusterView, reading: Reading) -> Instant | None:
+    """Return when the held lock counts as gone: T + M after the heartbeat of its holder was first received, or the store came back.
+
+    Only where the own record names this lock: the holder of another product has no heartbeat. In pause the writes of a holder whose lease
+    has ended go on, and who creates the cluster has no successor.
+    """
+    own, lock = cluster.own, cluster.lock
+    if (
+        own is None
+        or lock is None
+        or own.instance != lock.instance
+        or own.bootstrapping
+        or reading.policy.pause
+        or reading.lease is not None
+    ):
+        return None
+    period_s = max(reading.times.ttl_s, own.ttl_s)
+    counts_from = max(seen.own_version_since or reading.now, seen.store_back_at or 0.0)
+    return counts_from + period_s + reading.policy.margin(period_s)
 
 
 def _members_of(before: Sightings, cluster: ClusterView) -> tuple[Member, ...]:

@@ -154,6 +154,24 @@ class EtcdAtWork(StoreAtWork):
         found = self._ask("kv/range", {"key": _coded(PREFIX + "leader")})["kvs"][0]
         self._ask("lease/revoke", {"ID": found["lease"]})
 
+    @contextlib.contextmanager
+    def keeping_lease_of_leader(self) -> Iterator[None]:
+        """Keep the lease that the leader key hangs on alive, whatever becomes of its owner."""
+        lease = self._ask("kv/range", {"key": _coded(PREFIX + "leader")})["kvs"][0]["lease"]
+        ended = threading.Event()
+
+        def keep() -> None:
+            while not ended.wait(0.5):
+                self._ask("lease/keepalive", {"ID": lease})
+
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+
     def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
         wanted = json.dumps({"create_request": {"key": _coded(PREFIX + "hacore")}}).encode()
         while not stop.wait(POLL_S):

@@ -205,3 +205,18 @@ def test_after_its_lease_was_revoked_the_same_leader_takes_the_lock_again(cluste
     assert cluster.leader() is leader
     assert postmasters(cluster) == servers
     assert store.own()["timeline"] == timeline
+
+
+@on_etcd
+def test_a_lock_that_the_store_keeps_after_its_holder_was_lost_counts_as_gone(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, token = cluster.the_leader(), store.own()["token"]
+    with writing(cluster, store) as writes, etcd_of(store).keeping_lease_of_leader():
+        lost_at = boot_s()
+        leader.kill("everything")
+        other = cluster.the_leader(other_than=leader.name)
+        writes.rows_go_on()
+        leader.start()
+        assert cluster.wait_ready() is other
+    assert store.own()["token"] == token + 1
+    writes.expect_losses_only_of(leader.name, since=lost_at)
+    writes.expect_writes_of_others_only_after(leader.name, lost_at)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from hacore.model.node import Role
 from hacore.model.policy import Policy, Times
@@ -11,6 +12,8 @@ from hacore.testing.simulation.postmaster import Processes, ServerJudge
 from hacore.testing.simulation.scene import Scene
 from hacore.testing.simulation.store import Change, Store
 from hacore.testing.simulation.wal import Log, WalRecord
+
+_ASKED_S: Final = 2.5  # from the question to the others to the lock, where some do not answer
 
 
 @dataclass(slots=True)
@@ -129,8 +132,8 @@ class ElectionJudge(Scene, ServerJudge):
         self.disturbances += 1
 
     def lock_taken(self, change: Change) -> None:
-        """Remember where everybody was when a node took the lock."""
-        positions = {
-            other.name: (other.server.log.timeline, int(other.server.log.end)) for other in self._electable(self.machine(change.by))
-        }
+        """Remember where everybody was when a node took the lock that it could have asked before."""
+        machine = self.machine(change.by)
+        could_ask = self.engine.now - machine.network.healed_at >= _ASKED_S
+        positions = {other.name: (other.server.log.timeline, int(other.server.log.end)) for other in self._electable(machine) if could_ask}
         self._acquired[change.by] = _Acquired(self.engine.now, positions, self.disturbances)

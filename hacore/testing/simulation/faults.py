@@ -232,6 +232,11 @@ def lock_lost_early(at: Happening) -> None:
     at.simulation.store.lose_lock()
 
 
+def leases_begin_anew(at: Happening) -> None:
+    """The store keeps locks and member records for longer than was agreed."""
+    at.simulation.store.begin_leases_anew(at.seconds(10.0, 60.0))
+
+
 def lock_lost_unseen(at: Happening) -> None:
     """The store gives the lock away before its time, and its holder, cut off, cannot see it."""
     leader = at.simulation.leader or at.machine
@@ -417,6 +422,7 @@ FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
     (store_down, 4),
     (lock_lost_early, 4),
     (lock_lost_unseen, 3),
+    (leases_begin_anew, 3),
     (every_key_lost, 1),
     (some_keys_lost, 1),
     (member_records_lost, 1),

@@ -110,6 +110,15 @@ def _no_challenger_rule(world: World) -> World:
     return replace(world, sightings=seen)
 
 
+def _impatient(world: World) -> World:
+    """A held lock counts as gone as soon as its heartbeat is a fifth of the ttl old."""
+    seen = world.sightings
+    if seen.own_version_since is None or seen.lock_stale_at is None:
+        return world
+    stale_at = seen.own_version_since + world.times.ttl_s / 5
+    return replace(world, sightings=replace(seen, lock_stale_at=stale_at, own_version_since=_LONG_AGO), peers_asked=True)
+
+
 def _no_look_at_lag(world: World) -> World:
     cluster = world.cluster
     if cluster is not None:
@@ -143,6 +152,7 @@ _STORE: Final = (
     (faults.answers_cut_off, 3),
     (faults.machine_frozen, 2),
 )
+_ALONE: Final = ((faults.isolated, 6), (faults.cut_off_from_store, 2), (faults.leases_begin_anew, 2))
 _SLOW: Final = ((faults.network_slow, 4), (faults.cut_off_from_store, 4), (faults.store_down, 2), (faults.agent_stopped, 2))
 _LATCH: Final = ((faults.agent_stopped_in_restart, 6), (faults.server_slow, 1))
 _LAG: Final = ((faults.replication_lags, 6), (faults.power_lost, 4), (faults.isolated, 3), (faults.everything_killed, 1))
@@ -179,6 +189,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         faults=_SLOW,
     ),
     Mutation(wrong=_sees("no challenger rule", _no_challenger_rule), breaks=_TWO_WRITERS, faults=_STORE),
+    Mutation(wrong=_sees("a lock replaced before its holder has ended", _impatient), breaks=_TWO_WRITERS, faults=_ALONE),
     Mutation(wrong=_sees("promotion without a look at lag", _no_look_at_lag), breaks=frozenset({"I3"}), faults=_LAG),
     Mutation(wrong=_sees("rewind skipped", _no_divergence), breaks=frozenset({"I4", "I5"}), faults=_LAG),
     Mutation(wrong=Wrong(name="fence without the latch", host=_without_latch), breaks=_TWO_WRITERS, faults=_LATCH),

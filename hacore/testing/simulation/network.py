@@ -1,5 +1,6 @@
 """Who can reach whom, and how long a message takes. Directed: a request may arrive where its answer does not."""
 
+import math
 from typing import Final
 
 from hacore.testing.simulation.engine import Engine
@@ -11,7 +12,9 @@ class Network:
     """Links between machines and the store."""
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._dice = engine.dice("network")
+        self.healed_at = -math.inf
         self._cut: set[tuple[str, str]] = set()
         self._slow: dict[str, float] = {}
         self.loss = 0.0  # of each message to or from the store
@@ -37,6 +40,7 @@ class Network:
 
     def heal(self) -> None:
         """Everybody reaches everybody, fast."""
+        self.healed_at = self._engine.now
         self._cut.clear()
         self._slow.clear()
         self.loss = 0.0

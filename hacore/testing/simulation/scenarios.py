@@ -123,6 +123,16 @@ def leader_loses_its_data(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def lock_outlives_its_holder(simulation: Simulation) -> None:
+    """The store keeps the lock of a machine that is lost: after T + M without a heartbeat it counts as gone."""
+    leader = _whole(simulation)
+    leader.lose_power()
+    simulation.store.begin_leases_anew(600.0)
+    _reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    leader.boot(5.0)
+    simulation.must_become_whole()
+
+
 def rewind_is_interrupted(simulation: Simulation) -> None:
     """A machine dies while its data are rewound: the directory is never started as it is."""
     leader = _whole(simulation)
@@ -285,6 +295,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     scheduled_restart_is_stale,
     bootstrap_fails,
     bootstrap_is_abandoned,
+    lock_outlives_its_holder,
     leader_loses_its_data,
     rewind_is_interrupted,
     nobody_has_data_but_the_backup,

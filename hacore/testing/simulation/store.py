@@ -102,8 +102,6 @@ class Records:
         standing = self.lock
         if standing is not None and standing != request.replaces:
             return None
-        if request.replaces is not None and standing is None:
-            return None
         if not self._compare(request.puts):
             return None
         contents = self._contents
@@ -255,6 +253,14 @@ class Store(Records):
             self._contents.lock = None
             self._contents.revision += 1
             self._tell("fault", "", standing)
+
+    def begin_leases_anew(self, ttl_s: float) -> None:
+        """Let every lease last its whole time again, as etcd does when its own leader changes."""
+        contents, now = self._contents, self._engine.now
+        if self.lock is not None:
+            contents.lock_ends_at = max(contents.lock_ends_at, now + ttl_s)
+        for member in self.members.values():
+            member.ends_at = max(member.ends_at, now + ttl_s)
 
     def lose_keys(self, names: Iterable[str] | None = None) -> None:
         """Lose records, with ``None`` all of them and the lock and members."""

@@ -292,6 +292,16 @@ def test_a_member_gives_its_leader_time_to_mend_a_record_of_another_system_ident
     assert [type(step) for step in decide(stranger).steps] == [Exit]
 
 
+def test_a_lock_whose_holder_has_stood_still_is_replaced() -> None:
+    seen = w.leaderless(cluster=w.cluster(), sightings=w.sightings(lock_stale_at=w.NOW - 1, leaderless_since=None))
+    decision = decide(seen)
+    assert decision.rule == "take_the_lock"
+    assert [step.replaces for step in decision.steps if isinstance(step, AcquireLease)] == [Lock(holder="b", instance="7")]
+    assert decide(replace(seen, sightings=w.sightings(lock_stale_at=w.NOW + 1))).table == "tending"
+    alive = replace(seen, peers=(PeerState(name="b", reachable=True, role=Role.PRIMARY), w.peer("c")))
+    assert decide(alive).rule == "peer_comes_first"
+
+
 def test_a_holder_whose_rest_server_cannot_tell_its_role_is_waited_for() -> None:
     view = w.cluster(None, own=None, members=(w.member("a"), w.member("b", role="demoted"), w.member("c")))
     seen = w.sightings(lock_holder="b", leaderless_since=w.NOW - 1)

@@ -8,6 +8,7 @@ from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Sightings
 from hacore.model.node import NodeState
+from hacore.model.policy import Policy
 from hacore.observe.memory import newest
 from hacore.observe.need import peers_are_needed
 from hacore.observe.sightings import Reading, advance
@@ -17,7 +18,8 @@ NEW = Sightings(started_at=0.0)
 
 
 def reading(**fields: object) -> Reading:
-    values = {"now": w.NOW, "cluster": w.cluster(), "node": w.standby(), "lease": None, "policy": w.world().policy, "outcomes": ()}
+    values = {"now": w.NOW, "cluster": w.cluster(), "node": w.standby(), "lease": None, "policy": w.world().policy}
+    values |= {"times": w.TIMES, "outcomes": ()}
     return Reading(**{**values, **fields})  # type: ignore[arg-type]
 
 
@@ -100,7 +102,7 @@ def test_a_new_timeline_takes_its_own_position_also_where_that_is_behind() -> No
 
 def test_the_others_are_asked_only_where_a_decision_can_rest_on_it() -> None:
     def needed(view: object, node: NodeState, lease: Lease | None, **seen: object) -> bool:
-        return peers_are_needed(cluster=view, node=node, lease=lease, sightings=w.sightings(**seen))  # type: ignore[arg-type]
+        return peers_are_needed(now=w.NOW, cluster=view, node=node, lease=lease, sightings=w.sightings(**seen))  # type: ignore[arg-type]
 
     assert not needed(w.cluster(), w.standby(), None)
     assert not needed(w.cluster("a"), w.primary(), holding())
@@ -109,3 +111,23 @@ def test_the_others_are_asked_only_where_a_decision_can_rest_on_it() -> None:
     assert needed(w.cluster("a"), w.standby(), holding(lock=Lock(holder="a", instance="7")))
     assert needed(w.cluster("a", failover=w.request(leader="a")), w.primary(), holding())
     assert needed(w.cluster("a"), w.primary(), holding(), demoting="c")
+    assert needed(w.cluster(), w.standby(), None, lock_stale_at=w.NOW - 1)
+    assert not needed(w.cluster(), w.standby(), None, lock_stale_at=w.NOW + 1)
+
+
+def test_a_held_lock_counts_as_gone_once_its_heartbeat_has_stood_still_for_ttl_and_margin() -> None:
+    def stale_at(**fields: object) -> float | None:
+        return after(reading(**fields)).lock_stale_at
+
+    assert stale_at() == w.NOW + 30 + 3
+    assert stale_at(cluster=w.cluster(own=w.own(ttl_s=60.0))) == w.NOW + 60 + 3
+    assert stale_at(cluster=w.cluster(own=w.own(instance="8"))) is None  # the lock of another product
+    assert stale_at(cluster=w.cluster(own=w.own(bootstrapping=True))) is None
+    assert stale_at(policy=Policy(times=w.TIMES, pause=True)) is None
+    assert stale_at(cluster=w.cluster(None)) is None
+    assert stale_at(cluster=w.cluster("a"), lease=holding()) is None
+
+
+def test_an_outage_of_the_store_is_not_held_against_the_holder() -> None:
+    seen = after(reading(), reading(now=w.NOW + 1, cluster=None), reading(now=w.NOW + 90))
+    assert seen.lock_stale_at == w.NOW + 90 + 30 + 3
