@@ -13,10 +13,15 @@ import pytest
 
 from hacore.testing.cluster import Cluster
 from hacore.testing.workdir import WorkDirectory, work_directory
+from tests.chaos.consul_at_work import ConsulAtWork
 from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
 
 STORES: dict[str, Callable[[Path], StoreAtWork]] = {"sqlite": SqliteAtWork, "etcd": EtcdAtWork}
-OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {"three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True)}
+OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {
+    "three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True),
+    "consul": ConsulAtWork,
+    "three consuls": lambda directory: ConsulAtWork(directory, size=3, proxies=True),
+}
 EVERYDAY = ("sqlite", "etcd")
 BULK = ("base", "pg_wal")
 
