@@ -7,6 +7,7 @@ import pytest
 from tests.project.building import build_wheel, call, clean_environment, must
 
 STORES = {
+    "consul": ("hacore_dcs_consul", "consul: {{host: '127.0.0.1:8500'}}"),
     "sqlite": ("hacore_dcs_sqlite", "sqlite: {{path: {directory}/store.db}}"),
     "etcd3": ("hacore_dcs_etcd", "etcd3: {{hosts: ['127.0.0.1:2379']}}"),
 }

@@ -1,0 +1,89 @@
+"""A real Consul behind proxies, for the tests of this plugin."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
+from hacore.testing.consul import Consul
+from hacore.testing.faults.freezer import frozen
+from hacore.testing.faults.proxy import Fault, TcpProxy
+from hacore.testing.workdir import work_directory
+from hacore_dcs_consul.plugin import ConsulPlugin
+from hacore_dcs_consul.settings import ConsulSettings
+
+PREFIX = "hacore-kit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A cluster of Consul, and the proxy before each of its servers; clients are told of the proxies alone."""
+
+    consul: Consul
+    proxies: list[TcpProxy]
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return tuple(f"http://{proxy.endpoint}" for proxy in self.proxies)
+
+    @contextlib.contextmanager
+    def all_suffer(self, fault: Fault) -> Iterator[None]:
+        with ExitStack() as stack:
+            for proxy in self.proxies:
+                stack.enter_context(proxy.suffering(fault))
+            yield
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        with frozen(*(server.process.pid for server in self.consul.servers if server.process is not None)):
+            yield
+        self.consul.wait_ready()
+
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        self.consul.close()
+        yield
+        self.consul.start()
+
+    @contextlib.contextmanager
+    def one_suffers(self, fault: Fault) -> Iterator[None]:
+        asked_last = max(self.proxies, key=lambda proxy: proxy.used_at)
+        with asked_last.suffering(fault):
+            yield
+
+    def under_test(self, settings: ConsulSettings) -> StoreUnderTest:
+        return StoreUnderTest(
+            plugin=ConsulPlugin,
+            settings=settings,
+            faults=DcsFaults(
+                remove_lock=lambda cluster: self.delete(f"{PREFIX}/{cluster}/leader"),
+                remove_member=lambda cluster, name: self.delete(f"{PREFIX}/{cluster}/members/{name}"),
+                stalled=self.stalled,
+                save=self.consul.save,
+                restore=self.consul.restore,
+            ),
+            network=NetworkFaults(
+                down=self.down,
+                slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
+                drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
+                deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
+            ),
+            servers=ServerFaults(
+                frozen=lambda: self.one_suffers(Fault(swallow_requests=True)),
+                deaf=lambda: self.one_suffers(Fault(swallow_answers=True)),
+            ),
+        )
+
+    def delete(self, key: str) -> None:
+        assert self.consul.ask(f"kv/{key}", method="DELETE") is True
+
+
+@contextlib.contextmanager
+def served(size: int) -> Iterator[Served]:
+    with ExitStack() as stack:
+        directory: Path = stack.enter_context(work_directory("consul-")).path
+        consul = stack.enter_context(Consul(directory, size=size))
+        proxies = [stack.enter_context(TcpProxy(("127.0.0.1", server.ports["http"]))) for server in consul.servers]
+        yield Served(consul=consul, proxies=proxies)
