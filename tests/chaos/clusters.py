@@ -16,10 +16,9 @@ from hacore.testing.workdir import WorkDirectory, work_directory
 from tests.chaos.consul_at_work import ConsulAtWork
 from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
 
-STORES: dict[str, Callable[[Path], StoreAtWork]] = {"sqlite": SqliteAtWork, "etcd": EtcdAtWork}
+STORES: dict[str, Callable[[Path], StoreAtWork]] = {"sqlite": SqliteAtWork, "etcd": EtcdAtWork, "consul": ConsulAtWork}
 OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {
     "three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True),
-    "consul": ConsulAtWork,
     "three consuls": lambda directory: ConsulAtWork(directory, size=3, proxies=True),
 }
 EVERYDAY = ("sqlite", "etcd")
