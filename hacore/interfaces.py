@@ -126,6 +126,9 @@ class DcsCapabilities:
     minimum_ttl_s: float = _capability("a shorter ttl is raised to this", default=1.0)
     ttl_is_minimum: bool = _capability("the store may keep an expired lock for longer", default=False)
     networked: bool = _capability("reached over a network, which delays, loses and repeats", default=True)
+    transactions: tuple[tuple[str, ...], ...] = _capability(
+        "records that change in one transaction, the first of these groups also with the lock; none named: all records do", default=()
+    )
 
 
 class Dcs(Protocol):

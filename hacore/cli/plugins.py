@@ -89,7 +89,9 @@ def _default(value: object, *, is_secret: bool) -> object:
     return "(secret)" if is_secret else value
 
 
-def _value(value: float) -> object:
+def _value(value: float | tuple[tuple[str, ...], ...]) -> object:
+    if isinstance(value, tuple):
+        return "; ".join(", ".join(group) for group in value) or "all"
     return ("yes" if value else "no") if isinstance(value, bool) else value
 
 

@@ -24,7 +24,7 @@ class Capability:
     """One thing that a store declares of itself."""
 
     name: str
-    value: bool | float
+    value: bool | float | tuple[tuple[str, ...], ...]
     meaning: str
 
 

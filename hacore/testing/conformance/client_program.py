@@ -16,6 +16,7 @@ COUNTER = "counter"
 
 def start(store: StoreUnderTest, cluster: str, member: str) -> "subprocess.Popen[bytes]":
     """Start a client that counts until it is killed."""
+    store.admit(cluster, member)
     process = subprocess.Popen([sys.executable, "-m", __spec__.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with cast("IO[bytes]", process.stdin) as given:
         pickle.dump((store.plugin, store.settings, cluster, member), given)

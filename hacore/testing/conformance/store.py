@@ -65,6 +65,10 @@ class ServerFaults:
     deaf: Callable[[], AbstractContextManager[None]]  # requests take effect, their answers are lost
 
 
+def nothing_to_prepare(cluster: str, member: str) -> None:
+    """A store needs nothing before a member can be one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUnderTest:
     """A store that runs, and the plugin with the settings to reach it."""
@@ -74,6 +78,13 @@ class StoreUnderTest:
     faults: DcsFaults
     network: NetworkFaults | None = None  # wanted by :class:`NetworkConformance`
     servers: ServerFaults | None = None  # wanted by :class:`SeveralServersConformance`
+    admit: Callable[[str, str], None] = nothing_to_prepare  # what must be there of a cluster's member before it opens a session: its pod
+
+    def open(self, cluster: str, member: str) -> Dcs:
+        """Open a session of a member."""
+        self.admit(cluster, member)
+        session: Dcs = self.plugin(self.settings).hacore_open_dcs(request_for(cluster, member))
+        return session
 
 
 def request_for(cluster: str, member: str, *, observer: bool = False) -> OpenDcs:
@@ -146,9 +157,7 @@ class StoreKit:
         with ExitStack() as stack:
 
             def opened(member: str) -> Dcs:
-                session: Dcs = store.plugin(store.settings).hacore_open_dcs(request_for(cluster, member))
-                stack.callback(session.close)
-                return session
+                return stack.enter_context(contextlib.closing(store.open(cluster, member)))
 
             yield opened
 
@@ -170,6 +179,11 @@ class StoreKit:
         assert wakes.within(EVENTUALLY_S, after=0)
         wakes.quiet()
         return wakes
+
+    @pytest.fixture
+    def together(self, capabilities: DcsCapabilities) -> tuple[str, ...]:
+        """Return names of records that the store changes in one transaction."""
+        return max(capabilities.transactions, key=len, default=("config", "status", "failover"))
 
     @pytest.fixture
     def ttl_s(self, capabilities: DcsCapabilities) -> float:
