@@ -84,12 +84,16 @@ class Connection:
     """A connection that is opened when it is needed and kept.
 
     :param endpoint: ``https://10.0.0.1:2379``.
+    :param server_name: whom the server's certificate must be for, where that is not the host of the endpoint.
     """
 
-    def __init__(self, endpoint: str, resolver: Resolver, clock: Clock, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, endpoint: str, resolver: Resolver, clock: Clock, tls: ssl.SSLContext | None, *, server_name: str | None = None
+    ) -> None:
         parts = urlsplit(endpoint)
         self._host, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = tls if parts.scheme == "https" else None
+        self._server_name = server_name or self._host
         self._resolver = resolver
         self._clock = clock
         self._socket: _Limited | None = None
@@ -183,7 +187,7 @@ class Connection:
         if self._tls is None:
             return plain
         self._tls.sslsocket_class = _LimitedTls
-        wrapped = self._tls.wrap_socket(plain, server_hostname=self._host, do_handshake_on_connect=False)
+        wrapped = self._tls.wrap_socket(plain, server_hostname=self._server_name, do_handshake_on_connect=False)
         if not isinstance(wrapped, _LimitedTls):
             raise TypeError(f"{type(wrapped).__name__}: not the socket class that was asked for")
         wrapped.clock, wrapped.until = self._clock, until
