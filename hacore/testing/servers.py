@@ -1,4 +1,4 @@
-"""Where the real servers stand on this machine: PostgreSQL, etcd, Consul, HAProxy, Patroni and its monitoring check.
+"""Where the real servers stand on this machine: PostgreSQL, etcd, Consul, the Kubernetes API, HAProxy, Patroni and its monitoring check.
 
 It finds and never installs: `scripts/workspace.py` brings servers here, from the pins in `servers.toml`. A server that is missing is an
 error that names the command which installs it, never a reason to skip a test. It does not know how a server is configured or started.
@@ -139,6 +139,7 @@ _FINDERS: Final[Mapping[str, Callable[[], Server]]] = MappingProxyType(
         "postgresql-18": lambda: _wheel_postgresql("postgresql-18", "pginstall18"),
         "etcd": lambda: _on_path("etcd", ("etcd", "etcdctl"), "apt etcd-server etcd-client"),
         "consul": lambda: _built("consul"),
+        "kube-apiserver": lambda: _built("kube-apiserver"),
         "haproxy": lambda: _on_path("haproxy", ("haproxy",), "apt haproxy"),
         "vip-manager": lambda: _unpacked("vip-manager", ("vip-manager",)),
         "patroni": lambda: _own_environment("patroni", ("patroni", "patronictl")),
