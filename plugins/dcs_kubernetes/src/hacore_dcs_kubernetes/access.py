@@ -1,0 +1,142 @@
+"""Where the API servers are and what lets us in: the service account of a pod, or a kubeconfig.
+
+The token of a service account is a file that is written anew every now and then; it is read again when it may have changed.
+"""
+
+import base64
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hacore.errors import ConfigError
+from hacore.model.clock import Clock, Instant
+from hacore_dcs_kubernetes.settings import KubernetesSettings
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SERVICE_NAME: Final = "kubernetes.default.svc"  # stands in the certificate of every API server
+_FRESH_S: Final = 30.0
+
+
+class Token:
+    """What a request says of us: a text, or a file that is read again."""
+
+    def __init__(self, text: str | None, file: Path | None, clock: Clock) -> None:
+        self._text = text
+        self._file = file
+        self._clock = clock
+        self._read_at: Instant | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the header that carries it.
+
+        :raises OSError: the file cannot be read.
+        """
+        now = self._clock.now()
+        if self._file is not None and (self._read_at is None or now - self._read_at >= _FRESH_S):
+            self._text, self._read_at = self._file.read_text().strip(), now
+        return {"Authorization": f"Bearer {self._text}"} if self._text else {}
+
+    def renew(self) -> bool:
+        """Read the file again, for the server does not take what was read before; tell whether that makes a difference."""
+        before, self._read_at = self._text, None
+        return self.headers() != {} and self._text != before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """The servers, and how to be let in."""
+
+    servers: tuple[str, ...]
+    tls: ssl.SSLContext | None
+    token: Token
+    server_name: str | None = None  # that the certificates are for, where it is not the host's
+
+
+def find_access(settings: KubernetesSettings, clock: Clock, *, account: Path = SERVICE_ACCOUNT) -> Access:
+    """Find out where we are: what the settings name, else the pod's service account, else the user's kubeconfig.
+
+    :raises ConfigError: there is nothing, or it is not usable.
+    """
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    named = settings.kubeconfig is not None or settings.context is not None
+    try:
+        if host and not named and (account / "token").exists():
+            server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+            tls = _tls(settings.cacert or str(account / "ca.crt"))
+            return _chosen(
+                settings, Access(servers=(server,), tls=tls, token=Token(None, account / "token", clock), server_name=SERVICE_NAME)
+            )
+        return _chosen(settings, _from_kubeconfig(settings, clock))
+    except OSError as error:
+        raise ConfigError(f"kubernetes: {error}, want a service account or a kubeconfig with certificates in PEM") from error
+
+
+def _chosen(settings: KubernetesSettings, found: Access) -> Access:
+    servers = settings.api_servers or found.servers
+    return Access(servers=servers, tls=found.tls, token=found.token, server_name=found.server_name)
+
+
+def _from_kubeconfig(settings: KubernetesSettings, clock: Clock) -> Access:
+    import yaml  # noqa: PLC0415 - in a pod it is not needed
+
+    path = Path(settings.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+    try:
+        document = yaml.safe_load(path.read_text())
+        name = settings.context or document["current-context"]
+        context = _named(document, "context", name)
+        cluster, user = _named(document, "cluster", context["cluster"]), _named(document, "user", context["user"])
+        servers = (str(cluster["server"]).rstrip("/"),)
+    except (yaml.YAMLError, KeyError, TypeError, LookupError) as error:
+        raise ConfigError(
+            f"kubernetes: {path}: {error!r}, want a kubeconfig with a current context or the one that context names"
+        ) from error
+    unusable = [key for key in ("exec", "auth-provider", "username") if key in user]
+    if unusable:
+        raise ConfigError(f"kubernetes: {path}: user {context['user']}: {unusable[0]}, want a token, a tokenFile or a client certificate")
+    file = user.get("tokenFile")
+    token = Token(user.get("token"), path.parent / file if file else None, clock)
+    return Access(
+        servers=servers, tls=_tls_of(settings, cluster, user, path.parent), token=token, server_name=cluster.get("tls-server-name")
+    )
+
+
+def _named(document: Mapping[str, Any], kind: str, name: object) -> Mapping[str, Any]:
+    found = next((one for one in document.get(f"{kind}s") or () if one.get("name") == name), None)
+    if found is None:
+        raise LookupError(f"no {kind} called {name}")
+    inner: Mapping[str, Any] = found.get(kind) or {}
+    return inner
+
+
+def _tls_of(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapping[str, Any], place: Path) -> ssl.SSLContext | None:
+    if not str(cluster["server"]).startswith("https") and not settings.api_servers:
+        return None
+    if cluster.get("insecure-skip-tls-verify"):
+        raise ConfigError("kubernetes: insecure-skip-tls-verify: servers are always verified, want certificate-authority")
+    with ExitStack() as stack:
+        authority = settings.cacert or _file(cluster, "certificate-authority", place, stack)
+        context = _tls(authority)
+        certificate = _file(user, "client-certificate", place, stack)
+        if certificate is not None:
+            context.load_cert_chain(certificate, _file(user, "client-key", place, stack))
+    return context
+
+
+def _file(found: Mapping[str, Any], key: str, place: Path, stack: ExitStack) -> str | None:
+    """Return the file that a key names; what stands in the kubeconfig itself is a file only while it is read."""
+    inline = found.get(f"{key}-data")
+    if inline is None:
+        return str(place / found[key]) if key in found else None
+    held = stack.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115 - readable by its owner alone, until the stack ends
+    held.write(base64.b64decode(inline))
+    held.flush()
+    return held.name
+
+
+def _tls(authority: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authority)

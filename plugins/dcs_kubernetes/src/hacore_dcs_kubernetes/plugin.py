@@ -1,0 +1,145 @@
+"""The hooks of the Kubernetes store."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
+from hacore.hookspecs import OpenDcs, PluginContext, Validate, hookimpl
+from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
+from hacore.model.clock import Instant
+from hacore.sightings import Sightings
+from hacore_dcs_kubernetes.access import find_access
+from hacore_dcs_kubernetes.client import Client, RefusedByServerError
+from hacore_dcs_kubernetes.dcs import KubernetesDcs, Parts
+from hacore_dcs_kubernetes.direct import Directory
+from hacore_dcs_kubernetes.lock import OwnClock
+from hacore_dcs_kubernetes.members import Members
+from hacore_dcs_kubernetes.objects import CONFIG_MAPS, ENDPOINTS, LEASES, Kind, Objects, Place
+from hacore_dcs_kubernetes.records import TOGETHER
+from hacore_dcs_kubernetes.rivals import Rivals
+from hacore_dcs_kubernetes.routing import Routing
+from hacore_dcs_kubernetes.settings import LEASE, KubernetesSettings
+from hacore_dcs_kubernetes.shelf import Shelf
+from hacore_dcs_kubernetes.watch import Known, Watch
+
+_OPEN_S: Final = 8.0
+_VALIDATE_S: Final = 5.0
+_SILENT_TURNS: Final = 1.5  # the leader writes once in each turn
+_SILENCE_MORE_S: Final = 1.0
+_SCOPE: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+class KubernetesPlugin:
+    """Kind ``dcs``, section ``kubernetes``."""
+
+    def __init__(self, settings: KubernetesSettings) -> None:
+        self._settings = settings
+        self._rivals = Rivals()
+
+    @staticmethod
+    @hookimpl
+    def hacore_config_schema() -> type[SectionChecker]:
+        """Return the schema of the section."""
+        from hacore_dcs_kubernetes.schema import KubernetesSchema  # noqa: PLC0415 - the agent does not load the schema's library
+
+        return KubernetesSchema
+
+    @staticmethod
+    @hookimpl
+    def hacore_dcs_capabilities() -> DcsCapabilities:
+        """Return what the store can do."""
+        return DcsCapabilities(transactions=TOGETHER)
+
+    @hookimpl
+    def hacore_validate(self, request: Validate) -> Sequence[str]:
+        """Check the scope and the kubeconfig that is named; with ``online`` ask the servers. A pod's account is only in the pod."""
+        clock = request.context.clock
+        try:
+            place = self._place(request.context)
+            if request.online or self._settings.kubeconfig is not None:
+                access = find_access(self._settings, clock)
+                if request.online:
+                    self._ask(Client(access, clock), place, request.context)
+        except ConfigError as error:
+            return (str(error),)
+        except DcsUnavailableError as error:
+            raise PluginUnavailableError(str(error)) from error
+        return ()
+
+    @hookimpl
+    def hacore_open_dcs(self, request: OpenDcs) -> Dcs:
+        """See that we are let in, that the pod is one of the cluster's, and that no lock of another kind lives."""
+        clock, place = request.clock, self._place(request.context)
+        access, retriable = find_access(self._settings, clock), frozenset(self._settings.retriable_http_codes)
+        client, watching = Client(access, clock, retriable), Client(access, clock, retriable)
+        directory = Directory(clock, (client, watching), bypass=self._settings.bypass_api_service)
+        until = clock.now() + min(_OPEN_S, request.retry_timeout_s)
+        kind = self._kind
+        members = self._members(client, place, request.context)
+        try:
+            directory.look(client)
+            self._greet(client, place, until)
+            if not request.observer:
+                _join(members, until)
+                self._rivals.refuse(client, kind, place, clock=clock, until=until)
+        except (ConfigError, DcsUnavailableError):
+            client.close()
+            raise
+        known = Known(own_clock=OwnClock(clock), sightings=Sightings(clock), clock=clock)
+        silence_s = request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S
+        watched = Objects(watching, kind, place)
+        watch = Watch(client=watching, objects=watched, known=known, directory=directory, silence_s=silence_s)
+        routing = Routing(client=client, kind=kind, place=place, settings=self._settings, member=request.member, clock=clock)
+        return KubernetesDcs(
+            Parts(
+                shelf=Shelf(Objects(client, kind, place), known),
+                members=members,
+                routing=routing,
+                watch=watch,
+                member=request.member,
+                clock=clock,
+                close=client.close,
+            )
+        )
+
+    @property
+    def _kind(self) -> Kind:
+        if self._settings.lock == LEASE:
+            return LEASES
+        return ENDPOINTS if self._settings.use_endpoints else CONFIG_MAPS
+
+    def _place(self, context: PluginContext) -> Place:
+        if not _SCOPE.fullmatch(context.scope):
+            raise ConfigError(f"scope: {context.scope}: want a name of objects: small letters, digits, '-' and '.', at most 63 characters")
+        settings = self._settings
+        return Place(namespace=settings.namespace, scope=context.scope, scope_label=settings.scope_label, labels=dict(settings.labels))
+
+    def _members(self, client: Client, place: Place, context: PluginContext) -> Members:
+        return Members(client=client, place=place, settings=self._settings, member=context.member, clock=context.clock)
+
+    def _ask(self, client: Client, place: Place, context: PluginContext) -> None:
+        until = context.clock.now() + _VALIDATE_S
+        try:
+            self._greet(client, place, until)
+            _join(self._members(client, place, context), until)
+        finally:
+            client.close()
+
+    def _greet(self, client: Client, place: Place, until: Instant) -> None:
+        """See that the objects may be read."""
+        try:
+            Objects(client, self._kind, place).list(until)
+        except RefusedByServerError as error:
+            raise ConfigError(f"{error}, want a role that may read the cluster's objects") from error
+
+
+def _join(members: Members, until: Instant) -> None:
+    """See that the own pod is there, and one of the cluster's."""
+    try:
+        members.look(until)
+    except RefusedByServerError as error:
+        raise ConfigError(f"{error}, want the name of the pod that this is, in its namespace, and a role that may read it") from error
+    lacking = members.lacking()
+    if lacking is not None:
+        raise ConfigError(f"kubernetes: {lacking}")
