@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 NOBODY: Final = Upstream(member=None)
 _RESOLVE_S: Final = 1.0
-_SECRET_PREFIXES: Final = ("PATRONI_", "HACORE_", "PG")
+_KEPT_BACK: Final = ("PATRONI_", "HACORE_", "PG", "KUBERNETES_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,8 +207,8 @@ class Instance:
             write_passfile(Path(self.settings.pgpass), login(connection, upstream.host, upstream.port))
 
     def server_environment(self) -> dict[str, str]:
-        """Return the environment of the server: ours, for archive commands and their like, without what is libpq's or a secret of ours."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET_PREFIXES)}
+        """Return the server's environment: ours, for archive commands and the like, without what is libpq's or the store's, or a secret."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
         return kept | ({"PGKRBSRVNAME": self.settings.krbsrvname} if self.settings.krbsrvname else {})
 
     def replaced(self) -> None:

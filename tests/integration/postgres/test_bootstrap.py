@@ -4,6 +4,8 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import BootstrapMethod, BootstrapSettings, ToolOption
 from hacore.model.node import DirectoryState, Role, ServerState
@@ -59,7 +61,11 @@ def test_options_of_initdb_and_lines_of_pg_hba_are_the_configurations(make_node:
     assert "10.0.0.0/8" in node.instance.layout.hba.read_text()
 
 
-def test_post_bootstrap_gets_a_connection_string_without_a_secret(make_node: MakeNode, directory: Path) -> None:
+def test_post_bootstrap_gets_a_connection_string_without_a_secret(
+    make_node: MakeNode, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PATRONI_RESTAPI_PASSWORD", "HACORE_RESTAPI_PASSWORD", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.setenv(name, "kept back")
     after = script(directory, "after", f'env > {directory}/env; echo "$2" > {directory}/conninfo; psql "$2" -c "CREATE DATABASE app"')
     node = make_node("a", bootstrap=replace(INITDB, post_bootstrap=f"{after} first"))
     node.create_cluster()
@@ -68,6 +74,7 @@ def test_post_bootstrap_gets_a_connection_string_without_a_secret(make_node: Mak
     environment = (directory / "env").read_text()
     assert "synchronous_commit=local" in environment
     assert "super secret" not in environment
+    assert "kept back" not in environment
 
 
 def test_a_post_bootstrap_that_fails_fails_the_bootstrap(make_node: MakeNode, directory: Path) -> None:
