@@ -17,11 +17,15 @@ from tests.chaos.consul_at_work import ConsulAtWork
 from tests.chaos.kubernetes_at_work import KubernetesAtWork
 from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
 
-STORES: dict[str, Callable[[Path], StoreAtWork]] = {"sqlite": SqliteAtWork, "etcd": EtcdAtWork, "consul": ConsulAtWork}
+STORES: dict[str, Callable[[Path], StoreAtWork]] = {
+    "sqlite": SqliteAtWork,
+    "etcd": EtcdAtWork,
+    "consul": ConsulAtWork,
+    "kubernetes": KubernetesAtWork,
+}
 OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {
     "three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True),
     "three consuls": lambda directory: ConsulAtWork(directory, size=3, proxies=True),
-    "kubernetes": KubernetesAtWork,
 }
 EVERYDAY = ("sqlite", "etcd")
 BULK = ("base", "pg_wal")
