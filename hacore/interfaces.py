@@ -139,8 +139,12 @@ class Dcs(Protocol):
     :raises DcsUnavailableError: from every call: no definite answer in time, the outcome of a write is unknown.
     """
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
-        """Read all records of the cluster. Linearizable: it shows every write that was answered before."""
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
+        """Read all records of the cluster. Linearizable: it shows every write that was answered before.
+
+        With ``max_age_s`` a picture will do that the watch has kept since then: it shows every write that was answered before its
+        ``sent_at``, which is not further back, and every write of this session. A store that keeps none, or is not sure, reads.
+        """
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Take the lock for this member."""
@@ -155,9 +159,9 @@ class Dcs(Protocol):
         """Write records by comparison."""
 
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
-        """Write this member's record, which ends with its owner: at the latest ``ttl_s`` after the last ``publish``, ``renew`` or ``keep``.
+        """Write this member's record, which ends with its owner: half to a whole ``ttl_s`` after the last ``publish`` or ``renew``.
 
-        Written only when it has changed; otherwise the call only keeps it alive.
+        Written only when it has changed; otherwise the call only keeps it alive, where half of its time has passed.
         """
 
     def withdraw(self, *, timeout_s: float) -> None:

@@ -15,7 +15,7 @@ from hacore.decide import decide
 from hacore.errors import DcsUnavailableError, GuardUnavailableError
 from hacore.interfaces import Snapshot
 from hacore.model.clock import Instant
-from hacore.model.cluster import ClusterView
+from hacore.model.cluster import ClusterView, Member
 from hacore.model.commands import Command
 from hacore.model.memory import Sightings
 from hacore.model.node import FenceState, NodeState, PeerState
@@ -35,6 +35,8 @@ logger: Final = logging.getLogger(__name__)
 _READ_S: Final = 1.0  # for PostgreSQL: a healthy one answers in milliseconds
 _PEERS_S: Final = 2.0  # interface reference 10.9
 _SPARE_S: Final = 0.8  # of the second that a turn may last beyond W + 2R: what takes time without being asked for
+_CALM: Final = 0.5  # of the ttl: how old a picture of the store may be on which nothing is done
+_AFTER_LEADER: Final = 0.05  # of loop_wait: a standby lets the leader write first, whose news then wake it (interface reference 3.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,34 +63,52 @@ class Loop:
         self._all_hacore = True
         self._error: str | None = None
         self._last_rule: str | None = None
+        self._is_calm = False
+        self._told: Member | None = None  # what this node said of itself last ...
+        self._is_spared = False  # ... and whether it would have said another position, but for sparing the store
         self._silent: set[str] = set()  # members without a record that did not answer since the cluster last had a leader
         self.rules: Counter[tuple[str, str]] = Counter()
 
     def turn(self, commands: Sequence[Command] = ()) -> Turn:
         """Make one turn: it ends before F - D for a holder of the lease, else within W + 2R + 1 s (safety.md 3.5)."""
         began = self._ports.clock.now()
-        world = self._observe(tuple(commands))
-        decision = self._decide(world)
+        world, decision = self._look(tuple(commands))
         self._log(decision)
         effects = self._actor.carry_out(decision, world)
         self._sightings = effects.sightings or world.sightings
         self._publish(world, decision)
         wait_s = world.times.loop_wait_s if decision.wake_after_s is None else min(decision.wake_after_s, world.times.loop_wait_s)
+        wait_s += world.times.loop_wait_s * _AFTER_LEADER if self._is_calm else 0.0
         now, stale_at = self._ports.clock.now(), self._sightings.lock_stale_at
         if stale_at is not None and stale_at > now:
             wait_s = min(wait_s, stale_at - now)
         return Turn(world=world, decision=decision, next_at=now + wait_s, took_s=now - began, exit=effects.exit, answers=effects.answers)
 
-    # --- observe ---------------------------------------------------------------------------------------------------------
+    # --- observe and decide ----------------------------------------------------------------------------------------------
 
-    def _observe(self, commands: tuple[Command, ...]) -> World:
+    def _look(self, commands: tuple[Command, ...]) -> tuple[World, Decision]:
+        """Decide; a standby in whose cluster nothing happens, on the picture that its watch keeps.
+
+        Only doing nothing may rest on that: whatever else comes out is decided anew, on a reading of its own (safety.md 8).
+        """
+        began = self._ports.clock.now()
+        world = self._observe(commands, may_recall=self._is_calm and not commands)
+        decision = self._decide(world)
+        if world.cluster is not None and world.cluster.sent_at < began and not _is_calm(world, decision):
+            world = self._observe(commands)
+            decision = self._decide(world)
+        self._is_calm = _is_calm(world, decision)
+        return world, decision
+
+    def _observe(self, commands: tuple[Command, ...], *, may_recall: bool = False) -> World:
         ports, keeper = self._ports, self._keeper
+        began = ports.clock.now()
         policy = ports.settings.policy(self._config)
         times = ports.settings.times(policy, all_hacore=self._all_hacore)
-        keeper.turn_ends_at = ports.clock.now() + times.loop_wait_s + 2 * times.retry_timeout_s + _SPARE_S
+        keeper.turn_ends_at = began + times.loop_wait_s + 2 * times.retry_timeout_s + _SPARE_S
         node = replace(ports.postgres.read(timeout_s=self._read_s(times)), fence=self._fence())
         self._drop_ended_lease(node)
-        cluster = self._read_store(node, times, policy)
+        cluster = self._read_store(node, times, policy, max_age_s=times.ttl_s * _CALM if may_recall else 0.0)
         if cluster is not None:
             self._config = cluster.config if cluster.config is not None else self._config
             self._all_hacore = cluster.all_hacore
@@ -100,7 +120,8 @@ class Loop:
         keeper.remembered.note(newest(keeper.remembered.memory, cluster=cluster, node=node, paused=policy.pause))
         if cluster is not None and cluster.lock is not None and keeper.lease is None:
             self._silent.clear()
-        needed = peers_are_needed(now=now, cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
+        is_read = cluster is not None and cluster.sent_at >= began
+        needed = is_read and peers_are_needed(now=now, cluster=cluster, node=node, lease=keeper.lease, sightings=sightings)
         return World(
             now=now,
             wall=ports.clock.wall(),
@@ -145,14 +166,14 @@ class Loop:
             logger.error("lease has ended", extra={"token": lease.token, "fired": fired})
             self._keeper.drop()
 
-    def _read_store(self, node: NodeState, times: Times, policy: Policy) -> ClusterView | None:
+    def _read_store(self, node: NodeState, times: Times, policy: Policy, *, max_age_s: float) -> ClusterView | None:
         keeper, snapshot = self._keeper, None
         try:
             if keeper.lease is not None:
                 snapshot = keeper.renew(node=node, times=times, policy=policy)
                 self._tell_renewal()
             if snapshot is None:
-                snapshot = self._ports.dcs.snapshot(timeout_s=keeper.budget_s(times.retry_timeout_s))
+                snapshot = self._ports.dcs.snapshot(timeout_s=keeper.budget_s(times.retry_timeout_s), max_age_s=max_age_s)
         except DcsUnavailableError as error:
             self._error = str(error)
             return None
@@ -199,11 +220,20 @@ class Loop:
             shown = replace(world, lease=self._keeper.lease)
             try:
                 timeout_s = self._keeper.budget_s(world.times.retry_timeout_s)
-                self._ports.dcs.publish(member_json(member_of(shown)), ttl_s=world.times.ttl_s, timeout_s=timeout_s)
+                self._ports.dcs.publish(member_json(self._told_of(shown)), ttl_s=world.times.ttl_s, timeout_s=timeout_s)
             except DcsUnavailableError as error:
                 logger.warning("member record was not written", extra={"error": str(error)})
         for publisher in self._ports.publishers:
             publisher.published(replace(world, lease=self._keeper.lease), decision)
+
+    def _told_of(self, world: World) -> Member:
+        """Return this node's record. A leader's position stands in ``status`` in each turn: here every second one will do."""
+        member, before = member_of(world), self._told
+        self._is_spared = (
+            world.lease is not None and not self._is_spared and before is not None and replace(member, lsn=before.lsn) == before
+        )
+        self._told = before if self._is_spared and before is not None else member
+        return self._told
 
     def _log(self, decision: Decision) -> None:
         self.rules[decision.table, decision.rule] += 1
@@ -211,3 +241,13 @@ class Loop:
         facts = {"table": decision.table, "rule": decision.rule, "reason": decision.reason, "heartbeat": is_repeated}
         logger.log(logging.DEBUG if is_repeated else logging.INFO, "decision", extra=facts)
         self._last_rule = decision.rule
+
+
+def _is_calm(world: World, decision: Decision) -> bool:
+    """Tell whether somebody else leads, by hacore's own record, and nothing is to be done, waited for or asked here."""
+    cluster, stale_at = world.cluster, world.sightings.lock_stale_at
+    if cluster is None or cluster.lock is None or cluster.own is None or cluster.own.instance != cluster.lock.instance:
+        return False
+    is_led = cluster.lock.holder != world.me.name and (stale_at is None or world.now < stale_at)
+    is_mine = world.lease is not None or world.attempted_token is not None or world.job is not None
+    return is_led and not is_mine and not (world.commands or decision.steps or decision.wake_after_s is not None)

@@ -36,9 +36,9 @@ class LateDcs:
         self._failed_at: Instant | None = None
         self._error = ""
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
         """Read all records."""
-        return self._opened().snapshot(timeout_s=timeout_s)
+        return self._opened().snapshot(timeout_s=timeout_s, max_age_s=max_age_s)
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Take the lock."""

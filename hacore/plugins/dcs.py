@@ -71,9 +71,9 @@ class GuardedDcs:
         self._calls = calls
         self._session = session
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
         """Read all records of the cluster."""
-        return self._ask("snapshot", (Snapshot,), lambda: self._session.snapshot(timeout_s=timeout_s), timeout_s)
+        return self._ask("snapshot", (Snapshot,), lambda: self._session.snapshot(timeout_s=timeout_s, max_age_s=max_age_s), timeout_s)
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Take the lock for this member."""

@@ -186,7 +186,7 @@ def _sender(row: WalSender) -> Sender:
 
 def _dcs_last_seen(world: World) -> int:
     if world.cluster is not None:
-        return int(world.wall.timestamp())
+        return int(world.wall.timestamp() - (world.now - world.cluster.sent_at))
     lost_since = world.sightings.store_lost_since
     return 0 if lost_since is None else int(world.wall.timestamp() - (world.now - lost_since))
 

@@ -15,6 +15,7 @@ from hacore.interfaces import DcsCapabilities
 from hacore.testing.conformance.dcs_faults import FaultConformance
 from hacore.testing.conformance.dcs_lock import LockConformance
 from hacore.testing.conformance.dcs_network import NetworkConformance
+from hacore.testing.conformance.dcs_recall import RecallConformance
 from hacore.testing.conformance.dcs_records import RecordConformance
 from hacore.testing.conformance.dcs_servers import SeveralServersConformance
 from hacore.testing.conformance.dcs_watch import WatchConformance
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-class DcsConformance(LockConformance, RecordConformance, WatchConformance, FaultConformance):
+class DcsConformance(LockConformance, RecordConformance, RecallConformance, WatchConformance, FaultConformance):
     """Everything that the core rests on, whatever the store."""
 
     def test_it_is_tried_with_all_that_it_declares(self, capabilities: DcsCapabilities) -> None:

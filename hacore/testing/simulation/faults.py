@@ -371,10 +371,11 @@ def restart_asked(at: Happening) -> None:
 
 
 def agent_stopped_in_restart(at: Happening) -> None:
-    """The agent stands still in the middle of a restart, and goes on when its lease has long ended."""
-    restart_asked(at)
-    at.later(at.seconds(0.01, 0.25), at.machine.stop_agent)
-    at.later(at.simulation.plan.times.ttl_s * at.seconds(1.5, 2.5), at.machine.continue_agent)
+    """The leader's agent stands still in the middle of a restart, and goes on when its lease has long ended."""
+    leader = at.simulation.leader or at.machine
+    restart_asked(Happening(at.simulation, leader, at.dice))
+    at.later(at.seconds(0.01, 0.25), leader.stop_agent)
+    at.later(at.simulation.plan.times.ttl_s * at.seconds(1.5, 2.5), leader.continue_agent)
 
 
 def reload_asked(at: Happening) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hacore.guard.latch import Latch
-from hacore.interfaces import Acquired, AcquireRequest, Dcs, Refused, Renewed, RenewRequest
+from hacore.interfaces import Acquired, AcquireRequest, Dcs, Refused, Renewed, RenewRequest, Snapshot
 from hacore.model.clock import Instant
 from hacore.model.node import Role
 from hacore.model.steps import ReleaseLease, StopServer
@@ -80,6 +80,18 @@ class _TrustsItsLease(_Through):
             return self._dcs.renew(request, timeout_s=timeout_s)
         sent_at = self._clock.now()
         return Renewed(sent_at=sent_at, snapshot=self._dcs.snapshot(timeout_s=timeout_s))
+
+
+class _TakesOldForNew(_Through):
+    """A picture of the last minute does for everything."""
+
+    def __init__(self, inner: Dcs, ports: Ports, _host: Host) -> None:
+        super().__init__(inner)
+        self._dcs, self._clock = inner, ports.clock
+
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
+        now = self._clock.now()
+        return replace(self._dcs.snapshot(timeout_s=timeout_s, max_age_s=max(max_age_s, _MINUTE_S)), sent_at=now)
 
 
 class _ArmsTooLate(_Through):
@@ -194,6 +206,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(wrong=_sees("rewind skipped", _no_divergence), breaks=frozenset({"I4", "I5"}), faults=_LAG),
     Mutation(wrong=Wrong(name="fence without the latch", host=_without_latch), breaks=_TWO_WRITERS, faults=_LATCH),
     Mutation(wrong=Wrong(name="promotion without renewing", ports=_on_dcs(_TrustsItsLease)), breaks=_TWO_WRITERS, faults=_PROMOTION),
+    Mutation(wrong=Wrong(name="old pictures taken for new", ports=_on_dcs(_TakesOldForNew)), breaks=frozenset({"I5"})),
     Mutation(wrong=_sees("claimed timelines ignored", _no_claims), breaks=frozenset({"I6"}), faults=_CLAIMS),
     Mutation(wrong=_asks("released as clean while PostgreSQL runs", _released_too_early), breaks=_TWO_WRITERS, faults=_STOPS),
     Mutation(

@@ -80,15 +80,21 @@ class Session:
         self._name = f"{endpoint.member} since {engine.now}"
         self._wire = Wire(engine, network, store, endpoint.member, endpoint.clock, endpoint.faults)
         self._received: dict[tuple[str, str], tuple[int, Instant]] = {}
+        self._kept: Snapshot | None = None  # what was read last, until a wake has come or something was written here
+        self._heeds_watch = engine.dice(f"watch of {self._name}").random() < 0.5
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
-        """Read everything."""
-        sent_at = self._clock.now()
-        return self._picture(sent_at, self._wire.call(timeout_s, self._contents))
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
+        """Read everything, or recall what was read last: as old as it may be, and without what nobody is woken by."""
+        sent_at, kept = self._clock.now(), self._kept
+        if kept is not None and sent_at - kept.sent_at <= max_age_s:
+            return kept
+        self._kept = self._picture(sent_at, self._wire.call(timeout_s, self._contents))
+        return self._kept
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Take the lock."""
         sent_at, true_sent_at = self._clock.now(), self._engine.now
+        self._kept = None
         lock = self._wire.call(timeout_s, lambda: self._store.acquire(self._member, request, self._name))
         if lock is None:
             return Refused()
@@ -102,6 +108,7 @@ class Session:
         def work() -> _Contents | None:
             return self._contents() if self._store.renew(self._member, request, self._name) else None
 
+        self._kept = None
         contents = self._wire.call(timeout_s, work)
         if contents is None:
             return Refused(holder=self._holder())
@@ -110,11 +117,13 @@ class Session:
 
     def release(self, request: ReleaseRequest, *, timeout_s: float) -> Written | Refused:
         """Give the lock back."""
+        self._kept = None
         versions = self._wire.call(timeout_s, lambda: self._store.release(self._member, request))
         return Refused(holder=self._holder()) if versions is None else Written(versions=versions)
 
     def write(self, request: WriteRequest, *, timeout_s: float) -> Written | Refused:
         """Write by comparison."""
+        self._kept = None
         versions = self._wire.call(timeout_s, lambda: self._store.write(self._member, request))
         return Refused(holder=self._holder()) if versions is None else Written(versions=versions)
 
@@ -124,11 +133,18 @@ class Session:
 
     def withdraw(self, *, timeout_s: float) -> None:
         """Remove this member's record."""
+        self._kept = None
         self._wire.call(timeout_s, lambda: self._store.withdraw(self._member))
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` after changes."""
-        self._wire.watch(wake)
+
+        def told() -> None:
+            if self._heeds_watch:
+                self._kept = None
+            wake()
+
+        self._wire.watch(told)
 
     def close(self) -> None:
         """End the session."""

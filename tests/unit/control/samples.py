@@ -58,7 +58,7 @@ class ScriptedDcs:
     def join(self, name: str, **more: object) -> None:
         self.members[name] = Record(value=member(name, **more), version=1, received_at=self.now)
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
         assert timeout_s > 0
         self._fail("snapshot")
         return Snapshot(sent_at=self.now, revision=self.revision, lock=self.lock, records=dict(self.records), members=dict(self.members))

@@ -34,7 +34,7 @@ class TableDcs:
         self._clock = clock
         self._own_record = MEMBERS + table.member
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - it always reads
         """Read all records of the cluster in one statement."""
         sent_at = self._clock.now()
         return self._picture(sent_at, until=sent_at + timeout_s)

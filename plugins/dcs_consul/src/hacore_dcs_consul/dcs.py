@@ -51,7 +51,7 @@ class ConsulDcs:
         self._keys = standing.keys
         self._clock = clock
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - it always reads
         """Read everything below the prefix, at one moment."""
         return self._led(self._standing.read(self._until(timeout_s)))
 

@@ -1,11 +1,12 @@
 """The session of one member with etcd: the field's keys, the lease that lock and member record hang on, and what the session remembers.
 
 A lease that is kept alive proves nothing, so each renewal is also a transaction that finds the lock unchanged. What the session remembers
-(which keys hang on its lease, what it has published, since when it has known a version) only spares requests; it is forgotten as soon as an
-answer contradicts it.
+(which keys hang on its lease, what it has published, since when it has known a version, the picture that its watch keeps) only spares
+requests; it is forgotten as soon as an answer contradicts it.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -13,7 +14,6 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import (
     Acquired,
     AcquireRequest,
-    Put,
     Refused,
     ReleaseRequest,
     Renewed,
@@ -25,14 +25,14 @@ from hacore.interfaces import (
 from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
 from hacore.sightings import Sightings
-from hacore_dcs_etcd.client import Client, LeaseLostError
+from hacore_dcs_etcd.client import Client, LeaseLostError, RejectedError
 from hacore_dcs_etcd.lease import ServerLease
+from hacore_dcs_etcd.picture import Kept
 from hacore_dcs_etcd.watch import Watch
-from hacore_dcs_etcd.wire import Json, Keys, Kv, number, ranges
+from hacore_dcs_etcd.wire import Json, Keys, Kv, ranges, revision_of
 
 LEADER: Final = "leader"
 MEMBERS: Final = "members/"
-_KEPT_RECENTLY: Final = 0.1  # of the ttl: a lease that was kept alive this recently is left alone
 logger = logging.getLogger(__name__)
 
 
@@ -46,16 +46,25 @@ class EtcdDcs:
         self._member = member
         self._clock = clock
         self._sightings = sightings
-        self._lease = ServerLease(client, clock)
+        self._picture = watch.picture
+        self._lease = ServerLease(client, clock, watch.picture)
         self._leader_on: int | None = None  # lease that the lock hangs on, as far as known
         self._published: tuple[str, int] | None = None  # value of the member record, and the lease that it hangs on
         self._store: tuple[str, int] = ("", 0)  # identity of the cluster, newest revision seen
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
-        """Read everything below the prefix, at one revision."""
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
+        """Read everything below the prefix, at one revision; or recall it."""
         sent_at = self._clock.now()
-        answer = self._client.call("kv/range", self._keys.all(), until=sent_at + timeout_s, repeatable=True)
-        return self._picture(sent_at, answer, self._keys.kvs(answer))
+        until = sent_at + timeout_s
+        kept = self._recall(max_age_s, until) if max_age_s > 0 else None
+        if kept is not None:
+            return self._shown(kept.sent_at, kept.revision, kept.kvs)
+        sent_at = self._clock.now()
+        answer = self._client.call("kv/range", self._keys.all(), until=until, repeatable=True)
+        self._note(answer)
+        kvs = self._keys.kvs(answer)
+        self._picture.read(sent_at, revision_of(answer), kvs)
+        return self._shown(sent_at, revision_of(answer), kvs)
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Create the lock under this session's lease. One that may be replaced is removed first: a lock has its own create revision."""
@@ -64,16 +73,16 @@ class EtcdDcs:
         if request.replaces is not None:
             removal = [*self._keys.held(LEADER, request.replaces), *self._keys.compares(request.puts)]
             answer = self._transact(removal, [self._keys.delete(LEADER)], until)
-            refusal = self._refusal(answer)
+            refusal = self._keys.refusal(answer)
             if not answer.get("succeeded") and refusal.holder is not None:
                 return refusal
         comparison = [self._keys.absent(LEADER), *self._keys.compares(request.puts)]
         lock_put = self._keys.put(LEADER, self._member, self._lease.number)
         answer = self._transact(comparison, [*self._keys.writes(request.puts), lock_put], until)
         if not answer.get("succeeded"):
-            return self._refusal(answer)
+            return self._keys.refusal(answer)
         self._leader_on = self._lease.number
-        return Acquired(lock=Lock(holder=self._member, instance=str(_revision(answer))), sent_at=sent_at)
+        return Acquired(lock=Lock(holder=self._member, instance=str(revision_of(answer))), sent_at=sent_at)
 
     def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed | Refused:
         """Keep the lease alive; then, in one transaction, find the lock unchanged, write, and read everything."""
@@ -88,8 +97,8 @@ class EtcdDcs:
         answer = self._transact(comparison, [*self._keys.writes(request.puts), *moved, self._keys.read()], until)
         if not answer.get("succeeded"):
             self._leader_on = None
-            return self._refusal(answer)
-        snapshot = self._picture(sent_at, answer, self._keys.kvs(ranges(answer)[-1]))
+            return self._keys.refusal(answer)
+        snapshot = self._shown(sent_at, revision_of(answer), self._keys.kvs(ranges(answer)[-1]))
         if self._leader_on != self._lease.number:  # somebody else moved it: known now, and put right by the next renewal
             raise DcsUnavailableError("etcd: the lock hangs on a lease that this session does not keep alive")
         return Renewed(sent_at=sent_at, snapshot=snapshot)
@@ -100,19 +109,20 @@ class EtcdDcs:
         operations = [*self._keys.writes(request.puts), self._keys.delete(LEADER)]
         answer = self._transact(comparison, operations, self._clock.now() + timeout_s)
         self._leader_on = None
-        return self._written(answer, request.puts)
+        return self._keys.written(answer, request.puts)
 
     def write(self, request: WriteRequest, *, timeout_s: float) -> Written | Refused:
         """Write records by comparison."""
         comparison = self._keys.compares(request.puts)
         if request.lock is not None:
             comparison += self._keys.held(LEADER, request.lock)
-        return self._written(self._transact(comparison, self._keys.writes(request.puts), self._clock.now() + timeout_s), request.puts)
+        answer = self._transact(comparison, self._keys.writes(request.puts), self._clock.now() + timeout_s)
+        return self._keys.written(answer, request.puts)
 
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
         """Put this member's record where it differs; keep the lease alive where nothing else has just done so."""
         until = self._clock.now() + timeout_s
-        if self._lease.age_s() > ttl_s * _KEPT_RECENTLY or not self._lease.lasts(ttl_s) or self._published is None:
+        if self._lease.is_due() or not self._lease.lasts(ttl_s) or self._published is None:
             self._lease.keep(ttl_s, until=until)
         if self._published == (value, self._lease.number):
             return
@@ -145,34 +155,39 @@ class EtcdDcs:
         return self._send("kv/txn", body, until, repeatable=False)
 
     def _send(self, path: str, body: object, until: Instant, *, repeatable: bool) -> Json:
+        sent_at = self._clock.now()
         try:
             answer = self._client.call(path, body, until=until, repeatable=repeatable)
-        except LeaseLostError:
-            self._lease.forget()  # nothing was written; the next call asks for another
+        except RejectedError as error:  # nothing was written
+            if isinstance(error, LeaseLostError):
+                self._lease.forget()  # the next call asks for another
+            raise
+        except DcsUnavailableError:
+            self._picture.wrote(sent_at, math.inf)
             raise
         self._note(answer)
+        if path != "kv/txn" or answer.get("succeeded"):
+            self._picture.wrote(sent_at, revision_of(answer))
         return answer
 
-    def _refusal(self, answer: Json) -> Refused:
-        found = [kv for part in ranges(answer) for kv in self._keys.kvs(part)]
-        return Refused(holder=found[0].value if found else None)
-
-    def _written(self, answer: Json, puts: Iterable[Put]) -> Written | Refused:
-        if not answer.get("succeeded"):
-            return self._refusal(answer)
-        return Written(versions=tuple(0 if put.value is None else _revision(answer) for put in puts))
+    def _recall(self, max_age_s: float, until: Instant) -> Kept | None:
+        """Return the picture of the watch, if it will do; keeping the lease alive, where it is due, says so, too."""
+        kept = self._picture.recall(self._clock.now(), max_age_s)
+        if kept is None and self._published is not None and self._lease.number and self._lease.is_due():
+            self._lease.keep(self._lease.ttl_s, until=until)
+            kept = self._picture.recall(self._clock.now(), max_age_s)
+        return kept
 
     def _note(self, answer: Json) -> None:
         """Forget everything when the store is another one or has gone back; every answer here shows all that was answered before it."""
-        identity, revision = str(answer.get("header", {}).get("cluster_id")), _revision(answer)
+        identity, revision = str(answer.get("header", {}).get("cluster_id")), revision_of(answer)
         if self._store[0] and (self._store[0] != identity or revision < self._store[1]):
             logger.warning("the store has gone back or is another one", extra={"revision": revision, "seen": self._store[1]})
             self._leader_on = self._published = None
             self._sightings.forget()
         self._store = (identity, revision)
 
-    def _picture(self, sent_at: Instant, answer: Json, kvs: list[Kv]) -> Snapshot:
-        self._note(answer)
+    def _shown(self, sent_at: Instant, revision: int, kvs: Iterable[Kv]) -> Snapshot:
         lock, own, records, members = None, None, {}, {}
         self._leader_on = None
         for kv in kvs:
@@ -185,11 +200,4 @@ class EtcdDcs:
             else:
                 records[kv.name] = self._sightings.read(kv.name, kv.value, kv.version)
         self._published, self._watch.leading = own, self._leader_on is not None
-        return Snapshot(sent_at=sent_at, revision=_revision(answer), lock=lock, records=records, members=members)
-
-
-def _revision(answer: Json) -> int:
-    revision = number(answer.get("header", {}), "revision")
-    if revision <= 0:
-        raise DcsUnavailableError("etcd: an answer without a revision")
-    return revision
+        return Snapshot(sent_at=sent_at, revision=revision, lock=lock, records=records, members=members)

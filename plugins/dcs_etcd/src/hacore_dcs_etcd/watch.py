@@ -14,12 +14,14 @@ from typing import Final
 from hacore.errors import DcsUnavailableError
 from hacore.sightings import Sightings
 from hacore_dcs_etcd.client import Client
-from hacore_dcs_etcd.wire import Json, Keys
+from hacore_dcs_etcd.picture import Change, Picture
+from hacore_dcs_etcd.wire import Json, Keys, number
 
 _CONNECT_S: Final = 2.0
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEADY_S: Final = 2.0  # a stream that lasted this long is opened again without a pause
 _DISCOVER_EVERY_S: Final = 300.0
+_DISCOVER_IN_NEED_S: Final = 10.0  # while nobody can be watched
 _JOIN_S: Final = 3.0
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class Watch:
 
     def __init__(self, *, client: Client, session: Client, keys: Keys, sightings: Sightings, silence_s: float) -> None:
         self.leading = False  # set by the session: a leader need not hear of its own status
+        self.picture = Picture()
         self._client = client
         self._session = session  # is told of members that are found
         self._keys = keys
@@ -60,18 +63,22 @@ class Watch:
                 self._follow(wake)
             except (DcsUnavailableError, KeyError, TypeError, ValueError) as error:  # the last three: not what a server of ours sends
                 logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
+            self.picture.interrupted()
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-            self._discover()
+            self._discover(_DISCOVER_EVERY_S if failures < len(_PAUSES_S) else _DISCOVER_IN_NEED_S)
 
     def _follow(self, wake: Callable[[], None]) -> None:
         for answer in self._answers():
             if self._ended.is_set():
                 return
-            if answer.get("created") or self._concerns(answer):
+            if answer.get("canceled"):  # also where it was never opened: we may not
+                raise DcsUnavailableError(f"etcd: watch: {answer.get('cancel_reason', 'canceled')}")
+            if answer.get("created"):
+                self.picture.followed(number(answer["header"], "revision"))
                 wake()
-            if answer.get("canceled"):
-                return
+            elif self._concerns(answer):
+                wake()
 
     def _answers(self) -> Iterator[Json]:
         body = {"create_request": {**self._keys.all(), "progress_notify": True}}
@@ -79,26 +86,27 @@ class Watch:
 
     def _concerns(self, answer: Json) -> bool:
         """Note every version; tell whether the loop must look."""
-        concerning = [self._concerns_one(event) for event in answer.get("events", ())]
+        changes = [Change(kv=self._keys.kv(one["kv"]), is_removal=one.get("type") == "DELETE") for one in answer.get("events", ())]
+        self.picture.tell(changes)
+        concerning = [self._concerns_one(change) for change in changes]
         return any(concerning)
 
-    def _concerns_one(self, event: Json) -> bool:
-        kv = self._keys.kv(event["kv"])
-        deleted = event.get("type") == "DELETE"
+    def _concerns_one(self, change: Change) -> bool:
+        kv = change.kv
         if kv.name == "leader":
-            seen = None if deleted else (kv.value, kv.created)
+            seen = None if change.is_removal else (kv.value, kv.created)
             changed, self._lock = seen is None or seen != self._lock, seen
             return changed
-        if not deleted:
+        if not change.is_removal:
             self._sightings.watched(kv.name, kv.value, kv.version)
         if kv.name == "status":
             return not self.leading
         return kv.name in ("config", "failover")
 
-    def _discover(self) -> None:
+    def _discover(self, every_s: float) -> None:
         """Look now and then who belongs to the cluster, on this thread, where it holds up nobody."""
         now = time.monotonic()
-        if not self._client.discovers or now - self._discovered_at < _DISCOVER_EVERY_S:
+        if not self._client.discovers or now - self._discovered_at < every_s:
             return
         self._discovered_at = now
         try:

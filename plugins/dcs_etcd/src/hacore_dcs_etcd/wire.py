@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hacore.interfaces import Put
+from hacore.errors import DcsUnavailableError
+from hacore.interfaces import Put, Refused, Written
 from hacore.model.lease import Lock
 
 _DIGITS: Final = 19  # of a signed number of 64 bits
@@ -99,6 +100,17 @@ class Keys:
         """Read the keys of an answer to a range."""
         return [self.kv(one) for one in found.get("kvs", ())]
 
+    def refusal(self, answer: Json) -> Refused:
+        """Read the answer to a transaction whose comparison failed; it has read the lock."""
+        found = [kv for part in ranges(answer) for kv in self.kvs(part)]
+        return Refused(holder=found[0].value if found else None)
+
+    def written(self, answer: Json, puts: Iterable[Put]) -> Written | Refused:
+        """Read the answer to a transaction that writes."""
+        if not answer.get("succeeded"):
+            return self.refusal(answer)
+        return Written(versions=tuple(0 if put.value is None else revision_of(answer) for put in puts))
+
 
 def encode(text: str) -> str:
     """Encode a key or value; what was no UTF-8 when it was read goes back as it was."""
@@ -113,6 +125,14 @@ def decode(text: str) -> str:
 def number(answer: Json, name: str) -> int:
     """Read a number; absent means 0."""
     return int(answer.get(name) or 0)
+
+
+def revision_of(answer: Json) -> int:
+    """Read the revision of the store that an answer shows."""
+    revision = number(answer.get("header", {}), "revision")
+    if revision <= 0:
+        raise DcsUnavailableError("etcd: an answer without a revision")
+    return revision
 
 
 def ranges(answer: Json) -> list[Json]:

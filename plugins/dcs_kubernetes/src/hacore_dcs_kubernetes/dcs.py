@@ -62,7 +62,7 @@ class KubernetesDcs:
         self._close = parts.close
         self._claimed: str | None = None  # instance of the lock under which all objects carry our stamp
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - it always reads
         """Read all objects at one revision, then all pods."""
         sent_at = self._clock.now()
         return self._picture(sent_at, sent_at + timeout_s)

@@ -51,7 +51,7 @@ class SqliteDcs:
         self._member_kept_at: Instant | None = None
         self._published: str | None = None
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - reading a file costs nothing
         """Read all records of the cluster in one transaction."""
         sent_at = self._clock.now()
         lock, revision, rows = self._call("read", _everything, timeout_s)
