@@ -76,6 +76,7 @@ class FaultConformance(StoreKit):
         lock = take(a, 30.0)
         store.faults.restore(copy)
         eventual_snapshot(a)
+        eventual_snapshot(b)
         assert renew(a, lock, 30.0) == Refused(holder=None)
         take(b, 30.0)
         assert renew(a, lock, 30.0) == Refused(holder="b")

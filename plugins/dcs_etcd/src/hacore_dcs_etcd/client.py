@@ -20,6 +20,7 @@ from hacore_dcs_etcd.settings import EtcdSettings
 _API: Final = "/v3/"
 _OK: Final = 200
 _INVALID, _NOT_FOUND, _DENIED, _PRECONDITION, _UNAUTHENTICATED = 3, 5, 7, 9, 16  # codes of gRPC
+_NAMED: Final = b"CommonName of client sending a request against gateway"  # refused by etcd once it has users
 _TOKEN_WORDS: Final = ("invalid auth token", "revision in header is old", "user name is empty")
 Json = Mapping[str, Any]
 
@@ -94,6 +95,7 @@ class Client:
                 yield answer["result"]
             raise DcsUnavailableError(f"etcd: {endpoint}: {path}: the stream has ended")
         except (ValueError, *Broken) as error:
+            self._token = None
             raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {str(error) or type(error).__name__}") from error
         finally:
             self._rotation.move_back(endpoint)
@@ -133,6 +135,9 @@ class Client:
                 if attempt == 2 or not _wants_token(error) or self._settings.username is None:  # noqa: PLR2004
                     raise
                 self._token = None  # expired, or the server was restarted: nothing was carried out
+            except Broken:
+                self._token = None  # one of a store that has gone back since makes etcd wait until it is as far again
+                raise
         raise AssertionError("unreachable")
 
     def _headers(self, endpoint: str, until: Instant) -> dict[str, str]:
@@ -160,6 +165,9 @@ class Client:
         try:
             answer = json.loads(reply.body)
         except ValueError as error:
+            if _NAMED in reply.body:
+                message = f"etcd: {endpoint}: our certificate has a common name, beside users want one without"
+                raise RejectedError(message, _DENIED) from error
             raise http.client.HTTPException(f"status {reply.status}, not JSON") from error
         if not isinstance(answer, dict):
             raise http.client.HTTPException(f"status {reply.status}, not an object")
