@@ -26,8 +26,7 @@ class Rotation:
     """
 
     def __init__(self, endpoints: Iterable[str], clock: Clock, *, shuffled: bool) -> None:
-        named = tuple(dict.fromkeys(endpoints))
-        self._named = frozenset(named)  # what the configuration says stays, as a last resort
+        self._named = named = tuple(dict.fromkeys(endpoints))  # what the configuration says stays, as a last resort
         self._clock = clock
         self._mutex = threading.Lock()
         self._order = random.sample(named, len(named)) if shuffled else list(named)
@@ -38,11 +37,17 @@ class Rotation:
         with self._mutex:
             return tuple(self._order)
 
-    def learn(self, found: Iterable[str]) -> None:
-        """Use these endpoints beside the configured ones, and no others."""
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Return the endpoints that stay."""
+        return self._named
+
+    def learn(self, found: Iterable[str], *, named: tuple[str, ...] | None = None) -> None:
+        """Use these endpoints beside the configured ones, and no others; ``named``: in the place of the configured ones."""
         with self._mutex:
-            new = [endpoint for endpoint in dict.fromkeys(found) if endpoint not in self._order]
-            wanted = {*found, *self._named}
+            self._named = self._named if named is None else named
+            wanted = dict.fromkeys((*found, *self._named))
+            new = [endpoint for endpoint in wanted if endpoint not in self._order]
             self._order = [endpoint for endpoint in self._order if endpoint in wanted] + random.sample(new, len(new))
 
     def move_back(self, endpoint: str) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -31,6 +32,15 @@ _TIMING: Final = ("--heartbeat-interval", "100", "--election-timeout", "500")  #
 
 class EtcdError(HacoreError):
     """The server did not do what the test asked of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files of one side of encrypted connections."""
+
+    ca: Path
+    certificate: Path
+    key: Path
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,6 +113,7 @@ class EtcdMember:
 class Etcd:
     """A cluster of members, ready when its block is entered, gone when it is left.
 
+    :param tls: the servers' certificate; clients must show one that the same authority has signed, and we show the servers' own.
     :param advertise: maps a member's index and own address to the address that it tells clients (a proxy's, for instance).
     :param arguments: further arguments of every member.
     """
@@ -112,12 +123,15 @@ class Etcd:
         directory: Path,
         *,
         size: int = 1,
-        scheme: str = "http",
+        tls: Tls | None = None,
         arguments: Sequence[str] = (),
         advertise: Callable[[int, str], str] = lambda _, url: url,
     ) -> None:
         self.directory = directory
+        self.user: str | None = None  # NAME:PASSWORD of who controls it, once it asks
+        self._tls = tls
         self.members: list[EtcdMember] = []
+        scheme = "http" if tls is None else "https"
         with _free_ports(2 * size) as ports:
             for index in range(size):
                 place = directory / f"etcd{index}"
@@ -128,7 +142,7 @@ class Etcd:
         self.initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for index, member in enumerate(self.members):
             shown = advertise(index, member.url)
-            member.arguments = ("--advertise-client-urls", shown, "--initial-cluster", self.initial, *_TIMING, *arguments)
+            member.arguments = ("--advertise-client-urls", shown, "--initial-cluster", self.initial, *_TIMING, *_of_server(tls), *arguments)
 
     def __enter__(self) -> Self:
         try:
@@ -179,14 +193,13 @@ class Etcd:
     def ask(self, member: EtcdMember, path: str, body: object) -> Answer:
         """Send one request to the gateway of a member: ``kv/range``."""
         request = urllib.request.Request(f"{member.url}/v3/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310 - an address of ours
-            found = json.load(answer)
-        return cast("Answer", found)
+        return cast("Answer", json.loads(self._open(request)))
 
     def control(self, *arguments: str) -> str:
         """Run ``etcdctl`` against the first member and return what it printed."""
         environment = os.environ | {"ETCDCTL_API": "3"}
-        command = [str(locate("etcd").program("etcdctl")), "--endpoints", self.members[0].url, *arguments]
+        command = [str(locate("etcd").program("etcdctl")), "--endpoints", self.members[0].url, *_of_client(self._tls)]
+        command += [*(("--user", self.user) if self.user else ()), *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=READY_S, check=False)
         if done.returncode != 0:
             raise EtcdError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
@@ -210,12 +223,35 @@ class Etcd:
                 give_away(path)
         self.start()
 
+    def metrics(self, member: EtcdMember) -> str:
+        """Read what a member counts."""
+        return self._open(f"{member.url}/metrics").decode()
+
     def _is_healthy(self, member: EtcdMember) -> bool:
         try:
-            answer = self.ask(member, "kv/put", {"key": "aGVhbHRo", "value": "MQ=="})  # health = 1
-        except (OSError, ValueError, EtcdError):
+            answer = json.loads(self._open(f"{member.url}/health"))  # needs a leader, and no user
+        except (OSError, ValueError):
             return False
-        return "header" in answer
+        return bool(answer.get("health") == "true")
+
+    def _open(self, request: urllib.request.Request | str) -> bytes:
+        context = None
+        if self._tls is not None:
+            context = ssl.create_default_context(cafile=self._tls.ca)
+            context.load_cert_chain(self._tls.certificate, self._tls.key)
+        with urllib.request.urlopen(request, timeout=_ASK_S, context=context) as answer:  # noqa: S310 - an address of ours
+            return bytes(answer.read())
+
+
+def _of_server(tls: Tls | None) -> tuple[str, ...]:
+    if tls is None:
+        return ()
+    files = ("--cert-file", str(tls.certificate), "--key-file", str(tls.key), "--trusted-ca-file", str(tls.ca))
+    return (*files, "--client-cert-auth")
+
+
+def _of_client(tls: Tls | None) -> tuple[str, ...]:
+    return () if tls is None else ("--cacert", str(tls.ca), "--cert", str(tls.certificate), "--key", str(tls.key))
 
 
 @contextlib.contextmanager

@@ -140,6 +140,7 @@ _FINDERS: Final[Mapping[str, Callable[[], Server]]] = MappingProxyType(
         "etcd": lambda: _on_path("etcd", ("etcd", "etcdctl"), "apt etcd-server etcd-client"),
         "consul": lambda: _built("consul"),
         "kube-apiserver": lambda: _built("kube-apiserver"),
+        "dnsmasq": lambda: _on_path("dnsmasq", ("dnsmasq",), "apt dnsmasq-base"),
         "haproxy": lambda: _on_path("haproxy", ("haproxy",), "apt haproxy"),
         "vip-manager": lambda: _unpacked("vip-manager", ("vip-manager",)),
         "patroni": lambda: _own_environment("patroni", ("patroni", "patronictl")),

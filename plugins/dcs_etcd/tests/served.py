@@ -1,13 +1,17 @@
 """A real etcd behind proxies, for the tests of this plugin."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hacore.errors import DcsUnavailableError
+from hacore.interfaces import Dcs, Put, Renewed, RenewRequest
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
-from hacore.testing.etcd import Etcd
+from hacore.testing.conformance.store import CALL_S, look, request_for, write
+from hacore.testing.etcd import Etcd, Tls
 from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault, TcpProxy
 from hacore.testing.workdir import work_directory
@@ -27,7 +31,7 @@ class Served:
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        return tuple(f"http://{proxy.endpoint}" for proxy in self.proxies)
+        return tuple(f"{self.etcd.members[0].scheme}://{proxy.endpoint}" for proxy in self.proxies)
 
     @contextlib.contextmanager
     def all_suffer(self, fault: Fault) -> Iterator[None]:
@@ -54,10 +58,10 @@ class Served:
         with asked_last.suffering(fault):
             yield
 
-    def under_test(self, endpoints: tuple[str, ...]) -> StoreUnderTest:
+    def under_test(self, endpoints: tuple[str, ...], **credentials: str) -> StoreUnderTest:
         return StoreUnderTest(
             plugin=EtcdPlugin,
-            settings=EtcdSettings(endpoints=endpoints),
+            settings=EtcdSettings(endpoints=endpoints, **credentials),  # type: ignore[arg-type]
             faults=DcsFaults(
                 remove_lock=lambda cluster: self.delete(f"{PREFIX}/{cluster}/leader"),
                 remove_member=lambda cluster, name: self.delete(f"{PREFIX}/{cluster}/members/{name}"),
@@ -82,12 +86,65 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(size: int, *arguments: str) -> Iterator[Served]:
+def served(size: int, *arguments: str, sign: Callable[[Path], Tls] | None = None) -> Iterator[Served]:
     with ExitStack() as stack:
         directory: Path = stack.enter_context(work_directory("etcd-")).path
         proxies = [stack.enter_context(TcpProxy(NOWHERE)) for _ in range(size)]
-        etcd = Etcd(directory, size=size, arguments=arguments, advertise=lambda index, _: f"http://{proxies[index].endpoint}")
+        tls = sign(directory) if sign else None
+        scheme = "https" if tls else "http"
+        etcd = Etcd(directory, size=size, tls=tls, arguments=arguments, advertise=lambda index, _: f"{scheme}://{proxies[index].endpoint}")
         for proxy, member in zip(proxies, etcd.members, strict=True):
             proxy.aim(("127.0.0.1", member.client_port))
         stack.enter_context(etcd)
         yield Served(etcd=etcd, proxies=proxies)
+
+
+def let_in(etcd: Etcd, user: str, *, prefix: str, password: str = "right") -> None:
+    """Make a user who may read and write below one prefix, and nothing else."""
+    etcd.control("role", "add", f"only-{user}")
+    etcd.control("role", "grant-permission", f"only-{user}", "readwrite", "--prefix", prefix)
+    etcd.control("user", "add", f"{user}:{password}")
+    etcd.control("user", "grant-role", user, f"only-{user}")
+
+
+def guard(etcd: Etcd) -> None:
+    """Let nobody in who has no user."""
+    etcd.control("user", "add", "root:of-root")
+    etcd.control("user", "grant-role", "root", "root")
+    etcd.control("auth", "enable")
+    etcd.user = "root:of-root"
+
+
+def settings_of(etcd: Etcd, **more: str | None) -> EtcdSettings:
+    return EtcdSettings(endpoints=tuple(member.url for member in etcd.members), **more)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def opened(settings: EtcdSettings, member: str = "a", *, cluster: str = "demo") -> Iterator[Dcs]:
+    with contextlib.closing(EtcdPlugin(settings).hacore_open_dcs(request_for(cluster, member))) as session:
+        yield session
+
+
+def renewed(session: Dcs, instance: str) -> bool:
+    """Tell whether the lock could be renewed; that it was lost is a failure."""
+    with contextlib.suppress(DcsUnavailableError):
+        seen = look(session)
+        assert seen.lock is not None
+        assert seen.lock.instance == instance
+        answer = session.renew(RenewRequest(lock=seen.lock, ttl_s=10.0), timeout_s=CALL_S)
+        assert isinstance(answer, Renewed)
+        return True
+    return False
+
+
+def is_written(session: Dcs, name: str, value: str) -> bool:
+    with contextlib.suppress(DcsUnavailableError):
+        write(session, Put(name=name, value=value))
+        return look(session).records[name].value == value
+    return False
+
+
+def calls(etcd: Etcd) -> dict[str, int]:
+    """The calls that the server has been sent, by their name."""
+    found = re.findall(r'^grpc_server_started_total\{grpc_method="(\w+)".*\} (\S+)$', etcd.metrics(etcd.members[0]), re.MULTILINE)
+    return {name: int(float(count)) for name, count in found}

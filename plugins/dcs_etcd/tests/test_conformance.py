@@ -1,11 +1,12 @@
-"""etcd, of one and of three members, keeps what every store must promise."""
+"""etcd, of one and of three members, and behind all of its locks, keeps what every store must promise."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from hacore.testing.conformance.dcs import DcsConformance, NetworkConformance, SeveralServersConformance, StoreUnderTest
-from plugins.dcs_etcd.tests.served import Served, served
+from plugins.dcs_etcd.tests.certificates import Authority
+from plugins.dcs_etcd.tests.served import PREFIX, Served, guard, let_in, served
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,14 @@ def three_members() -> Iterator[Served]:
         yield etcd
 
 
+@pytest.fixture(scope="module")
+def guarded_member() -> Iterator[Served]:
+    with served(1, sign=lambda directory: Authority.made(directory).issued("server")) as etcd:
+        let_in(etcd.etcd, "agent", prefix=f"{PREFIX}/")
+        guard(etcd.etcd)
+        yield etcd
+
+
 class TestOneMember(DcsConformance, NetworkConformance):
     @pytest.fixture
     def store(self, one_member: Served) -> StoreUnderTest:
@@ -30,3 +39,14 @@ class TestThreeMembers(DcsConformance, NetworkConformance, SeveralServersConform
     @pytest.fixture
     def store(self, three_members: Served) -> StoreUnderTest:
         return three_members.under_test(three_members.endpoints[:1])  # the others are found through it
+
+
+class TestGuardedMember(DcsConformance, NetworkConformance):
+    """Encrypted, clients known by certificates, a user who may do nothing but below the one prefix."""
+
+    @pytest.fixture
+    def store(self, guarded_member: Served) -> StoreUnderTest:
+        authority = Authority(guarded_member.etcd.directory)
+        ours = authority.issued("agent", usage="clientAuth", is_named=False)
+        files = {"cacert": str(ours.ca), "cert": str(ours.certificate), "key": str(ours.key)}
+        return guarded_member.under_test(guarded_member.endpoints, username="agent", password="right", **files)

@@ -1,25 +1,19 @@
-"""What only a real etcd can show: its keys, its leases, its members, its refusals."""
+"""What only a real etcd can show: its keys, its leases, its refusals."""
 
-import contextlib
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hacore.errors import ConfigError, DcsUnavailableError
-from hacore.hookspecs import Validate
-from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Renewed, RenewRequest
-from hacore.model.clock import BootClock
-from hacore.testing.conformance.store import CALL_S, eventually, look, renew, request_for, take, takes_at_most, write, written
+from hacore.errors import DcsUnavailableError
+from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Renewed
+from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, take, takes_at_most, written
 from hacore.testing.etcd import Etcd
-from hacore.testing.faults.freezer import frozen
-from hacore.testing.faults.proxy import Fault, TcpProxy
-from hacore_dcs_etcd.client import Client
-from hacore_dcs_etcd.plugin import EtcdPlugin
 from hacore_dcs_etcd.settings import EtcdSettings
-from plugins.dcs_etcd.tests.served import Served, served
+from plugins.dcs_etcd.tests.served import calls, opened, settings_of
 
 TTL_S = 4.0
 
@@ -28,22 +22,6 @@ TTL_S = 4.0
 def etcd(scratch: Path) -> Iterator[Etcd]:
     with Etcd(scratch) as server:
         yield server
-
-
-@pytest.fixture
-def three() -> Iterator[Served]:
-    with served(3) as servers:
-        yield servers
-
-
-def settings_of(etcd: Etcd, **more: str | None) -> EtcdSettings:
-    return EtcdSettings(endpoints=tuple(member.url for member in etcd.members), **more)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def opened(settings: EtcdSettings, member: str = "a") -> Iterator[Dcs]:
-    with contextlib.closing(EtcdPlugin(settings).hacore_open_dcs(request_for("demo", member))) as session:
-        yield session
 
 
 def keys(etcd: Etcd) -> dict[str, str]:
@@ -132,150 +110,54 @@ def test_something_else_that_answers_is_not_taken_for_etcd(scratch: Path) -> Non
             other.kill()
 
 
-def test_members_are_found_and_a_lost_one_is_done_without(three: Served) -> None:
-    with opened(EtcdSettings(endpoints=three.endpoints[:1])) as session:
-        lock = take(session, TTL_S)
-        with three.proxies[0].suffering(Fault(refuse=True)):
-            three.proxies[0].cut()
-            for _ in range(3):
-                assert isinstance(renew(session, lock, TTL_S), Renewed)
-                written(session, Put(name="config", value="1"))
-
-
-def test_the_loss_of_etcd_s_leader_costs_neither_the_lock_nor_the_member(three: Served) -> None:
-    with opened(EtcdSettings(endpoints=three.endpoints)) as session:
-        session.publish("member", ttl_s=10.0, timeout_s=CALL_S)
-        lock = take(session, 10.0)
-        leader = three.etcd.leader()
-        assert leader.process is not None
-        with frozen(leader.process.pid):
-            eventually(lambda: renewed(session, lock.instance), within_s=8.0)
-        three.etcd.wait_ready()
-        seen = look(session)
-        assert seen.lock == lock
-        assert "a" in seen.members
-
-
-def test_a_minority_renews_nothing(three: Served) -> None:
-    with opened(EtcdSettings(endpoints=three.endpoints)) as session:
-        lock = take(session, 30.0)
-        others = [member.process.pid for member in three.etcd.members[1:] if member.process is not None]
-        with frozen(*others), takes_at_most(1.5), pytest.raises(DcsUnavailableError):
-            session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.5)
-        three.etcd.wait_ready()
-        eventually(lambda: renewed(session, lock.instance))
-
-
-def test_a_full_store_is_no_loss_of_the_lock(scratch: Path) -> None:
+def test_a_full_store_is_neither_a_renewal_nor_a_loss_of_the_lock(scratch: Path) -> None:
     with Etcd(scratch, arguments=("--quota-backend-bytes", str(1 << 20))) as etcd, opened(settings_of(etcd)) as session:
-        lock = take(session, 30.0)
+        lock = take(session, 6.0)
         with pytest.raises(DcsUnavailableError):
             fill(session)
-        with pytest.raises(DcsUnavailableError):
-            renew(session, lock, 30.0, Put(name="hacore", value="1"))
+        assert "NOSPACE" in etcd.control("alarm", "list")
+        since = now()
+        while now() < since + 9.0:  # beyond its time: the keep-alives go on, and prove nothing
+            with pytest.raises(DcsUnavailableError, match="space exceeded"):
+                renew(session, lock, 6.0, Put(name="hacore", value="1"))
+            time.sleep(0.5)
         assert look(session).lock == lock
+        assert "hacore" not in look(session).records
+        make_room(etcd)
+        eventually(lambda: isinstance(renew(session, lock, 6.0, Put(name="hacore", value="2")), Renewed))
 
 
-@pytest.fixture
-def guarded(etcd: Etcd) -> Etcd:
-    etcd.control("user", "add", "root:of-root")
-    etcd.control("user", "grant-role", "root", "root")
-    etcd.control("role", "add", "agent")
-    etcd.control("role", "grant-permission", "agent", "readwrite", "--prefix", "/hacore-kit/")
-    etcd.control("user", "add", "agent:right")
-    etcd.control("user", "grant-role", "agent", "agent")
-    etcd.control("user", "add", "stranger:right")
-    etcd.control("auth", "enable")
-    return etcd
+def test_a_calm_standby_is_told_and_does_not_read(etcd: Etcd) -> None:
+    with opened(settings_of(etcd)) as leader, opened(settings_of(etcd), "b") as standby:
+        standby.watch(lambda: None)
+        lock = take(leader, 4.0)
+        standby.publish("member", ttl_s=4.0, timeout_s=CALL_S)
+        eventually(lambda: standby.snapshot(timeout_s=CALL_S, max_age_s=10.0).lock == lock)
+        before = calls(etcd)
+        for number in range(12):
+            renew(leader, lock, 4.0, Put(name="hacore", value=str(number)))
+            eventually(lambda: shown(standby, "hacore") == str(number))  # noqa: B023
+            standby.publish("member", ttl_s=4.0, timeout_s=CALL_S)
+            time.sleep(0.5)
+        spent = {name: count - before.get(name, 0) for name, count in calls(etcd).items()}
+        assert spent.get("Range", 0) <= 1  # one that came before the watch had told
+        assert spent["Txn"] == 12
+        assert spent["LeaseKeepAlive"] <= 12 + 4
 
 
-def test_a_user_with_a_password_is_let_in_also_after_the_server_has_forgotten_its_token(guarded: Etcd) -> None:
-    with opened(settings_of(guarded, username="agent", password="right")) as session:
-        lock = take(session, 30.0, Put(name="hacore", value="1"))
-        session.publish("member", ttl_s=30.0, timeout_s=CALL_S)
-        member = guarded.members[0]
-        member.kill()
-        member.start()
-        eventually(lambda: renewed(session, lock.instance))
-        written(session, Put(name="config", value="1"))
-
-
-def test_a_change_of_rights_asks_for_another_token(guarded: Etcd) -> None:
-    with opened(settings_of(guarded, username="agent", password="right")) as session:
-        written(session, Put(name="config", value="1"))
-        guarded.control("--user", "root:of-root", "user", "add", "another:one")
-        written(session, Put(name="config", value="2"))
-
-
-@pytest.mark.parametrize(
-    "user",
-    [{}, {"username": "agent", "password": "wrong"}, {"username": "stranger", "password": "right"}],
-    ids=["nobody", "wrong", "without rights"],
-)
-def test_a_user_who_may_not_is_a_wrong_configuration(guarded: Etcd, user: dict[str, str]) -> None:
-    settings = settings_of(guarded, **user)
-    with pytest.raises(ConfigError, match="etcd3"), opened(settings):
-        pass
-    request = Validate(context=request_for("demo", "a").context, online=True)
-    assert len(EtcdPlugin(settings).hacore_validate(request)) == 1
-
-
-def test_a_user_is_not_asked_for_by_a_cluster_without_users(etcd: Etcd) -> None:
-    with opened(settings_of(etcd, username="agent", password="right")) as session:
-        written(session, Put(name="config", value="1"))
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    directory = tmp_path_factory.mktemp("certificate")
-    certificate, key = directory / "server.crt", directory / "server.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hacore test", "-addext",
-         "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return certificate, key
-
-
-def test_an_encrypted_server_is_verified(scratch: Path, certificate: tuple[Path, Path]) -> None:
-    for source in certificate:
-        (scratch / source.name).write_bytes(source.read_bytes())
-        (scratch / source.name).chmod(0o644)
-    cert, key = str(scratch / "server.crt"), str(scratch / "server.key")
-    with TcpProxy(("127.0.0.1", 9)) as proxy:
-        arguments = ("--cert-file", cert, "--key-file", key, "--client-cert-auth", "--trusted-ca-file", cert)
-        etcd = Etcd(scratch, scheme="https", arguments=arguments)
-        member = etcd.members[0]
-        proxy.aim(("127.0.0.1", member.client_port))
-        member.start()
-        try:
-            trusting = EtcdSettings(endpoints=(f"https://{proxy.endpoint}",), discover=False, cacert=cert, cert=cert, key=key)
-            eventually(lambda: answers(trusting))
-            with opened(trusting) as session:
-                lock = take(session, 30.0, Put(name="config", value="1"))
-                assert isinstance(renew(session, lock, 30.0), Renewed)
-                with proxy.suffering(Fault(drip_s=0.02)), takes_at_most(1.0), pytest.raises(DcsUnavailableError):
-                    session.snapshot(timeout_s=1.0)
-                assert look(session).records["config"].value == "1"
-            assert not answers(EtcdSettings(endpoints=trusting.endpoints, discover=False))  # nobody we trust has signed it
-            assert not answers(EtcdSettings(endpoints=trusting.endpoints, discover=False, cacert=cert))  # it wants to know us
-        finally:
-            etcd.close()
-
-
-def test_certificates_that_are_missing_are_a_wrong_configuration() -> None:
-    settings = EtcdSettings(endpoints=("https://127.0.0.1:9",), cacert="/nowhere/ca.pem")
-    with pytest.raises(ConfigError, match="nowhere"), opened(settings):
-        pass
-    assert "nowhere" in EtcdPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))[0]
-
-
-def test_advertised_loopback_addresses_are_no_servers_of_another_machine(etcd: Etcd) -> None:
-    member = etcd.members[0]
-    client = Client(EtcdSettings(endpoints=(f"http://0.0.0.0:{member.client_port}",)), BootClock())  # another name of this machine
-    client.discover(timeout_s=CALL_S)
-    assert client.endpoints == (f"http://0.0.0.0:{member.client_port}",)
-    client.close()
+def test_another_cluster_s_writes_cost_readings_but_never_a_wrong_picture(etcd: Etcd) -> None:
+    with opened(settings_of(etcd)) as a, opened(settings_of(etcd), "b") as b, opened(settings_of(etcd), cluster="other") as other:
+        b.watch(lambda: None)
+        b.publish("member", ttl_s=2.0, timeout_s=CALL_S)
+        for number in range(10):
+            written(other, Put(name="config", value=str(number)))
+            asked_at = now()
+            seen = b.snapshot(timeout_s=CALL_S, max_age_s=0.5)
+            assert seen.sent_at >= asked_at - 0.5
+            assert set(seen.records) <= {"hacore"}
+            written(a, Put(name="hacore", value=str(number)))
+            b.publish("member", ttl_s=2.0, timeout_s=CALL_S)
+            time.sleep(0.3)
 
 
 def test_an_acquisition_replaces_a_lock_only_as_a_whole(etcd: Etcd) -> None:
@@ -291,19 +173,14 @@ def fill(session: Dcs) -> None:
         written(session, Put(name=f"filler/{number}", value="x" * 100_000))
 
 
-def renewed(session: Dcs, instance: str) -> bool:
-    with contextlib.suppress(DcsUnavailableError):
-        seen = look(session)
-        assert seen.lock is not None
-        assert seen.lock.instance == instance
-        answer = session.renew(RenewRequest(lock=seen.lock, ttl_s=10.0), timeout_s=CALL_S)
-        assert isinstance(answer, Renewed)
-        return True
-    return False
+def shown(session: Dcs, name: str) -> str | None:
+    record = session.snapshot(timeout_s=CALL_S, max_age_s=2.0).records.get(name)
+    return record.value if record else None
 
 
-def answers(settings: EtcdSettings) -> bool:
-    with contextlib.suppress(DcsUnavailableError), opened(settings) as session:
-        write(session, Put(name="status", value="1"))
-        return True
-    return False
+def make_room(etcd: Etcd) -> None:
+    etcd.control("del", "--prefix", "/hacore-kit/demo/filler/")
+    revision = json.loads(etcd.control("endpoint", "status", "-w", "json"))[0]["Status"]["header"]["revision"]
+    etcd.control("compact", str(revision))
+    etcd.control("defrag")
+    etcd.control("alarm", "disarm")

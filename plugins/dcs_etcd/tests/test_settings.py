@@ -30,6 +30,19 @@ def test_the_servers_can_be_named_in_each_way_of_the_field(section: dict[str, ob
     assert (settings.endpoints, settings.discover) == (endpoints, True)
 
 
+def test_the_servers_can_be_left_to_dns() -> None:
+    settings = EtcdSchema().load({"srv": "example.com", "srv_suffix": "green", "srv_nameserver": "127.0.0.1:8600"})
+    assert isinstance(settings, EtcdSettings)
+    assert (settings.endpoints, settings.srv, settings.srv_suffix) == ((), "example.com", "green")
+    assert settings.srv_nameserver == ("127.0.0.1", 8600)
+    assert EtcdSchema().load({"srv": "example.com", "srv_nameserver": "::1"}).srv_nameserver == ("::1", 53)
+
+
+def test_servers_that_are_named_go_before_dns() -> None:
+    settings = EtcdSchema().load({"srv": "example.com", "host": "a"})
+    assert (settings.endpoints, settings.srv) == (("http://a:2379",), None)
+
+
 def test_members_behind_proxies_are_not_asked_for() -> None:
     assert not EtcdSchema().load({"hosts": ["a:1"], "use_proxies": "on"}).discover
     assert not EtcdSchema().load({"proxy": "http://a:1"}).discover
@@ -42,7 +55,9 @@ WRONG = {
     "no URL": ({"url": "etcd.example"}, "url"),
     "another protocol": ({"host": "a", "protocol": "ftp"}, "protocol"),
     "a port that is none": ({"host": "a", "port": 70000}, "port"),
-    "discovery by DNS": ({"srv": "example.com"}, "srv"),
+    "a suffix of nothing": ({"host": "a", "srv_suffix": "green"}, "srv_suffix"),
+    "a name server that is a name": ({"srv": "example.com", "srv_nameserver": "ns.example.com"}, "srv_nameserver"),
+    "a name server for nothing": ({"host": "a", "srv_nameserver": "10.0.0.1"}, "srv_nameserver"),
 }
 
 
@@ -62,4 +77,4 @@ def test_the_plugin_brings_its_schema_without_an_instance() -> None:
 def test_the_agent_loads_neither_the_schema_s_library_nor_another_http_client() -> None:
     program = "import sys, hacore_dcs_etcd.plugin as p; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert set(loaded).isdisjoint({"marshmallow", "requests", "urllib3", "yaml", "psycopg2", "sqlite3", "asyncio"})
+    assert set(loaded).isdisjoint({"marshmallow", "requests", "urllib3", "yaml", "psycopg2", "sqlite3", "asyncio", "dns"})

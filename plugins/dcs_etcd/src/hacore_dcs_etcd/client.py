@@ -6,9 +6,8 @@ Which endpoint is asked when, and which request may be sent to a second one, is 
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.http.connection import Broken, Connection, Reply, Request
@@ -44,7 +43,8 @@ class Client:
         self._settings = settings
         self._clock = clock
         self._resolver = Resolver(clock)
-        self._tls = tls_context(settings) if any(one.startswith("https") for one in settings.endpoints) else None
+        is_encrypted = settings.srv is not None or any(one.startswith("https") for one in settings.endpoints)
+        self._tls = tls_context(settings) if is_encrypted else None
         self._rotation = Rotation(settings.endpoints, clock, shuffled=True)
         self._connections: dict[str, Connection] = {}
         self._token: str | None = None
@@ -56,9 +56,9 @@ class Client:
         return self._rotation.order
 
     @property
-    def discovers(self) -> bool:
-        """Tell whether the cluster may be asked for its members."""
-        return self._settings.discover
+    def named(self) -> tuple[str, ...]:
+        """Return the endpoints that the configuration names, or DNS in its place."""
+        return self._rotation.named
 
     def call(self, path: str, body: object, *, until: Instant, repeatable: bool) -> Json:
         """Send a request to the first endpoint that takes it and return its answer.
@@ -102,18 +102,23 @@ class Client:
             connection.close()
             self._streaming = None
 
-    def discover(self, *, timeout_s: float) -> None:
-        """Ask for all members of the cluster; what the configuration names stays as a last resort."""
-        until = self._clock.now() + timeout_s
-        members = self.call("cluster/member/list", {}, until=until, repeatable=True).get("members", ())
-        urls = [url.rstrip("/") for member in members for url in member.get("clientURLs", ())]
-        if not all(_is_loopback(endpoint) for endpoint in self._settings.endpoints):
-            urls = [url for url in urls if not _is_loopback(url)]  # told by default; here it would be another server, or none
-        self.learn(tuple(urls))
+    def learn(self, found: Iterable[str], *, named: tuple[str, ...] | None = None) -> None:
+        """Use these endpoints; those that the configuration names, or DNS in its place, stay as a last resort."""
+        self._rotation.learn(found, named=named)
 
-    def learn(self, found: tuple[str, ...]) -> None:
-        """Use these endpoints, too."""
-        self._rotation.learn(found)
+    def get(self, url: str, path: str, until: Instant) -> object:
+        """Read one document of one server.
+
+        :raises DcsUnavailableError: not possible in time.
+        """
+        connection = Connection(url, self._resolver, self._clock, self._tls)
+        try:
+            connection.connect(until)
+            return json.loads(connection.ask(Request(method="GET", path=path), until=until).body)
+        except (ValueError, *Broken) as error:
+            raise DcsUnavailableError(f"etcd: {url}{path}: {str(error) or type(error).__name__}") from error
+        finally:
+            connection.close()
 
     def interrupt(self) -> None:
         """End a stream that another thread is reading."""
@@ -191,11 +196,6 @@ def tls_context(settings: EtcdSettings) -> ssl.SSLContext:
         files = ", ".join(file for file in (settings.cacert, settings.cert, settings.key) if file)
         raise ConfigError(f"etcd3: {files}: {error}, want certificates and keys in PEM") from error
     return context
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _request(path: str, body: object, headers: Mapping[str, str]) -> Request:

@@ -10,6 +10,7 @@ from hacore.model.clock import Clock
 from hacore.sightings import Sightings
 from hacore_dcs_etcd.client import Client, RejectedError
 from hacore_dcs_etcd.dcs import EtcdDcs
+from hacore_dcs_etcd.discovery import Discovery
 from hacore_dcs_etcd.settings import EtcdSettings
 from hacore_dcs_etcd.watch import Watch
 from hacore_dcs_etcd.wire import Keys
@@ -46,7 +47,7 @@ class EtcdPlugin:
         try:
             client, keys = Client(self._settings, request.context.clock), Keys.of(request.context.namespace, request.context.scope)
             if request.online:
-                _greet(client, keys, request.context.clock, _VALIDATE_S)
+                self._greet(client, keys, request.context.clock, _VALIDATE_S)
                 client.close()
         except ConfigError as error:
             return (str(error),)
@@ -60,23 +61,24 @@ class EtcdPlugin:
         clock = request.clock
         keys, sightings = Keys.of(request.namespace, request.scope), Sightings(clock)
         client = Client(self._settings, clock)
-        _greet(client, keys, clock, min(_OPEN_S, request.retry_timeout_s))
+        self._greet(client, keys, clock, min(_OPEN_S, request.retry_timeout_s))
         watching = Client(self._settings, clock)
-        watching.learn(client.endpoints)
+        watching.learn(client.endpoints, named=client.named)
+        discovery = Discovery(self._settings, watching, clock)
         silence_s = request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S
-        watch = Watch(client=watching, session=client, keys=keys, sightings=sightings, silence_s=silence_s)
+        watch = Watch(client=watching, discovery=discovery, session=client, keys=keys, sightings=sightings, silence_s=silence_s)
         return EtcdDcs(client=client, watch=watch, keys=keys, member=request.member, clock=clock, sightings=sightings)
 
-
-def _greet(client: Client, keys: Keys, clock: Clock, timeout_s: float) -> None:
-    """Find the members and see that the cluster's keys may be read."""
-    until = clock.now() + timeout_s
-    try:
-        if client.discovers:
-            client.discover(timeout_s=timeout_s)
-        client.call("kv/range", {**keys.all(), "limit": 1}, until=until, repeatable=True)
-    except RejectedError as error:
-        raise ConfigError(f"etcd3: {error}, want a user who may read and write the cluster's keys") from error
-    except DcsUnavailableError:
-        client.close()
-        raise
+    def _greet(self, client: Client, keys: Keys, clock: Clock, timeout_s: float) -> None:
+        """Find the members and see that the cluster's keys may be read."""
+        until = clock.now() + timeout_s
+        discovery = Discovery(self._settings, client, clock)
+        try:
+            if discovery.is_possible:
+                discovery.run(timeout_s=timeout_s)
+            client.call("kv/range", {**keys.all(), "limit": 1}, until=until, repeatable=True)
+        except RejectedError as error:
+            raise ConfigError(f"etcd3: {error}, want a user who may read and write the cluster's keys") from error
+        except DcsUnavailableError:
+            client.close()
+            raise

@@ -1,5 +1,6 @@
 """The schema of the section ``etcd3``. Imported only where a configuration is read: the agent does without its library."""
 
+import ipaddress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -10,7 +11,15 @@ from hacore.schema import Converted, Secret, SectionSchema
 from hacore_dcs_etcd.settings import EtcdSettings
 
 _PLACES: Final = ("hosts", "host", "url", "proxy", "srv")
-_NO_SRV: Final = "not yet possible: discovery by DNS; name the members with hosts, the rest of the cluster is found through them"
+
+
+def _name_server(value: object) -> tuple[str, int]:
+    text = convert.word(value)
+    try:
+        parts = urlsplit(f"//[{text}]" if text.count(":") > 1 and "[" not in text else f"//{text}")
+        return str(ipaddress.ip_address(parts.hostname or "")), parts.port or 53
+    except ValueError as error:
+        raise convert.WrongValueError("the IP address of a name server, with :PORT where that is not 53") from error
 
 
 class EtcdSchema(SectionSchema):
@@ -22,6 +31,7 @@ class EtcdSchema(SectionSchema):
     proxy = Converted(convert.word, load_default=None)
     srv = Converted(convert.word, load_default=None)
     srv_suffix = Converted(convert.word, load_default=None)
+    srv_nameserver = Converted(_name_server, load_default=None)
     port = Converted(convert.whole(1, 65535), load_default=2379)
     protocol = Converted(convert.choice("http", "https"), load_default="http")
     use_proxies = Converted(convert.flag, load_default=False)
@@ -40,10 +50,12 @@ class EtcdSchema(SectionSchema):
     @validates_schema
     def names_a_place(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a section that does not say where the servers are, or says half of a credential."""
-        if data.get("srv") is not None:
-            raise ValidationError(_NO_SRV, "srv")
         if not any(data.get(place) for place in _PLACES):
-            raise ValidationError(f"where the servers are: one of {', '.join(_PLACES[:-1])}", "hosts")
+            raise ValidationError(f"where the servers are: one of {', '.join(_PLACES)}", "hosts")
+        if data.get("srv") is None:
+            for name in ("srv_suffix", "srv_nameserver"):
+                if data.get(name) is not None:
+                    raise ValidationError("srv beside it", name)
         if (data.get("username") is None) != (data.get("password") is None):
             raise ValidationError("both username and password, or neither", "username")
         if data.get("key") is not None and data.get("cert") is None:
@@ -60,9 +72,17 @@ class EtcdSchema(SectionSchema):
         elif data["host"] is not None:
             endpoints = (_from_host(data["host"], scheme, data["port"]),)
         else:
-            endpoints = (_from_url(data["url"]),)
+            endpoints = () if data["url"] is None else (_from_url(data["url"]),)
+        srv = None if endpoints else data["srv"]
         credentials = {name: data[name] for name in ("username", "password", "cacert", "cert", "key")}
-        return EtcdSettings(endpoints=endpoints, discover=not (data["use_proxies"] or data["proxy"]), **credentials)
+        return EtcdSettings(
+            endpoints=endpoints,
+            srv=srv,
+            srv_suffix=data["srv_suffix"],
+            srv_nameserver=data["srv_nameserver"],
+            discover=not (data["use_proxies"] or data["proxy"]),
+            **credentials,
+        )
 
 
 def _from_host(host: str, scheme: str, port: int) -> str:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 class EtcdSettings:
     """Settings of the etcd store."""
 
-    endpoints: tuple[str, ...]  # ``http://10.0.0.1:2379``
+    endpoints: tuple[str, ...] = ()  # ``http://10.0.0.1:2379``
+    srv: str | None = None  # domain whose SRV records say where the members are
+    srv_suffix: str | None = None
+    srv_nameserver: tuple[str, int] | None = None  # whom to ask; ``None``: the machine's own
     discover: bool = True  # ask the cluster for all its members
     username: str | None = None
     password: str | None = field(default=None, repr=False)

@@ -14,6 +14,7 @@ from typing import Final
 from hacore.errors import DcsUnavailableError
 from hacore.sightings import Sightings
 from hacore_dcs_etcd.client import Client
+from hacore_dcs_etcd.discovery import Discovery
 from hacore_dcs_etcd.picture import Change, Picture
 from hacore_dcs_etcd.wire import Json, Keys, number
 
@@ -29,10 +30,13 @@ logger = logging.getLogger(__name__)
 class Watch:
     """One stream at a time, until it is closed."""
 
-    def __init__(self, *, client: Client, session: Client, keys: Keys, sightings: Sightings, silence_s: float) -> None:
+    def __init__(
+        self, *, client: Client, discovery: Discovery, session: Client, keys: Keys, sightings: Sightings, silence_s: float
+    ) -> None:
         self.leading = False  # set by the session: a leader need not hear of its own status
         self.picture = Picture()
         self._client = client
+        self._discovery = discovery
         self._session = session  # is told of members that are found
         self._keys = keys
         self._sightings = sightings
@@ -106,12 +110,12 @@ class Watch:
     def _discover(self, every_s: float) -> None:
         """Look now and then who belongs to the cluster, on this thread, where it holds up nobody."""
         now = time.monotonic()
-        if not self._client.discovers or now - self._discovered_at < every_s:
+        if not self._discovery.is_possible or now - self._discovered_at < every_s:
             return
         self._discovered_at = now
         try:
-            self._client.discover(timeout_s=_CONNECT_S)
+            self._discovery.run(timeout_s=_CONNECT_S)
         except DcsUnavailableError as error:
             logger.debug("the members of the cluster cannot be read", extra={"error": str(error)})
         else:
-            self._session.learn(self._client.endpoints)
+            self._session.learn(self._client.endpoints, named=self._client.named)
