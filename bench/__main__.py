@@ -1,6 +1,6 @@
-"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--only gaps,steady,rest] [--runs 5] [--json FILE]``.
+"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--store etcd] [--only gaps,steady,rest] [--runs 5] [--json FILE]``.
 
-Each product runs a cluster of three nodes on an etcd of its own, both at the same time, with the settings that stand below. Events
+Each product runs a cluster of three nodes on a store of its own, both at the same time, with the settings that stand below. Events
 alternate between them. Takes about twenty minutes, with --quick about five.
 """
 
@@ -21,6 +21,7 @@ import hacore
 from bench import gaps, steady
 from bench.figures import Book
 from bench.side import Side, side
+from bench.stores import STORES
 from hacore.testing.mixed import Product
 from hacore.testing.servers import locate
 from hacore.testing.workdir import work_directory
@@ -76,9 +77,9 @@ class Bench:
         self.each("all of the product killed", runs, lambda one, _: gaps.managers_killed(one))
 
     def steady(self) -> None:
-        for one in self.sides:
-            steady.measure(one, self.book, seconds=self.seconds)
-            self.say(f"steady, {one.product.value}: done")
+        for writing in (False, True):
+            steady.measure(self.sides, self.book, seconds=self.seconds, writing=writing)
+            self.say(f"steady, {'a row each second' if writing else 'at rest'}: done")
 
     def rest(self) -> None:
         for _ in range(min(3, self.runs)):
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace, console: Console) -> Book:
     seconds = 20.0 if arguments.quick else 120.0
     runs = 2 if arguments.quick else arguments.runs
     with work_directory("bench-") as directory, ExitStack() as stack:
-        sides = [stack.enter_context(side(product, directory.path, SETTINGS)) for product in Product]
+        sides = [stack.enter_context(side(product, directory.path, SETTINGS, arguments.store)) for product in Product]
         bench = Bench(sides, book, console, runs=runs, seconds=seconds)
         bench.say("both clusters are whole")
         for name in PARTS:
@@ -114,6 +115,7 @@ def run(arguments: argparse.Namespace, console: Console) -> Book:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--store", choices=sorted(STORES), default="etcd", help="what both products run on, one each (etcd)")
     parser.add_argument("--runs", type=int, default=5, help="how often each gap is measured (host loss two times less, agents three)")
     parser.add_argument("--quick", action="store_true", help="two runs, and shorter ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")

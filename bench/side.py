@@ -1,32 +1,30 @@
-"""One product's cluster of three nodes on an etcd of its own, and what can be done to it and read from it."""
+"""One product's cluster of three nodes on a store of its own, and what can be done to it and read from it."""
 
-import base64
 import contextlib
 import os
-import re
 import signal
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bench.stores import STORES, BenchStore
 from hacore.testing.history import WriteLoad
 from hacore.testing.mixed import MixedCluster, MixedNode, Product, wait_for
 
 NAMES = ("n1", "n2", "n3")
 WHOLE_S = 180.0
-METRIC = re.compile(r"^grpc_server_started_total\{.*\} (\S+)$", re.MULTILINE)
 
 
 class Side:
     """A running cluster of one product."""
 
-    def __init__(self, product: Product, cluster: MixedCluster) -> None:
+    def __init__(self, product: Product, cluster: MixedCluster, store: BenchStore) -> None:
         self.product = product
         self.cluster = cluster
+        self.store = store
 
     def wait_whole(self) -> None:
         self.cluster.wait_whole(timeout_s=WHOLE_S)
@@ -45,14 +43,8 @@ class Side:
         time.sleep(self.lease()[1] / 2)  # a turn of everybody, also with the old settings
 
     def lease(self) -> tuple[float, float]:
-        """Seconds that the leader key's lease has left, and those that it was granted."""
-        ask, member = self.cluster.etcd.ask, self.cluster.etcd.members[0]
-        key = f"/service/{self.cluster.scope}/leader"
-        found = ask(member, "kv/range", {"key": base64.b64encode(key.encode()).decode()}).get("kvs", [])
-        if not found:
-            return 0.0, 0.0
-        state = ask(member, "lease/timetolive", {"ID": found[0].get("lease", "0")})
-        return float(state.get("TTL", 0)), float(state.get("grantedTTL", 0))
+        """Seconds that the lock has left, and those that it is given."""
+        return self.store.lease(self.cluster.scope)
 
     def wait_for_renewal(self) -> None:
         """Wait until the leader has just renewed its lease."""
@@ -65,12 +57,6 @@ class Side:
             return grew
 
         wait_for(has_grown, f"{self.product.value} to renew its lease", 60.0)
-
-    def store_requests(self) -> float:
-        """Count the calls that the store has been sent since it was started."""
-        url = f"{self.cluster.etcd.members[0].url}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of ours
-            return sum(float(count) for count in METRIC.findall(answer.read().decode()))
 
     def settled_after(self, leader: MixedNode) -> Callable[[], bool]:
         """Say when a cluster whose leader was struck has settled: another leads, or the lease has been renewed for long again."""
@@ -119,14 +105,14 @@ def kill(processes: list[psutil.Process]) -> None:
 
 
 @contextlib.contextmanager
-def side(product: Product, directory: Path, dynamic: Mapping[str, Any]) -> Iterator[Side]:
-    """A whole cluster for the time of the block."""
+def side(product: Product, directory: Path, dynamic: Mapping[str, Any], kind: str) -> Iterator[Side]:
+    """A whole cluster for the time of the block, on a store of this kind."""
     place = directory / product.value
     place.mkdir()
     os.chown(place, *owner(directory))
-    with MixedCluster(place, NAMES, dynamic=dynamic, scope=product.value) as cluster:
+    with STORES[kind](place) as store, MixedCluster(place, NAMES, dynamic=dynamic, scope=product.value, store=store) as cluster:
         cluster.start(dict.fromkeys(NAMES, product), timeout_s=WHOLE_S)
-        yield Side(product, cluster)
+        yield Side(product, cluster, store)
 
 
 def owner(path: Path) -> tuple[int, int]:

@@ -1,10 +1,13 @@
-"""What a cluster costs while nothing happens: CPU time, memory, requests to the store. PostgreSQL's own processes are not counted."""
+"""What a cluster costs in steady state: CPU time, memory, requests to the store. PostgreSQL's own processes are not counted."""
 
 import os
 import struct
+import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -12,12 +15,14 @@ import psutil
 from bench import rest
 from bench.figures import Book
 from bench.side import Side, managers
-from hacore.testing.mixed import MixedNode
+from bench.stores import Count
+from hacore.testing.history import Session
 
 CPUCLOCK_SCHED = 2  # of the kernel: the clock of a process, counted by the scheduler
 PAGE = 4096
 PRESENT = 1 << 63
 FRAME = (1 << 55) - 1
+ASK_S = 5.0
 
 
 def cpu_s(processes: Iterable[psutil.Process]) -> float:
@@ -59,32 +64,80 @@ def alone_mib(processes: Iterable[psutil.Process]) -> float:
     return len(found) * PAGE / (1 << 20)
 
 
-def measure(side: Side, book: Book, *, seconds: float) -> None:
-    side.wait_whole()
-    leader = side.leader
-    replicas = [node for node in side.cluster.nodes.values() if node is not leader]
-    teams = {node.name: managers(node) for node in side.cluster.nodes.values()}
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What one side has spent up to a moment."""
+
+    at: float
+    nodes: dict[str, float]  # CPU seconds
+    store: Count
+    store_s: float  # CPU seconds
+
+
+def read(side: Side, teams: dict[str, list[psutil.Process]]) -> Meter:
     spent = {name: cpu_s(team) for name, team in teams.items()}
-    requests, began = side.store_requests(), time.monotonic()
-    time.sleep(seconds)
-    minutes = (time.monotonic() - began) / 60
-    requests = side.store_requests() - requests
-    spent = {name: (cpu_s(team) - spent[name]) / minutes for name, team in teams.items()}
-    product = side.product
-    book.figure("CPU of the leader's node", "ms a minute", aim=1.0).add(product, spent[leader.name] * 1000)
-    figure = book.figure("CPU of a standby's node", "ms a minute", aim=1.0)
-    for node in replicas:
-        figure.add(product, spent[node.name] * 1000)
-    book.figure("requests to the store, three nodes", "a minute").add(product, requests / minutes)
-    memory(product_side=side, book=book, nodes=[leader, *replicas])
+    return Meter(time.monotonic(), spent, side.store.count(), cpu_s(side.store.processes()))
 
 
-def memory(*, product_side: Side, book: Book, nodes: Iterable[MixedNode]) -> None:
-    for node in nodes:
+def measure(sides: list[Side], book: Book, *, seconds: float, writing: bool) -> None:
+    """Let all sides be for a while, at the same time; ``writing``: a row each second on each primary, so that positions move."""
+    for one in sides:
+        one.wait_whole()
+    with ExitStack() as stack:
+        if writing:
+            for one in sides:
+                stack.enter_context(written_to(one))
+        teams = [{node.name: managers(node) for node in one.cluster.nodes.values()} for one in sides]
+        began = [read(one, team) for one, team in zip(sides, teams, strict=True)]
+        time.sleep(seconds)
+        ended = [read(one, team) for one, team in zip(sides, teams, strict=True)]
+    for one, first, last in zip(sides, began, ended, strict=True):
+        write_down(one, book, first, last, "a row each second: " if writing else "")
+        if not writing:
+            memory(one, book)
+
+
+def write_down(side: Side, book: Book, first: Meter, last: Meter, when: str) -> None:
+    minutes, product, asked = (last.at - first.at) / 60, side.product, last.store - first.store
+    leader, nodes = side.leader.name, len(last.nodes)
+    for name, spent in last.nodes.items():
+        whose = "the leader's" if name == leader else "a standby's"
+        ms = (spent - first.nodes[name]) * 1000 / minutes
+        book.figure(f"{when}CPU of {whose} node", "ms a minute", aim=1.0).add(product, ms)
+    book.figure(f"{when}requests to the store, a node", "a minute", aim=0.7, digits=1).add(product, asked.requests / minutes / nodes)
+    book.figure(f"{when}of these, writes", "a minute", digits=1).add(product, asked.writes / minutes / nodes)
+    store_ms = (last.store_s - first.store_s) * 1000 / minutes
+    book.figure(f"{when}CPU of the store", "ms a minute", aim=1.0).add(product, store_ms)
+
+
+@contextmanager
+def written_to(side: Side) -> Iterator[None]:
+    """Write a row each second to the primary, for the time of the block."""
+    ended = threading.Event()
+
+    def write() -> None:
+        session = Session(side.leader.dsn)
+        session.query("CREATE TABLE IF NOT EXISTS beat (at timestamptz)", deadline_s=ASK_S)
+        while not ended.wait(1.0):
+            session.query("INSERT INTO beat VALUES (now())", deadline_s=ASK_S)
+        session.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+
+
+def memory(side: Side, book: Book) -> None:
+    for node in side.cluster.nodes.values():
         team = managers(node)
-        book.figure("memory of a node, PSS", "MiB", aim=1.4, digits=1).add(product_side.product, sum(map(pss_mib, team)))
+        book.figure("memory of a node, PSS", "MiB", aim=1.4, digits=1).add(side.product, sum(map(pss_mib, team)))
         if os.geteuid() == 0:
-            book.figure("memory of a node, its pages counted once", "MiB", digits=1).add(product_side.product, alone_mib(team))
+            book.figure("memory of a node, its pages counted once", "MiB", digits=1).add(side.product, alone_mib(team))
+    book.figure("memory of the store, PSS", "MiB", digits=1).add(side.product, sum(map(pss_mib, side.store.processes())))
 
 
 def throughput(side: Side, book: Book, *, seconds: float) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import psutil
 import yaml
@@ -64,7 +64,7 @@ class MixedNode:
 
     name: str
     directory: Path
-    etcd: str  # host:port
+    store: Mapping[str, Any]  # section of the configuration
     scope: str
     dynamic: Mapping[str, Any]
     pg_port: int = field(default_factory=free_port)
@@ -108,7 +108,7 @@ class MixedNode:
         return {
             "scope": self.scope,
             "name": self.name,
-            "etcd3": {"host": self.etcd},
+            **self.store,
             "restapi": {"listen": place, "connect_address": place},
             "bootstrap": {"dcs": dict(self.dynamic), "initdb": ["data-checksums", {"auth-local": "trust"}, {"auth-host": "scram-sha-256"}]},
             "postgresql": {
@@ -213,23 +213,34 @@ class MixedNode:
             session.close()
 
 
+class MixedStore(Protocol):
+    """A store that somebody else has started, for a cluster on another one than etcd."""
+
+    @property
+    def section(self) -> Mapping[str, Any]:
+        """What stands in the configuration of a node."""
+
+    def records(self, scope: str) -> dict[str, str]:
+        """Every record of a cluster, by its name; the lock as ``leader``."""
+
+
 class MixedCluster:
-    """An etcd of one member and nodes of either product. Used as a block: at its end everything is gone."""
+    """Nodes of either product and, where no store is given, an etcd of one member. Used as a block: at its end everything is gone."""
 
     def __init__(
-        self, directory: Path, names: Iterable[str], *, dynamic: Mapping[str, Any], scope: str = "mixed", etcd: Etcd | None = None
+        self, directory: Path, names: Iterable[str], *, dynamic: Mapping[str, Any], scope: str = "mixed", store: MixedStore | None = None
     ) -> None:
         self.directory = directory
         self.scope = scope
-        self._own_etcd = Etcd(directory) if etcd is None else None
-        self._etcd = self._own_etcd or etcd
+        self._etcd = Etcd(directory) if store is None else None
+        self._store = store
         self._names = tuple(names)
         self._dynamic = dict(dynamic)
         self.nodes: dict[str, MixedNode] = {}
 
     def __enter__(self) -> Self:
-        if self._own_etcd is not None:
-            self._own_etcd.__enter__()
+        if self._etcd is not None:
+            self._etcd.__enter__()
         for name in self._names:
             self.add(name)
         return self
@@ -237,22 +248,22 @@ class MixedCluster:
     def __exit__(self, *_: object) -> None:
         for node in self.nodes.values():
             node.kill_everything()
-        if self._own_etcd is not None:
-            self._own_etcd.close()
+        if self._etcd is not None:
+            self._etcd.close()
 
     @property
     def etcd(self) -> Etcd:
-        """The store."""
+        """Its own store."""
         assert self._etcd is not None
         return self._etcd
 
     def __getitem__(self, name: str) -> MixedNode:
         return self.nodes[name]
 
-    def add(self, name: str, *, endpoint: str | None = None) -> MixedNode:
-        """Make a further node; ``endpoint``: where it finds the store."""
-        place = endpoint or self.etcd.endpoints[0]
-        self.nodes[name] = MixedNode(name=name, directory=self.directory, etcd=place, scope=self.scope, dynamic=self._dynamic)
+    def add(self, name: str) -> MixedNode:
+        """Make a further node."""
+        section = {"etcd3": {"host": self.etcd.endpoints[0]}} if self._store is None else self._store.section
+        self.nodes[name] = MixedNode(name=name, directory=self.directory, store=section, scope=self.scope, dynamic=self._dynamic)
         return self.nodes[name]
 
     def start(self, products: Mapping[str, Product], *, timeout_s: float = 60.0) -> None:
@@ -294,6 +305,8 @@ class MixedCluster:
 
     def keys(self) -> dict[str, str]:
         """Every key of the cluster, without its prefix."""
+        if self._store is not None:
+            return self._store.records(self.scope)
         prefix = f"/service/{self.scope}/"
         span = {"key": _base64(prefix), "range_end": _base64(prefix[:-1] + chr(ord("/") + 1))}
         found = self.etcd.ask(self.etcd.members[0], "kv/range", span).get("kvs", [])
