@@ -107,5 +107,13 @@ def test_servers_that_are_found_are_used_and_the_configured_ones_stay(make: Call
     assert rotation.order == ("http://a", "http://y")
 
 
+def test_other_servers_can_stand_for_the_configured_ones(make: Callable[..., Rotation]) -> None:
+    rotation = make(*ABC)
+    rotation.learn(("http://b",), named=("http://d",))
+    assert (rotation.order, rotation.named) == (("http://b", "http://d"), ("http://d",))
+    rotation.learn(("http://e",))
+    assert set(rotation.order) == {"http://d", "http://e"}
+
+
 class RefusedError(Exception):
     """What the product's own client raises for a definite answer."""
