@@ -33,7 +33,8 @@ class RestPicture:
         """Show the newest picture."""
         if self._writer is not None:
             shown = picture(world, decision, figures=self._figures())
-            self._writer.write(shown, written_at=world.now, lease_fence_at=world.lease.fence_at if world.lease else None)
+            seen_at = world.now if world.cluster is None else world.cluster.sent_at  # no answer rests on a picture older than T (I13)
+            self._writer.write(shown, written_at=seen_at, lease_fence_at=world.lease.fence_at if world.lease else None)
 
     def lease_ends(self) -> None:
         """Say at once that this node does not lead any more."""
