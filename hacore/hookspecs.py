@@ -130,6 +130,7 @@ class OpenDcs:
 
     context: PluginContext
     observer: bool = False
+    state_dir: str | None = None  # directory for what shall outlive this agent, its own user's alone; ``None``: nothing shall
 
     @property
     def scope(self) -> str:

@@ -100,7 +100,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     )
     node, worker = _server(site)
     peers, count, journal = HttpPeers(local.ctl), Count(registry), Journal(site.state_dir)
-    dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context())), clock)
+    dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
     publishers: tuple[Publisher, ...] = (RestPicture(environ, clock, count.figures), Narrator(clock, site.listeners.tell, journal))
     ports = Ports(
         clock=clock,

@@ -1,4 +1,4 @@
-"""Where the real servers stand on this machine: PostgreSQL, etcd, Consul, the Kubernetes API, HAProxy, Patroni and its monitoring check.
+"""Where the real servers stand on this machine: PostgreSQL, etcd, Consul, ZooKeeper, the Kubernetes API, HAProxy, Patroni and its monitoring check.
 
 It finds and never installs: `scripts/workspace.py` brings servers here, from the pins in `servers.toml`. A server that is missing is an
 error that names the command which installs it, never a reason to skip a test. It does not know how a server is configured or started.
@@ -23,6 +23,7 @@ from hacore.errors import HacoreError
 
 INSTALL_COMMAND: Final = "make servers-install"
 DEBIAN_POSTGRESQL: Final = Path("/usr/lib/postgresql")
+JAVA_LIBRARIES: Final = Path("/usr/share/java")
 QUESTION_DEADLINE_S: Final = 20.0
 
 
@@ -78,6 +79,8 @@ def locate(kind: str) -> Server:
 
 def version_of(server: Server) -> str:
     """What the server itself says of its version."""
+    if server.kind == "zookeeper":  # it runs in Java, whose version nobody asks for
+        return next(iter(re.findall(r"zookeeper-(\d+(?:\.\d+)+)\.jar", " ".join(os.listdir(JAVA_LIBRARIES)))), "unknown")
     asked = (str(next(iter(server.programs.values()))), "-v" if server.kind == "haproxy" else "--version")
     answer = subprocess.run(asked, capture_output=True, text=True, timeout=QUESTION_DEADLINE_S, check=False)
     found = re.search(r"\d+(?:\.\d+)+", answer.stdout + answer.stderr)
@@ -94,6 +97,9 @@ def _server(kind: str, directory: Path, names: tuple[str, ...], origin: str) -> 
 
 
 _POSTGRESQL_PROGRAMS: Final = ("postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_controldata", "psql", "pgbench")
+
+
+_ZOOKEEPER_ARCHIVES: Final = ("zookeeper", "slf4j-simple", "netty-codec", "netty-resolver")  # the first names most of what it needs
 
 
 def _debian_postgresql() -> Server:
@@ -120,6 +126,16 @@ def _on_path(kind: str, names: tuple[str, ...], origin: str) -> Server:
     return _server(kind, Path(found).parent if found else Path("/usr/bin"), names, origin)
 
 
+def _java_library(kind: str, names: tuple[str, ...], origin: str) -> Server:
+    """A server that is a library of Java; its programs are the interpreter and the archives."""
+    java = _on_path(kind, ("java",), origin)
+    archives = {name: JAVA_LIBRARIES / f"{name}.jar" for name in names}
+    missing = [str(path) for path in archives.values() if not path.exists()]
+    if missing:
+        raise ServerMissingError(f"{kind}: no {', '.join(missing)}, want it from {origin}; {INSTALL_COMMAND} installs it")
+    return Server(kind=kind, directory=JAVA_LIBRARIES, programs=MappingProxyType({**java.programs, **archives}), origin=origin)
+
+
 def _own_environment(kind: str, names: tuple[str, ...]) -> Server:
     return _server(kind, pinned_directory(kind) / "bin", names, f"PyPI {kind}")
 
@@ -141,6 +157,8 @@ _FINDERS: Final[Mapping[str, Callable[[], Server]]] = MappingProxyType(
         "consul": lambda: _built("consul"),
         "kube-apiserver": lambda: _built("kube-apiserver"),
         "dnsmasq": lambda: _on_path("dnsmasq", ("dnsmasq",), "apt dnsmasq-base"),
+        "zookeeper": lambda: _java_library("zookeeper", _ZOOKEEPER_ARCHIVES, "apt libzookeeper-java default-jre-headless"),
+        "faketime": lambda: _on_path("faketime", ("faketime",), "apt faketime"),
         "haproxy": lambda: _on_path("haproxy", ("haproxy",), "apt haproxy"),
         "vip-manager": lambda: _unpacked("vip-manager", ("vip-manager",)),
         "patroni": lambda: _own_environment("patroni", ("patroni", "patronictl")),

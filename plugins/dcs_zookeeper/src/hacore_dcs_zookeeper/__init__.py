@@ -1,0 +1,1 @@
+"""Store plugin of hacore: ZooKeeper, by kazoo."""

@@ -1,0 +1,221 @@
+"""One connection of kazoo's, from its beginning to its end.
+
+kazoo connects again by itself, waits as long as it likes, and keeps a session alive whether or not anybody renews. Here it does none of that:
+a client of kazoo's has one server and one connection, every answer is waited for with our clock, and a connection that has let a request
+without answer is thrown away, because nobody could tell what a later answer belongs to.
+"""
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hacore.errors import DcsUnavailableError
+from hacore.model.clock import Clock, Instant
+from hacore_dcs_zookeeper.session_file import Session
+from hacore_dcs_zookeeper.settings import ZookeeperSettings
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    AuthFailedError,
+    ConnectionClosedError,
+    ConnectionLoss,
+    SessionExpiredError,
+    SessionMovedError,
+)
+from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.protocol.connection import ConnectionHandler
+from kazoo.protocol.serialization import Watch
+from kazoo.retry import KazooRetry
+
+_TICK_S: Final = 0.1  # no wait of Python's counts the time in which the machine slept
+_LOST: Final = (ConnectionLoss, ConnectionClosedError, SessionExpiredError, SessionMovedError)
+_kazoo_logger = logging.getLogger(f"{__name__}.kazoo")
+
+
+class RejectedError(DcsUnavailableError):
+    """A server answered: the request was not carried out, and another server would say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to get to a server, and who wants to know what."""
+
+    settings: ZookeeperSettings
+    clock: Clock
+    connect_s: float  # how long one attempt may take
+    on_change: Callable[[str], None]  # path of a node that has changed, from kazoo's thread
+
+
+class _Reply:
+    """What kazoo puts an answer in."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.is_there = threading.Event()
+
+    def set(self, value: object = None) -> None:
+        """Take the answer."""
+        self.value = value
+        self.is_there.set()
+
+    set_exception = set
+
+
+class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no types
+    """Opens the one socket, and starts no threads for callbacks: there are none."""
+
+    def __init__(self, connect_s: float) -> None:
+        super().__init__()
+        self._connect_s = connect_s
+        self._socket: socket.socket | None = None
+
+    def start(self) -> None:
+        """Do nothing: kazoo would start two threads."""
+
+    def create_connection(self, **options: Any) -> socket.socket:
+        """Connect within our time, not within the session's."""
+        found: socket.socket = super().create_connection(**{**options, "timeout": self._connect_s})
+        self._socket = found
+        return found
+
+    def cut(self) -> None:
+        """End the connection under kazoo, which reads the end of it at once."""
+        with contextlib.suppress(OSError):  # closed already
+            if self._socket is not None:
+                with socket.fromfd(self._socket.fileno(), socket.AF_INET, socket.SOCK_STREAM) as same:
+                    same.shutdown(socket.SHUT_RDWR)
+
+
+class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
+    """kazoo's loop, which tells of its beginning and of its end, and of every change that the one watch shows."""
+
+    def __init__(self, client: Any, owner: "Connection", way: Way) -> None:
+        super().__init__(client, KazooRetry(max_tries=1), logger=_kazoo_logger)
+        self._owner = owner
+        self._way = way
+
+    def zk_loop(self) -> None:
+        """Run until the first loss of the connection."""
+        try:
+            super().zk_loop()
+        finally:
+            self._owner.has_ended()
+            self.close()
+
+    def _connect(self, *arguments: Any) -> tuple[float, float]:
+        try:
+            read_ms, negotiated_ms = super()._connect(*arguments)
+        except SessionExpiredError:
+            self._owner.is_expired = True
+            raise
+        except AuthFailedError as error:
+            self._owner.refusal = error
+            raise
+        self._owner.has_begun(negotiated_ms / 1000.0)  # with one server, what kazoo allows a connection is the session's time
+        return read_ms, negotiated_ms
+
+    def _send_ping(self, connect_timeout: float) -> None:
+        if self._owner.may_ping():
+            super()._send_ping(connect_timeout)
+
+    def _read_watch_event(self, body: bytes, offset: int) -> None:
+        event, _ = Watch.deserialize(body, offset)
+        if event.path is not None:
+            self._way.on_change(event.path)
+
+
+class Connection:
+    """A connection to one server, in one session."""
+
+    def __init__(self, way: Way, place: str, *, session: Session | None, ttl_s: float, may_ping: Callable[[], bool]) -> None:
+        self.place = place
+        self.session = Session(0, b"")  # known once it has begun
+        self.may_ping = may_ping
+        self.is_expired = False
+        self.refusal: Exception | None = None
+        self.negotiated_s = 0.0
+        self.heard_at: Instant = 0.0
+        self.ended = threading.Event()
+        self._clock = way.clock
+        self._known = threading.Event()  # whether it has begun, or never will
+        self._handler = _Handler(way.connect_s)
+        self._client = _client(way, place, self._handler, session=session, ttl_s=ttl_s)
+        self._client._connection = _Protocol(self._client, self, way)  # noqa: SLF001 - kazoo has no other door
+        self._connect_s = way.connect_s
+
+    def open(self) -> bool:
+        """Connect. ``False``: nobody answered in time."""
+        self._client.start_async()
+        until = self._clock.now() + 2 * self._connect_s  # the socket, then the session
+        while not self._known.wait(_TICK_S) and self._clock.now() < until:
+            pass
+        if self.heard_at and not self.ended.is_set():
+            return True
+        self.cut()
+        return False
+
+    def ask(self, requests: Sequence[Any], until: Instant) -> list[Any]:
+        """Send requests, one right after the other, and return the answers; an error of a server's stands in the place of its answer.
+
+        :raises DcsUnavailableError: no answer before ``until``, outcome unknown.
+        """
+        replies = [_Reply() for _ in requests]
+        for request, reply in zip(requests, replies, strict=True):
+            self._client._call(request, reply)  # noqa: SLF001 - kazoo's own requests come by it, too
+        for reply in replies:
+            while not reply.is_there.wait(max(0.0, min(_TICK_S, until - self._clock.now()))):
+                if self._clock.now() >= until:
+                    self.cut()
+                    raise DcsUnavailableError(f"zookeeper: {self.place}: no answer in time")
+        answers = [reply.value for reply in replies]
+        lost = next((answer for answer in answers if isinstance(answer, _LOST)), None)
+        if lost is not None:
+            self.cut()
+            raise DcsUnavailableError(f"zookeeper: {self.place}: {lost!r}") from lost
+        if self._clock.now() > until:
+            raise DcsUnavailableError(f"zookeeper: {self.place}: the answer came too late")
+        self.heard_at = self._clock.now()
+        return answers
+
+    def say(self, request: Any, until: Instant) -> None:  # noqa: ANN401 - one of kazoo's
+        """Send a request and wait for whatever follows."""
+        with contextlib.suppress(DcsUnavailableError):
+            self.ask([request], until)
+
+    def cut(self) -> None:
+        """End the connection; the session stays."""
+        self._client._stopped.set()  # noqa: SLF001 - its `stop` would end the session
+        self._handler.cut()
+
+    def has_begun(self, negotiated_s: float) -> None:
+        """Take note that there is a session, which lasts so long."""
+        self.session = Session(*self._client.client_id)
+        self.negotiated_s, self.heard_at = negotiated_s, self._clock.now()
+        self._known.set()
+
+    def has_ended(self) -> None:
+        """Take note that nothing will come any more."""
+        self.ended.set()
+        self._known.set()
+
+
+def _client(way: Way, place: str, handler: _Handler, *, session: Session | None, ttl_s: float) -> Any:  # noqa: ANN401 - kazoo has no types
+    settings = way.settings
+    return KazooClient(
+        hosts=place,
+        timeout=ttl_s,
+        client_id=session,
+        handler=handler,
+        auth_data=list(settings.auth_data),
+        connection_retry=KazooRetry(max_tries=1),
+        logger=_kazoo_logger,
+        use_ssl=settings.use_ssl,
+        ca=settings.cacert,
+        certfile=settings.cert,
+        keyfile=settings.key or settings.cert,
+        keyfile_password=settings.key_password,
+        verify_certs=settings.verify,
+    )

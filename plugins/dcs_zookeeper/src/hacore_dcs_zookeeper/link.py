@@ -1,0 +1,189 @@
+"""The session, over one connection after another: a thread of its own opens them, each to the next server, and goes on with the session.
+
+The session is the lease: what hangs on it ends when nothing was asked through it for its time. So nothing keeps it alive but the calls of
+the loop; until something hangs on it, kazoo may ping.
+"""
+
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from hacore.errors import DcsUnavailableError
+from hacore.model.clock import Clock, Instant
+from hacore_dcs_zookeeper.connection import Connection, Way
+from hacore_dcs_zookeeper.jute import AddWatch
+from hacore_dcs_zookeeper.places import Exhibitor, Named
+from hacore_dcs_zookeeper.session_file import SessionFile
+from hacore_dcs_zookeeper.watch import Watch
+from kazoo.exceptions import KazooException
+from kazoo.protocol.serialization import Close, Sync
+
+_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+_STEADY_S: Final = 2.0  # after a connection that lasted this long the next one is opened without a pause
+_TICK_S: Final = 0.1  # no wait of Python's counts the time in which the machine slept
+_JOIN_S: Final = 3.0
+_GOODBYE_S: Final = 0.5
+logger = logging.getLogger(__name__)
+
+
+class Link:
+    """The one session of a :class:`~hacore_dcs_zookeeper.dcs.ZookeeperDcs`.
+
+    :param prefix: path of the node to watch, with all below it.
+    :param file: where the session is kept for a successor; ``None``: nowhere.
+    """
+
+    def __init__(  # noqa: PLR0913 - a wire between the parts of one session
+        self, *, way: Way, places: Named | Exhibitor, watch: Watch, prefix: str, ttl_s: float, file: SessionFile | None
+    ) -> None:
+        self.refusal: Exception | None = None  # what a server has against us
+        self._way = way
+        self._clock: Clock = way.clock
+        self._places = places
+        self._watch = watch
+        self._prefix = prefix
+        self._ttl_s = ttl_s
+        self._negotiated_s = math.inf
+        self._file = file
+        self._session = file.take() if file is not None else None
+        self._engaged = self._session is not None
+        self._turn = random.randrange(1 << 16)  # spreads the agents over the servers
+        self._changed = threading.Condition()
+        self._current: Connection | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hacore-zookeeper", daemon=True)
+        self._thread.start()
+
+    def engage(self, ttl_s: float) -> None:
+        """Have a session of this time, which from now on lives by the calls alone."""
+        self._engaged = True
+        if math.ceil(ttl_s) != math.ceil(self._ttl_s):
+            with self._changed:
+                self._ttl_s = ttl_s
+                current, self._current = self._current, None
+            if current is not None:
+                current.cut()  # the time is agreed on with each connection; the session goes on
+
+    def missing_s(self, ttl_s: float) -> float:
+        """Return by how much the time that the servers granted is shorter than this one."""
+        return max(0.0, ttl_s - self._negotiated_s)
+
+    def ready(self, until: Instant, *, heard_within_s: float) -> Connection:
+        """Return a connection that has answered within this time; it is asked where it has not.
+
+        :raises DcsUnavailableError: there is none before ``until``.
+        """
+        while True:
+            connection = self._wait(until)
+            if self._clock.now() - connection.heard_at < heard_within_s:
+                return connection
+            try:
+                connection.ask([Sync(self._prefix)], self._share(until))
+            except DcsUnavailableError:
+                if self._clock.now() >= until:
+                    raise
+            else:
+                return connection
+
+    def ask(self, requests: Sequence[Any], until: Instant) -> list[Any]:
+        """Send requests that may be repeated, to one server after another, and return the answers.
+
+        :raises DcsUnavailableError: none answered before ``until``.
+        """
+        while True:
+            connection = self._wait(until)
+            try:
+                return connection.ask(requests, self._share(until))
+            except DcsUnavailableError:
+                if self._clock.now() >= until:
+                    raise
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` from now on: now, after every interruption, and when something changes."""
+        with self._changed:
+            self._watch.wake = wake
+            current = self._current
+        if current is not None and not self._begin_watch(current):
+            current.cut()
+
+    def close(self) -> None:
+        """End thread and connection. A session that nothing hangs on is ended, too."""
+        self._ended.set()
+        self._watch.wake = None
+        self._places.close()
+        current = self._current
+        if current is not None:
+            if not self._engaged:
+                current.say(Close(), self._clock.now() + _GOODBYE_S)
+            current.cut()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(_JOIN_S)
+
+    def _share(self, until: Instant) -> Instant:
+        """Give a server half of what is left, so that one that never answers does not use up the time of the next."""
+        now = self._clock.now()
+        return now + (until - now) / 2
+
+    def _wait(self, until: Instant) -> Connection:
+        with self._changed:
+            while self._current is None or self._current.ended.is_set():
+                left_s = until - self._clock.now()
+                if left_s <= 0 or self._ended.is_set():
+                    raise DcsUnavailableError(f"zookeeper: no connection in time ({', '.join(self._places.servers()) or 'no servers'})")
+                self._changed.wait(min(_TICK_S, left_s))
+            return self._current
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._ended.is_set():
+            if self._file is not None and not self._file.is_ours():
+                logger.error("another agent of this member goes on with the session", extra={"file": str(self._file.path)})
+                return
+            opened_at = self._clock.now()
+            connection = self._open()
+            if connection is not None:
+                connection.ended.wait()
+            failures = 0 if self._clock.now() - opened_at > _STEADY_S else failures + 1
+            self._ended.wait(_PAUSES_S[min(failures // max(1, len(self._places.servers())), len(_PAUSES_S) - 1)])
+
+    def _open(self) -> Connection | None:
+        places = self._places.servers()
+        if not places:
+            return None
+        self._turn += 1
+        place, session = places[self._turn % len(places)], self._session
+        connection = Connection(self._way, place, session=session, ttl_s=math.ceil(self._ttl_s), may_ping=lambda: not self._engaged)
+        if not connection.open():
+            self.refusal = connection.refusal
+            if connection.is_expired:
+                logger.warning("the session has expired; whatever hung on it is gone", extra={"server": place})
+                self._session, self._engaged = None, False
+            return None
+        self._negotiated_s = connection.negotiated_s
+        if connection.session != session:
+            self._session = connection.session
+            if self._file is not None:
+                self._file.write(self._session)
+        if self._watch.wake is not None and not self._begin_watch(connection):
+            connection.cut()
+            return None
+        with self._changed:
+            self._current = connection
+            self._changed.notify_all()
+        return connection
+
+    def _begin_watch(self, connection: Connection) -> bool:
+        """Watch, and wake the loop: nobody knows what happened before."""
+        try:
+            (answer,) = connection.ask([AddWatch(self._prefix)], self._clock.now() + self._way.connect_s)
+        except DcsUnavailableError:
+            return False
+        if isinstance(answer, KazooException):
+            logger.error("the servers refuse a watch", extra={"error": repr(answer)})
+            return False
+        self._watch.begun()
+        return True

@@ -1,0 +1,92 @@
+"""Who serves ZooKeeper: as the configuration says, or as Exhibitor does, which is asked on a thread of its own, where it holds up nobody."""
+
+import http.client
+import json
+import logging
+import random
+import threading
+from typing import Any, Final
+
+from hacore.errors import DcsUnavailableError
+from hacore_dcs_zookeeper.settings import ExhibitorSettings, address
+
+PATH: Final = "/exhibitor/v1/cluster/list"
+_ASK_S: Final = 3.0
+_RETRY_S: Final = 1.0
+_LONGEST_ANSWER: Final = 1 << 16
+logger = logging.getLogger(__name__)
+
+
+class Named:
+    """The servers that the configuration names."""
+
+    def __init__(self, servers: tuple[str, ...]) -> None:
+        self._servers = servers
+
+    def servers(self) -> tuple[str, ...]:
+        """Return ``host:port`` of each server."""
+        return self._servers
+
+    def wait(self, limit_s: float) -> None:
+        """Do nothing: they are known."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Exhibitor:
+    """The list of servers, as last heard. What an Exhibitor that does not answer said before stays in force."""
+
+    def __init__(self, settings: ExhibitorSettings) -> None:
+        self._settings = settings
+        self._ended = threading.Event()
+        self._heard = threading.Event()
+        self._servers: tuple[str, ...] = ()
+        threading.Thread(target=self._run, name="hacore-exhibitor", daemon=True).start()
+
+    def servers(self) -> tuple[str, ...]:
+        """Return ``host:port`` of each server."""
+        return self._servers
+
+    def wait(self, limit_s: float) -> None:
+        """Wait for the first list.
+
+        :raises DcsUnavailableError: none came.
+        """
+        if not self._heard.wait(limit_s):
+            raise DcsUnavailableError(f"exhibitor: no list of servers from {', '.join(self._settings.hosts)}, port {self._settings.port}")
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while True:
+            found = next(filter(None, map(self._ask, random.sample(self._settings.hosts, len(self._settings.hosts)))), None)
+            if found:
+                self._servers = found
+                self._heard.set()
+            if self._ended.wait(self._settings.poll_interval_s if found else min(_RETRY_S, self._settings.poll_interval_s)):
+                return
+
+    def _ask(self, host: str) -> tuple[str, ...]:
+        connection = http.client.HTTPConnection(host, self._settings.port, timeout=_ASK_S)
+        try:
+            connection.request("GET", PATH, headers={"Accept": "application/json"})
+            return read(connection.getresponse().read(_LONGEST_ANSWER))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            logger.debug("an Exhibitor does not say who serves", extra={"host": host, "error": str(error)})
+            return ()
+        finally:
+            connection.close()
+
+
+def read(text: bytes) -> tuple[str, ...]:
+    """Read an answer of Exhibitor.
+
+    :raises ValueError: it is something else.
+    """
+    found: Any = json.loads(text)
+    if not (isinstance(found, dict) and isinstance(found.get("servers"), list) and isinstance(found.get("port"), int)):
+        raise ValueError("no list of servers with a port")
+    return tuple(address(str(server), found["port"]) for server in found["servers"])
