@@ -80,7 +80,8 @@ def locate(kind: str) -> Server:
 def version_of(server: Server) -> str:
     """What the server itself says of its version."""
     if server.kind == "zookeeper":  # it runs in Java, whose version nobody asks for
-        return next(iter(re.findall(r"zookeeper-(\d+(?:\.\d+)+)\.jar", " ".join(os.listdir(JAVA_LIBRARIES)))), "unknown")
+        names = " ".join(path.name for path in server.directory.glob("zookeeper-*.jar"))
+        return next(iter(re.findall(r"zookeeper-(\d+(?:\.\d+)+)\.jar", names)), "unknown")
     asked = (str(next(iter(server.programs.values()))), "-v" if server.kind == "haproxy" else "--version")
     answer = subprocess.run(asked, capture_output=True, text=True, timeout=QUESTION_DEADLINE_S, check=False)
     found = re.search(r"\d+(?:\.\d+)+", answer.stdout + answer.stderr)

@@ -1,7 +1,7 @@
 """A real ZooKeeper of one or several servers on free loopback ports, for tests: started, stopped, frozen, killed, restored from outside.
 
-It runs as the unprivileged user of the other servers and keeps its data and logs below one directory. It knows nothing of hacore's keys, and
-speaks no more of ZooKeeper's protocol than its commands of four letters.
+It runs as the unprivileged user of the other servers and keeps its data and logs below one directory. It knows nothing of hacore's keys,
+and speaks no more of ZooKeeper's protocol than its commands of four letters.
 """
 
 import contextlib
@@ -32,7 +32,12 @@ _SYNC_TICKS: Final = 4  # a follower that has lost its leader notices after so m
 # One small heap, one thread for its garbage, no costly compilation: a server starts in a second and leaves a core to the tests.
 _JVM: Final = ("-Xmx64m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 # No fsync: processes are lost here, no machine.
-_PROPERTIES: Final = ("-Dzookeeper.forceSync=no", "-Djava.net.preferIPv4Stack=true", "-Dzookeeper.jmx.log4j.disable=true", "-Dorg.slf4j.simpleLogger.showDateTime=true")
+_PROPERTIES: Final = (
+    "-Dzookeeper.forceSync=no",
+    "-Djava.net.preferIPv4Stack=true",
+    "-Dzookeeper.jmx.log4j.disable=true",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+)
 _MAIN: Final = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 _MODE: Final = re.compile(r"^Mode: (\w+)$", re.MULTILINE)
 
@@ -207,7 +212,7 @@ class ZooKeeper:
         return copy
 
     def restore(self, copy: Path | None) -> None:
-        """Put the copy in the place of what the servers have now, as somebody repairing the store would, and start them; ``None``: empty."""
+        """Put the copy in the place of what the servers have now, as somebody repairing them would, and start them; ``None``: nothing."""
         self.kill()
         for server in self.servers:
             shutil.rmtree(server.data)

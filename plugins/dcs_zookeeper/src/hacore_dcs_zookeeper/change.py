@@ -4,14 +4,17 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from kazoo.protocol.serialization import CheckVersion, Create, Delete, SetData
+from kazoo.protocol.states import ZnodeStat
+
 from hacore.interfaces import Put
 from hacore_dcs_zookeeper.jute import Node
 from hacore_dcs_zookeeper.tree import GENERATION, LEADER, MEMBERS, ROOT, Keys, Mark, Tree
-from kazoo.protocol.serialization import CheckVersion, Create, Delete, SetData
 
 ANY: Final = -1
 EPHEMERAL: Final = 1
 PERSISTENT: Final = 0
+_UNKNOWN: Final = ZnodeStat(*(0 for _ in ZnodeStat._fields))
 Operation: TypeAlias = CheckVersion | Create | Delete | SetData
 
 
@@ -29,7 +32,8 @@ class Change:
 
     def put(self, puts: Iterable[Put]) -> bool:
         """Write records. ``False``: one of them is known not to be as expected."""
-        return all([self._put(put) for put in puts])
+        stand = [self._put(put) for put in puts]
+        return all(stand)
 
     def check_lock(self) -> None:
         """Go ahead only while the lock is as it was read."""
@@ -72,7 +76,9 @@ class Change:
         known = [self._keys.path(name) for name in self._tree.generations]
         if not self._moves:
             return (*(CheckVersion(path, ANY) for path in known), *self._operations)
-        created = Create(self._keys.path(f"{GENERATION}{uuid.uuid4().hex}"), self._mark.encode() if self._mark else b"", self._acl, PERSISTENT)
+        created = Create(
+            self._keys.path(f"{GENERATION}{uuid.uuid4().hex}"), self._mark.encode() if self._mark else b"", self._acl, PERSISTENT
+        )
         root = self._tree.nodes[ROOT]
         first = () if known else (SetData(self._keys.prefix, root.data, root.stat.version),)  # of two who make the first, one does
         return (*first, *(Delete(path, ANY) for path in known), created, *self._operations)
@@ -106,6 +112,20 @@ class Change:
             if parent not in self._tree.nodes and parent not in self._made:
                 self._made.add(parent)
                 self._operations.append(Create(self._keys.path(parent), b"", self._acl, PERSISTENT))
+
+
+def applied(keys: Keys, tree: Tree, operations: Iterable[Operation], results: Iterable[Any], session: int) -> Tree:
+    """Return the tree after a transaction, as far as the next one needs it: what was only created has no numbers yet."""
+    nodes = dict(tree.nodes)
+    for operation, result in zip(operations, results, strict=True):
+        name = keys.name(operation.path)
+        if isinstance(operation, Delete):
+            del nodes[name]
+        elif isinstance(operation, SetData):
+            nodes[name] = Node(operation.data, result)
+        elif isinstance(operation, Create):
+            nodes[name] = Node(operation.data, _UNKNOWN._replace(ephemeralOwner=session if operation.flags == EPHEMERAL else 0))
+    return Tree(nodes)
 
 
 def _version(node: Node | None) -> int:

@@ -1,8 +1,8 @@
 """One connection of kazoo's, from its beginning to its end.
 
-kazoo connects again by itself, waits as long as it likes, and keeps a session alive whether or not anybody renews. Here it does none of that:
-a client of kazoo's has one server and one connection, every answer is waited for with our clock, and a connection that has let a request
-without answer is thrown away, because nobody could tell what a later answer belongs to.
+kazoo connects again by itself, waits as long as it likes, and keeps a session alive whether or not anybody renews. Here it does none of
+that: a client of kazoo's has one server and one connection, every answer is waited for with our clock, and a connection that has left a
+request without an answer is thrown away, because nobody could tell what a later answer belongs to.
 """
 
 import contextlib
@@ -13,10 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hacore.errors import DcsUnavailableError
-from hacore.model.clock import Clock, Instant
-from hacore_dcs_zookeeper.session_file import Session
-from hacore_dcs_zookeeper.settings import ZookeeperSettings
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
     AuthFailedError,
@@ -27,8 +23,13 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.connection import ConnectionHandler
-from kazoo.protocol.serialization import Watch
+from kazoo.protocol.serialization import Close, Watch
 from kazoo.retry import KazooRetry
+
+from hacore.errors import DcsUnavailableError
+from hacore.model.clock import Clock, Instant
+from hacore_dcs_zookeeper.session_file import Session
+from hacore_dcs_zookeeper.settings import ZookeeperSettings
 
 _TICK_S: Final = 0.1  # no wait of Python's counts the time in which the machine slept
 _LOST: Final = (ConnectionLoss, ConnectionClosedError, SessionExpiredError, SessionMovedError)
@@ -61,7 +62,9 @@ class _Reply:
         self.value = value
         self.is_there.set()
 
-    set_exception = set
+    def set_exception(self, error: Exception) -> None:
+        """Take an error as the answer."""
+        self.set(error)
 
 
 class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no types
@@ -75,7 +78,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
     def start(self) -> None:
         """Do nothing: kazoo would start two threads."""
 
-    def create_connection(self, **options: Any) -> socket.socket:
+    def create_connection(self, **options: object) -> socket.socket:
         """Connect within our time, not within the session's."""
         found: socket.socket = super().create_connection(**{**options, "timeout": self._connect_s})
         self._socket = found
@@ -92,7 +95,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
 class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
     """kazoo's loop, which tells of its beginning and of its end, and of every change that the one watch shows."""
 
-    def __init__(self, client: Any, owner: "Connection", way: Way) -> None:
+    def __init__(self, client: KazooClient, owner: "Connection", way: Way) -> None:
         super().__init__(client, KazooRetry(max_tries=1), logger=_kazoo_logger)
         self._owner = owner
         self._way = way
@@ -105,7 +108,7 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
             self._owner.has_ended()
             self.close()
 
-    def _connect(self, *arguments: Any) -> tuple[float, float]:
+    def _connect(self, *arguments: object) -> tuple[float, float]:
         try:
             read_ms, negotiated_ms = super()._connect(*arguments)
         except SessionExpiredError:
@@ -180,10 +183,10 @@ class Connection:
         self.heard_at = self._clock.now()
         return answers
 
-    def say(self, request: Any, until: Instant) -> None:  # noqa: ANN401 - one of kazoo's
-        """Send a request and wait for whatever follows."""
-        with contextlib.suppress(DcsUnavailableError):
-            self.ask([request], until)
+    def end_session(self, limit_s: float) -> None:
+        """End the session, and with it the connection."""
+        self._client._call(Close(), _Reply())  # noqa: SLF001 - its `stop` waits for longer
+        self.ended.wait(limit_s)
 
     def cut(self) -> None:
         """End the connection; the session stays."""

@@ -1,12 +1,18 @@
 """The session of one member with ZooKeeper: the field's nodes, the lock and the member record that end with the session.
 
 What enables writes rests on a transaction that compares; what was read before only tells which one to send. A transaction that fails
-has definitely done nothing: everything is read again, and either another one is sent or the answer is no.
+has definitely done nothing: everything is read again, and either another one is sent or the answer is no. That reading follows another
+transaction, an empty one: what is not there then is not there, whoever leads the servers, while a `sync` asks a leader that may not know
+yet that it is none any more.
 """
 
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+from kazoo.exceptions import BadVersionError, KazooException, NodeExistsError, NoNodeError, RolledBackError, RuntimeInconsistency
+from kazoo.protocol.serialization import CheckVersion, Create, Delete, Sync, Transaction
+from kazoo.protocol.states import ZnodeStat
 
 from hacore.interfaces import (
     Acquired,
@@ -21,18 +27,18 @@ from hacore.interfaces import (
 )
 from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
-from hacore_dcs_zookeeper.change import Change, Operation
+from hacore_dcs_zookeeper.change import Change, Operation, applied
 from hacore_dcs_zookeeper.connection import Connection, RejectedError
+from hacore_dcs_zookeeper.jute import Found
 from hacore_dcs_zookeeper.link import Link
 from hacore_dcs_zookeeper.sightings import Sightings
 from hacore_dcs_zookeeper.tree import LEADER, MEMBERS, Keys, Mark, Reading, Tree, text
 from hacore_dcs_zookeeper.watch import Watch
-from kazoo.exceptions import KazooException, NoAuthError, NodeExistsError, RolledBackError, RuntimeInconsistency
-from kazoo.protocol.serialization import Create, Delete, Sync, Transaction
-from kazoo.protocol.states import ZnodeStat
 
 _FRESH_S: Final = 1.0  # a connection that answered this recently is trusted with a request that must not be repeated
 _KEPT_RECENTLY: Final = 0.1  # of the ttl: a session that was kept alive this recently is left alone
+_CHANGED: Final = (NoNodeError, NodeExistsError, BadVersionError)  # the tree is not as it was read
+_OTHERS: Final = (RolledBackError, RuntimeInconsistency)  # of a failed transaction: operations that did not fail themselves
 Plan = Callable[[Tree, Connection], Sequence[Operation] | None]  # the operations to send, or no
 
 
@@ -137,9 +143,9 @@ class ZookeeperDcs:
         connection = self._link.ready(until, heard_within_s=ttl_s * _KEPT_RECENTLY)
         if self._published == (value, connection.session.number):
             return
-        self._published, tree = None, self._tree
+        self._published = None
         self._transact(plan, until)
-        self._published, self._tree = (value, connection.session.number), tree
+        self._published = (value, connection.session.number)
 
     def withdraw(self, *, timeout_s: float) -> None:
         """Delete this member's record."""
@@ -171,7 +177,7 @@ class ZookeeperDcs:
         tree, was_just_read = self._tree, False
         while True:
             if tree is None or not tree.is_there:
-                tree, was_just_read = self._read(until, creates=True), True
+                tree, was_just_read = self._read(until, definite=True), True
             connection = self._link.ready(until, heard_within_s=heard_within_s)
             operations = plan(tree, connection)
             if operations is None and was_just_read:
@@ -181,22 +187,27 @@ class ZookeeperDcs:
                 self._tree = None
                 results, *found = connection.ask([Transaction(operations), *also], until)
                 if _has_happened(results):
-                    self._tree = self._whole(found[0]) if found else None
+                    after = applied(self._keys, tree, operations, results, connection.session.number)
+                    self._tree = self._whole(found[0]) if found else after
                     return list(results)
             tree = None
 
-    def _read(self, until: Instant, *, creates: bool = False) -> Tree:
-        """Read everything, by as many requests as it takes to know all names; the last one alone counts."""
+    def _read(self, until: Instant, *, definite: bool = False) -> Tree:
+        """Read everything, by as many requests as it takes to know all names; the last one alone counts.
+
+        :param definite: to answer a transaction by it. Then the cluster's node is made, too, where it is missing.
+        """
+        first = Transaction([CheckVersion(self._keys.prefix, -1)]) if definite else Sync(self._keys.prefix)
         while True:
-            _, found = self._link.ask([Sync(self._keys.prefix), self._reading.request(self._keys)], until)
+            _, found = self._link.ask([first, self._reading.request(self._keys)], until)
             tree = self._whole(found)
-            if tree is not None and creates and not tree.is_there:
+            if tree is not None and definite and not tree.is_there:
                 self._create_root(until)
             elif tree is not None:
                 self._tree = tree
                 return tree
 
-    def _whole(self, found: Any) -> Tree | None:
+    def _whole(self, found: list[Found] | KazooException) -> Tree | None:
         """Return what was read, unless there is more to it."""
         if isinstance(found, KazooException):
             raise RejectedError(f"zookeeper: {self._keys.prefix}: {found!r}") from found
@@ -230,7 +241,7 @@ class ZookeeperDcs:
         return Snapshot(sent_at=sent_at, revision=tree.revision, lock=tree.lock, records=records, members=members)
 
 
-def _has_happened(results: Any) -> bool:
+def _has_happened(results: list[object] | KazooException) -> bool:
     """Tell whether a transaction took effect; where it did not, nothing of it did.
 
     :raises RejectedError: it never will.
@@ -238,7 +249,7 @@ def _has_happened(results: Any) -> bool:
     if isinstance(results, KazooException):
         raise RejectedError(f"zookeeper: {results!r}") from results
     failed = [one for one in results if isinstance(one, KazooException)]
-    reason = next((one for one in failed if not isinstance(one, (RolledBackError, RuntimeInconsistency))), None)
-    if isinstance(reason, NoAuthError):
+    reason = next((one for one in failed if not isinstance(one, _OTHERS)), None)
+    if reason is not None and not isinstance(reason, _CHANGED):
         raise RejectedError(f"zookeeper: a transaction was refused: {reason!r}") from reason
     return not failed

@@ -11,6 +11,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from kazoo.exceptions import KazooException
+from kazoo.protocol.serialization import Sync
+
 from hacore.errors import DcsUnavailableError
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_zookeeper.connection import Connection, Way
@@ -18,10 +21,9 @@ from hacore_dcs_zookeeper.jute import AddWatch
 from hacore_dcs_zookeeper.places import Exhibitor, Named
 from hacore_dcs_zookeeper.session_file import SessionFile
 from hacore_dcs_zookeeper.watch import Watch
-from kazoo.exceptions import KazooException
-from kazoo.protocol.serialization import Close, Sync
 
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+_FORGIVEN: Final = 0.5  # of the session's time: a loop that has been silent for longer must call before the session goes on
 _STEADY_S: Final = 2.0  # after a connection that lasted this long the next one is opened without a pause
 _TICK_S: Final = 0.1  # no wait of Python's counts the time in which the machine slept
 _JOIN_S: Final = 3.0
@@ -36,9 +38,7 @@ class Link:
     :param file: where the session is kept for a successor; ``None``: nowhere.
     """
 
-    def __init__(  # noqa: PLR0913 - a wire between the parts of one session
-        self, *, way: Way, places: Named | Exhibitor, watch: Watch, prefix: str, ttl_s: float, file: SessionFile | None
-    ) -> None:
+    def __init__(self, *, way: Way, places: Named | Exhibitor, watch: Watch, prefix: str, ttl_s: float, file: SessionFile | None) -> None:
         self.refusal: Exception | None = None  # what a server has against us
         self._way = way
         self._clock: Clock = way.clock
@@ -50,7 +50,8 @@ class Link:
         self._file = file
         self._session = file.take() if file is not None else None
         self._engaged = self._session is not None
-        self._turn = random.randrange(1 << 16)  # spreads the agents over the servers
+        self._called_at = self._clock.now()
+        self._turn = random.randrange(1 << 16)  # noqa: S311 - spreads the agents over the servers
         self._changed = threading.Condition()
         self._current: Connection | None = None
         self._ended = threading.Event()
@@ -117,7 +118,7 @@ class Link:
         current = self._current
         if current is not None:
             if not self._engaged:
-                current.say(Close(), self._clock.now() + _GOODBYE_S)
+                current.end_session(_GOODBYE_S)
             current.cut()
         with self._changed:
             self._changed.notify_all()
@@ -130,6 +131,7 @@ class Link:
 
     def _wait(self, until: Instant) -> Connection:
         with self._changed:
+            self._called_at = self._clock.now()
             while self._current is None or self._current.ended.is_set():
                 left_s = until - self._clock.now()
                 if left_s <= 0 or self._ended.is_set():
@@ -143,12 +145,19 @@ class Link:
             if self._file is not None and not self._file.is_ours():
                 logger.error("another agent of this member goes on with the session", extra={"file": str(self._file.path)})
                 return
+            if not self._may_go_on():
+                self._ended.wait(_TICK_S)
+                continue
             opened_at = self._clock.now()
             connection = self._open()
             if connection is not None:
                 connection.ended.wait()
             failures = 0 if self._clock.now() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures // max(1, len(self._places.servers())), len(_PAUSES_S) - 1)])
+
+    def _may_go_on(self) -> bool:
+        """Tell whether to open a connection: it keeps the session alive, and that is the loop's to do, which may hang."""
+        return not self._engaged or self._clock.now() - self._called_at < self._ttl_s * _FORGIVEN
 
     def _open(self) -> Connection | None:
         places = self._places.servers()
@@ -164,6 +173,9 @@ class Link:
                 self._session, self._engaged = None, False
             return None
         self._negotiated_s = connection.negotiated_s
+        if self._negotiated_s < self._ttl_s:
+            facts = {"server": place, "ttl_s": self._ttl_s, "granted_s": self._negotiated_s}
+            logger.warning("the servers grant a shorter session than the ttl; the lease is counted from as much earlier", extra=facts)
         if connection.session != session:
             self._session = connection.session
             if self._file is not None:

@@ -1,4 +1,4 @@
-"""Who serves ZooKeeper: as the configuration says, or as Exhibitor does, which is asked on a thread of its own, where it holds up nobody."""
+"""Who serves ZooKeeper: as the configuration says, or as Exhibitor does, asked on a thread of its own where that holds up nobody."""
 
 import http.client
 import json
@@ -88,5 +88,5 @@ def read(text: bytes) -> tuple[str, ...]:
     """
     found: Any = json.loads(text)
     if not (isinstance(found, dict) and isinstance(found.get("servers"), list) and isinstance(found.get("port"), int)):
-        raise ValueError("no list of servers with a port")
+        raise ValueError("no list of servers with a port")  # noqa: TRY004 - as of what is no JSON
     return tuple(address(str(server), found["port"]) for server in found["servers"])

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from kazoo.security import ACL, OPEN_ACL_UNSAFE, make_acl
+
 from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
 from hacore.hookspecs import OpenDcs, Validate, hookimpl
 from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
@@ -17,7 +19,6 @@ from hacore_dcs_zookeeper.settings import ZookeeperSettings
 from hacore_dcs_zookeeper.sightings import Sightings
 from hacore_dcs_zookeeper.tree import Keys
 from hacore_dcs_zookeeper.watch import Watch
-from kazoo.security import ACL, OPEN_ACL_UNSAFE, make_acl
 
 _OPEN_S: Final = 9.0  # the core waits for 10 s
 _VALIDATE_S: Final = 5.0

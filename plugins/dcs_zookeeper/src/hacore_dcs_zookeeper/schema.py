@@ -64,7 +64,9 @@ class ZookeeperSchema(_Access):
         """Return the settings that the plugin is built with."""
         places, slash, chroot = ",".join(data.pop("hosts") or ()).partition("/")
         hosts = tuple(address(place.strip()) for place in places.split(",") if place.strip())
-        return ZookeeperSettings(hosts=hosts, chroot="/" + chroot.strip("/") if slash else "", exhibitor=data.pop("exhibitor"), **_frozen(data))
+        return ZookeeperSettings(
+            hosts=hosts, chroot="/" + chroot.strip("/") if slash else "", exhibitor=data.pop("exhibitor"), **_frozen(data)
+        )
 
 
 class ExhibitorSchema(_Access, _Exhibitor):

@@ -1,7 +1,7 @@
 """The file by which an agent that is started again goes on with the session of its predecessor, with all that hangs on it.
 
-A session belongs to one agent at a time: whoever opens the file last is its owner, and the one before lets go when it finds that out. A file
-of another boot counts for nothing: what a copy of this machine might find in it is the right to disturb us.
+A session belongs to one agent at a time: whoever opens the file last is its owner, and the one before lets go when it finds that out. A
+file of another boot counts for nothing: what a copy of this machine might find in it is the right to disturb us.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class SessionFile:
         if session is not None:
             content |= {"session": f"{session.number & (1 << 64) - 1:x}", "password": session.password.hex()}
         beside = self.path.with_name(f"{self.path.name}.{self.owner}")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from hacore.model.lease import Lock
-from hacore_dcs_zookeeper.jute import Found, MultiRead, Node
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.protocol.serialization import GetChildren, GetData
+
+from hacore.model.lease import Lock
+from hacore_dcs_zookeeper.jute import Found, MultiRead, Node
 
 ROOT: Final = ""
 LEADER: Final = "leader"
