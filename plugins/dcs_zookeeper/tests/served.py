@@ -99,7 +99,7 @@ def served(size: int, *lines: str) -> Iterator[Served]:
 @contextlib.contextmanager
 def another_client(zookeeper: ZooKeeper, **options: Any) -> Iterator[KazooClient]:
     """kazoo as everybody else uses it, straight at the servers."""
-    client = KazooClient(hosts=",".join(zookeeper.endpoints), **options)
+    client = KazooClient(**{"hosts": ",".join(zookeeper.endpoints), **options})
     client.start(timeout=10.0)
     try:
         yield client

@@ -54,6 +54,7 @@ class Link:
         self._turn = random.randrange(1 << 16)  # noqa: S311 - spreads the agents over the servers
         self._changed = threading.Condition()
         self._current: Connection | None = None
+        self._attempt: Connection | None = None  # the newest, which may not have begun
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hacore-zookeeper", daemon=True)
         self._thread.start()
@@ -115,13 +116,11 @@ class Link:
         self._ended.set()
         self._watch.wake = None
         self._places.close()
-        current = self._current
-        if current is not None:
-            if not self._engaged:
-                current.end_session(_GOODBYE_S)
-            current.cut()
-        with self._changed:
-            self._changed.notify_all()
+        current, attempt = self._current, self._attempt
+        if current is not None and not self._engaged:
+            current.end_session(_GOODBYE_S)
+        for one in filter(None, (current, attempt)):
+            one.cut()
         self._thread.join(_JOIN_S)
 
     def _share(self, until: Instant) -> Instant:
@@ -166,13 +165,14 @@ class Link:
         self._turn += 1
         place, session = places[self._turn % len(places)], self._session
         connection = Connection(self._way, place, session=session, ttl_s=math.ceil(self._ttl_s), may_ping=lambda: not self._engaged)
+        self._attempt = connection
         if not connection.open():
-            self.refusal = connection.refusal
+            self.refusal = connection.refusal or self.refusal
             if connection.is_expired:
                 logger.warning("the session has expired; whatever hung on it is gone", extra={"server": place})
                 self._session, self._engaged = None, False
             return None
-        self._negotiated_s = connection.negotiated_s
+        self.refusal, self._negotiated_s = None, connection.negotiated_s
         if self._negotiated_s < self._ttl_s:
             facts = {"server": place, "ttl_s": self._ttl_s, "granted_s": self._negotiated_s}
             logger.warning("the servers grant a shorter session than the ttl; the lease is counted from as much earlier", extra=facts)

@@ -38,7 +38,7 @@ class SessionFile:
         session = None
         with contextlib.suppress(KeyError, TypeError, ValueError):
             if found["boot"] == _boot():
-                session = Session(int(found["session"], 16), bytes.fromhex(found["password"]))
+                session = Session(int(found["session"]), bytes.fromhex(found["password"]))
         self.write(session)
         return session
 
@@ -52,7 +52,7 @@ class SessionFile:
     def _replace(self, session: Session | None) -> None:
         content = {"boot": _boot(), "owner": self.owner}
         if session is not None:
-            content |= {"session": f"{session.number & (1 << 64) - 1:x}", "password": session.password.hex()}
+            content |= {"session": str(session.number), "password": session.password.hex()}
         beside = self.path.with_name(f"{self.path.name}.{self.owner}")
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(content, file)

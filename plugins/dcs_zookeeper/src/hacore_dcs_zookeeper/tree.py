@@ -9,6 +9,7 @@ The generation holds the mark of the lock: the session that took it, and the ins
 which another product has made, has no such mark; its creation (czxid) is its instance then.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -23,7 +24,6 @@ ROOT: Final = ""
 LEADER: Final = "leader"
 MEMBERS: Final = "members"
 GENERATION: Final = "hacore.generation."
-_SESSION_BITS: Final = (1 << 64) - 1
 
 
 class Mark(NamedTuple):
@@ -34,7 +34,15 @@ class Mark(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the content of a generation."""
-        return f"{self.session & _SESSION_BITS:x} {self.instance}".encode()
+        return f"{self.session} {self.instance}".encode()
+
+    @classmethod
+    def decode(cls, content: bytes) -> "Mark | None":
+        """Read the content of a generation; ``None``: nobody holds the lock, or somebody wrote it by hand."""
+        session, _, instance = content.decode(errors="replace").partition(" ")
+        with contextlib.suppress(ValueError):
+            return cls(int(session), instance)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +89,7 @@ class Tree:
     @property
     def mark(self) -> Mark | None:
         """Return the mark of the lock that hacore took last; the lock itself may be gone."""
-        for name in self.generations:
-            session, _, instance = self.nodes[name].data.decode(errors="replace").partition(" ")
-            if instance:
-                return Mark(int(session, 16), instance)
-        return None
+        return next(filter(None, (Mark.decode(self.nodes[name].data) for name in self.generations)), None)
 
     @property
     def lock(self) -> Lock | None:
@@ -94,7 +98,7 @@ class Tree:
         if leader is None:
             return None
         holder = text(leader)
-        if mark is not None and mark.session == leader.stat.ephemeralOwner & _SESSION_BITS:
+        if mark is not None and mark.session == leader.stat.ephemeralOwner:
             return Lock(holder=holder, instance=mark.instance)
         return Lock(holder=holder, instance=f"czxid-{leader.stat.czxid:x}")
 
