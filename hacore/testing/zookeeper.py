@@ -47,8 +47,8 @@ class ZooKeeperError(HacoreError):
 
 
 @dataclass(slots=True, kw_only=True)
-class ZooKeeperServer:
-    """One server: a process, its port for clients and its directory."""
+class ZooKeeperMember:
+    """One member: a process, its port for clients and its directory."""
 
     name: str
     directory: Path
@@ -143,18 +143,18 @@ class ZooKeeper:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
-        self.servers: list[ZooKeeperServer] = []
+        self.members: list[ZooKeeperMember] = []
         self._ports = Ports()
         quorum = [(self._ports.take(), self._ports.take()) for _ in range(size)]
         for index in range(size):
             place = directory / f"zookeeper{index}"
             port = self._ports.take()
-            self.servers.append(
-                ZooKeeperServer(
+            self.members.append(
+                ZooKeeperMember(
                     name=place.name, directory=place, client_port=port, environment=environment or {}, properties=tuple(properties)
                 )
             )
-            _write(self.servers[-1], index, quorum, lines)
+            _write(self.members[-1], index, quorum, lines)
 
     def __enter__(self) -> Self:
         try:
@@ -170,18 +170,18 @@ class ZooKeeper:
     @property
     def endpoints(self) -> list[str]:
         """The addresses of all servers, as the configuration has them."""
-        return [server.endpoint for server in self.servers]
+        return [server.endpoint for server in self.members]
 
     def start(self) -> None:
         """Start every server that does not run, and wait until all serve."""
-        for server in self.servers:
+        for server in self.members:
             if server.process is None:
                 server.start()
         self.wait_ready()
 
     def kill(self) -> None:
         """End every server at once."""
-        for server in self.servers:
+        for server in self.members:
             server.kill()
 
     def close(self) -> None:
@@ -192,15 +192,15 @@ class ZooKeeper:
     def wait_ready(self) -> None:
         """Wait until each running server serves."""
         deadline = time.monotonic() + READY_S
-        for server in self.servers:
+        for server in self.members:
             while server.process is not None and server.mode() is None:
                 if server.process.poll() is not None or time.monotonic() > deadline:
                     raise ZooKeeperError(f"{server.name}: not ready within {READY_S:.0f} s, see {server.directory}/zookeeper.log")
                 time.sleep(_PAUSE_S)
 
-    def leader(self) -> ZooKeeperServer:
+    def leader(self) -> ZooKeeperMember:
         """Find the server that leads now, or the only one."""
-        for server in self.servers:
+        for server in self.members:
             if server.mode() in ("leader", "standalone"):
                 return server
         raise ZooKeeperError("no server says that it leads")
@@ -214,7 +214,7 @@ class ZooKeeper:
     def restore(self, copy: Path | None) -> None:
         """Put the copy in the place of what the servers have now, as somebody repairing them would, and start them; ``None``: nothing."""
         self.kill()
-        for server in self.servers:
+        for server in self.members:
             shutil.rmtree(server.data)
             if copy is not None:
                 shutil.copytree(copy, server.data)
@@ -223,7 +223,7 @@ class ZooKeeper:
         self.start()
 
 
-def _write(server: ZooKeeperServer, index: int, quorum: list[tuple[int, int]], lines: Sequence[str]) -> None:
+def _write(server: ZooKeeperMember, index: int, quorum: list[tuple[int, int]], lines: Sequence[str]) -> None:
     """Make the directory of a server with its configuration."""
     data = server.directory / "data"
     configuration = [

@@ -15,7 +15,7 @@ from hacore.testing.cluster import Cluster
 from hacore.testing.workdir import WorkDirectory, work_directory
 from tests.chaos.consul_at_work import ConsulAtWork
 from tests.chaos.kubernetes_at_work import KubernetesAtWork
-from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
+from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork, ZookeeperAtWork
 
 STORES: dict[str, Callable[[Path], StoreAtWork]] = {
     "sqlite": SqliteAtWork,
@@ -26,6 +26,8 @@ STORES: dict[str, Callable[[Path], StoreAtWork]] = {
 OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {
     "three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True),
     "three consuls": lambda directory: ConsulAtWork(directory, size=3, proxies=True),
+    "zookeeper": ZookeeperAtWork,
+    "three zookeepers": lambda directory: ZookeeperAtWork(directory, size=3, proxies=True),
 }
 EVERYDAY = ("sqlite", "etcd")
 BULK = ("base", "pg_wal")

@@ -41,7 +41,7 @@ class Served:
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        with frozen(*(server.process.pid for server in self.zookeeper.servers if server.process is not None)):
+        with frozen(*(server.process.pid for server in self.zookeeper.members if server.process is not None)):
             yield
         self.zookeeper.wait_ready()
 
@@ -91,7 +91,7 @@ def served(size: int, *lines: str) -> Iterator[Served]:
         directory: Path = stack.enter_context(work_directory("zookeeper-")).path
         proxies = [stack.enter_context(TcpProxy(NOWHERE)) for _ in range(size)]
         zookeeper = stack.enter_context(ZooKeeper(directory, size=size, lines=lines))
-        for proxy, server in zip(proxies, zookeeper.servers, strict=True):
+        for proxy, server in zip(proxies, zookeeper.members, strict=True):
             proxy.aim(("127.0.0.1", server.client_port))
         yield Served(zookeeper=zookeeper, proxies=proxies)
 

@@ -67,20 +67,20 @@ def settings_of(exhibitor: Told, *hosts: str) -> ZookeeperSettings:
 
 
 def test_the_servers_are_those_of_the_list_and_a_list_that_is_lost_stays_in_force(zookeeper: ZooKeeper, exhibitor: Told) -> None:
-    exhibitor.answer = listed(zookeeper.servers[0].client_port)
+    exhibitor.answer = listed(zookeeper.members[0].client_port)
     with opened(settings_of(exhibitor, "no-such-host.invalid", "127.0.0.1")) as session:
         lock = take(session, 30.0, Put(name="config", value="1"))
         assert set(exhibitor.paths) == {"/exhibitor/v1/cluster/list"}
         exhibitor.answer = b"no list"
         asked = len(exhibitor.paths)
         eventually(lambda: len(exhibitor.paths) > asked + 2)
-        zookeeper.servers[0].kill()
+        zookeeper.members[0].kill()
         zookeeper.start()
         eventually(lambda: renewed(session, lock.instance, 30.0))
 
 
 def test_a_server_that_has_moved_is_followed(zookeeper: ZooKeeper, exhibitor: Told) -> None:
-    target = ("127.0.0.1", zookeeper.servers[0].client_port)
+    target = ("127.0.0.1", zookeeper.members[0].client_port)
     with TcpProxy(target) as old, TcpProxy(target) as new:
         exhibitor.answer = listed(old.port)
         with opened(settings_of(exhibitor)) as session:
@@ -96,7 +96,7 @@ def test_a_server_that_has_moved_is_followed(zookeeper: ZooKeeper, exhibitor: To
 def test_without_any_list_there_is_no_store_and_one_that_comes_later_is_used(zookeeper: ZooKeeper, exhibitor: Told) -> None:
     with takes_at_most(3.0), pytest.raises(DcsUnavailableError, match="no list of servers"), opened(settings_of(exhibitor)):
         pass
-    exhibitor.answer = listed(zookeeper.servers[0].client_port)
+    exhibitor.answer = listed(zookeeper.members[0].client_port)
     with opened(settings_of(exhibitor)) as session:
         written(session, Put(name="config", value="1"))
         assert answered(lambda: look(session))

@@ -58,8 +58,8 @@ def test_the_nodes_and_values_are_those_of_the_field(zookeeper: ZooKeeper) -> No
 def test_an_observer_leaves_no_session(zookeeper: ZooKeeper) -> None:
     with opened(settings_of(zookeeper), observer=True) as session:
         written(session, Put(name="failover", value="{}"))
-        assert re.search(r"Session Sets \(\d+\)/\(1\)", zookeeper.servers[0].ask("dump"))
-    assert re.search(r"Session Sets \(\d+\)/\(0\)", zookeeper.servers[0].ask("dump"))
+        assert re.search(r"Session Sets \(\d+\)/\(1\)", zookeeper.members[0].ask("dump"))
+    assert re.search(r"Session Sets \(\d+\)/\(0\)", zookeeper.members[0].ask("dump"))
 
 
 def test_a_record_that_was_made_anew_is_not_taken_for_the_one_before(zookeeper: ZooKeeper) -> None:
@@ -160,10 +160,10 @@ def test_the_loss_of_the_leader_of_the_servers_costs_neither_the_lock_nor_the_me
 
 
 def test_a_server_that_is_cut_off_from_the_others_renews_nothing_though_it_answers_pings(three: Served) -> None:
-    follower = next(server for server in three.zookeeper.servers if server.mode() == "follower")
+    follower = next(server for server in three.zookeeper.members if server.mode() == "follower")
     with opened(ZookeeperSettings(hosts=(follower.endpoint,))) as session:
         lock = take(session, 30.0)
-        others = [server.process.pid for server in three.zookeeper.servers if server is not follower and server.process is not None]
+        others = [server.process.pid for server in three.zookeeper.members if server is not follower and server.process is not None]
         with frozen(*others), takes_at_most(1.0), pytest.raises(DcsUnavailableError):
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.0)
         three.zookeeper.wait_ready()
@@ -175,7 +175,7 @@ def test_every_call_ends_in_time_while_servers_come_and_go(three: Served) -> Non
         lock = take(session, 30.0)
         slowest, answers = 0.0, 0
         for turn in range(6):
-            server = three.zookeeper.servers[turn % 3]
+            server = three.zookeeper.members[turn % 3]
             server.kill()
             for _ in range(5):
                 began = time.monotonic()
