@@ -36,7 +36,7 @@ def test_who_has_the_credential_may_do_everything(guarded: ZooKeeper) -> None:
     with opened(settings_of(guarded, auth_data=(OURS,))) as session:
         lock = take(session, 30.0, Put(name="hacore", value="1"))
         session.publish("member", ttl_s=30.0, timeout_s=CALL_S)
-        guarded.servers[0].kill()
+        guarded.members[0].kill()
         guarded.start()
         eventually(lambda: answered(lambda: renew(session, lock, 30.0)))  # the credential is given with each connection
         assert isinstance(renew(session, lock, 30.0), Renewed)
