@@ -9,9 +9,12 @@ import pytest
 
 from hacore.testing.cluster import Cluster
 from hacore.testing.servers import locate
+from hacore.testing.workdir import server_user
 from tests.chaos.stores import ZookeeperAtWork
 
 pytestmark = pytest.mark.timeout(240)
+# Times that both keep; the shorter ones are in force for as long as every member is hacore's.
+MIXED = {"ttl": 20, "loop_wait": 2, "retry_timeout": 3, "hacore": {"ttl": 8, "loop_wait": 1, "retry_timeout": 2}}
 
 
 @pytest.fixture
@@ -45,3 +48,24 @@ def test_it_lists_the_cluster_switches_over_and_edits_the_configuration(store: Z
         assert cluster.wait_ready() is standby
         assert store.records()["leader"] == standby.name
         assert set(store.records()) >= {"initialize", "config", "leader", "hacore", "status", f"members/{leader.name}"}
+
+
+def test_an_agent_of_patroni_joins_as_a_standby_and_takes_over_when_it_is_asked_to(store: ZookeeperAtWork, scratch: Path) -> None:
+    with Cluster(scratch, store=store.section, nodes=2, dynamic=MIXED) as cluster:
+        leader = cluster.wait_ready()
+        [node] = cluster.others(leader)
+        node.end()
+        user = server_user()
+        with (scratch / "patroni.log").open("ab") as log:
+            agent = subprocess.Popen(
+                [str(locate("patroni").program("patroni")), str(node.config)], stdout=log, stderr=log, user=user, group=user, cwd=scratch
+            )
+        try:
+            cluster.wait_for(lambda: '"replication_state":"streaming"' in store.records().get(f"members/{node.name}", ""), "it streams")
+            said = patronictl(leader.config, "switchover", "--leader", leader.name, "--candidate", node.name, "--force")
+            assert f'Successfully switched over to "{node.name}"' in said
+            cluster.wait_for(lambda: store.records().get("leader") == node.name, "it leads")
+            cluster.wait_for(lambda: '"replication_state":"streaming"' in store.records().get(f"members/{leader.name}", ""), "it follows")
+        finally:
+            agent.terminate()
+            agent.wait(60)
