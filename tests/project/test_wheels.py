@@ -10,6 +10,7 @@ STORES = {
     "consul": ("hacore_dcs_consul", "consul: {{host: '127.0.0.1:8500'}}"),
     "sqlite": ("hacore_dcs_sqlite", "sqlite: {{path: {directory}/store.db}}"),
     "etcd3": ("hacore_dcs_etcd", "etcd3: {{hosts: ['127.0.0.1:2379']}}"),
+    "zookeeper": ("hacore_dcs_zookeeper", "zookeeper: {{hosts: ['127.0.0.1:2181']}}"),
 }
 CONFIGURATION = """\
 scope: example

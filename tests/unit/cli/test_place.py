@@ -107,5 +107,5 @@ def test_an_address_without_a_server_is_refused(url: str) -> None:
 
 
 def test_an_address_of_a_store_without_a_plugin_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no plugin for the store zookeeper is installed; installed: .*sqlite"):
-        client_settings(place(tmp_path, None, "zookeeper://127.0.0.1:2181"))
+    with pytest.raises(ConfigError, match=r"no plugin for the store raft is installed; installed: .*sqlite"):
+        client_settings(place(tmp_path, None, "raft://127.0.0.1:2181"))
