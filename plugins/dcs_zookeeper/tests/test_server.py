@@ -201,6 +201,19 @@ def test_a_quiet_link_does_not_keep_the_lock_of_a_loop_that_hangs(three: Served)
         assert renew(hanging, acquired.lock, TTL_S) == Refused(holder=None)  # type: ignore[union-attr]
 
 
+def test_requests_whose_answers_never_come_in_time_do_not_keep_the_lock(three: Served) -> None:
+    with opened(ZookeeperSettings(hosts=three.hosts)) as late, opened(settings_of(three.zookeeper), "b") as b:
+        lock = take(late, TTL_S)
+        with three.all_suffer(Fault(answer_delay_s=3.0)):
+            deadline = time.monotonic() + 1.5 * TTL_S + 3.0
+            while look(b).lock is not None:
+                assert time.monotonic() < deadline
+                assert not answered(lambda: late.renew(RenewRequest(lock=lock, ttl_s=TTL_S), timeout_s=0.5))
+                assert not answered(lambda: late.snapshot(timeout_s=0.5))
+        eventually(lambda: answered(lambda: look(late)))
+        assert renew(late, lock, TTL_S) == Refused(holder=None)
+
+
 def test_an_answer_that_is_lost_leaves_the_time_of_the_lease_where_it_was(three: Served) -> None:
     with opened(ZookeeperSettings(hosts=three.hosts)) as session:
         lock = take(session, TTL_S)

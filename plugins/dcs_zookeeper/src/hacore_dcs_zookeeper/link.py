@@ -1,7 +1,8 @@
 """The session, over one connection after another: a thread of its own opens them, each to the next server, and goes on with the session.
 
-The session is the lease: what hangs on it ends when nothing was asked through it for its time. So nothing keeps it alive but the calls of
-the loop; until something hangs on it, kazoo may ping.
+The session is the lease: what hangs on it ends when nothing was asked through it for its time. So nothing may keep it alive but successful
+renewals of the loop. kazoo may ping only until something hangs on it. And since every new connection prolongs a session, one that was not
+renewed for a while is left to its end, and the next connection begins another; a lock that still stands then can be moved to that.
 """
 
 import logging
@@ -23,7 +24,7 @@ from hacore_dcs_zookeeper.session_file import SessionFile
 from hacore_dcs_zookeeper.watch import Watch
 
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
-_FORGIVEN: Final = 0.5  # of the session's time: a loop that has been silent for longer must call before the session goes on
+_FORGIVEN: Final = 0.5  # of the session's time: what was not renewed for longer is not prolonged by a new connection
 _STEADY_S: Final = 2.0  # after a connection that lasted this long the next one is opened without a pause
 _TICK_S: Final = 0.1  # no wait of Python's counts the time in which the machine slept
 _JOIN_S: Final = 3.0
@@ -50,7 +51,7 @@ class Link:
         self._file = file
         self._session = file.take() if file is not None else None
         self._engaged = self._session is not None
-        self._called_at = self._clock.now()
+        self._kept_at = self._clock.now()
         self._turn = random.randrange(1 << 16)  # noqa: S311 - spreads the agents over the servers
         self._changed = threading.Condition()
         self._current: Connection | None = None
@@ -60,7 +61,7 @@ class Link:
         self._thread.start()
 
     def engage(self, ttl_s: float) -> None:
-        """Have a session of this time, which from now on lives by the calls alone."""
+        """Have a session of this time, which from now on lives by renewals alone."""
         self._engaged = True
         if math.ceil(ttl_s) != math.ceil(self._ttl_s):
             with self._changed:
@@ -68,6 +69,10 @@ class Link:
                 current, self._current = self._current, None
             if current is not None:
                 current.cut()  # the time is agreed on with each connection; the session goes on
+
+    def kept(self, sent_at: Instant) -> None:
+        """Take note that the loop has renewed what hangs on the session."""
+        self._kept_at = sent_at
 
     def missing_s(self, ttl_s: float) -> float:
         """Return by how much the time that the servers granted is shorter than this one."""
@@ -130,7 +135,6 @@ class Link:
 
     def _wait(self, until: Instant) -> Connection:
         with self._changed:
-            self._called_at = self._clock.now()
             while self._current is None or self._current.ended.is_set():
                 left_s = until - self._clock.now()
                 if left_s <= 0 or self._ended.is_set():
@@ -144,9 +148,6 @@ class Link:
             if self._file is not None and not self._file.is_ours():
                 logger.error("another agent of this member goes on with the session", extra={"file": str(self._file.path)})
                 return
-            if not self._may_go_on():
-                self._ended.wait(_TICK_S)
-                continue
             opened_at = self._clock.now()
             connection = self._open()
             if connection is not None:
@@ -154,14 +155,12 @@ class Link:
             failures = 0 if self._clock.now() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures // max(1, len(self._places.servers())), len(_PAUSES_S) - 1)])
 
-    def _may_go_on(self) -> bool:
-        """Tell whether to open a connection: it keeps the session alive, and that is the loop's to do, which may hang."""
-        return not self._engaged or self._clock.now() - self._called_at < self._ttl_s * _FORGIVEN
-
     def _open(self) -> Connection | None:
         places = self._places.servers()
         if not places:
             return None
+        if self._engaged and self._clock.now() - self._kept_at > self._ttl_s * _FORGIVEN:
+            self._session, self._engaged = None, False
         self._turn += 1
         place, session = places[self._turn % len(places)], self._session
         connection = Connection(self._way, place, session=session, ttl_s=math.ceil(self._ttl_s), may_ping=lambda: not self._engaged)
@@ -177,7 +176,7 @@ class Link:
             facts = {"server": place, "ttl_s": self._ttl_s, "granted_s": self._negotiated_s}
             logger.warning("the servers grant a shorter session than the ttl; the lease is counted from as much earlier", extra=facts)
         if connection.session != session:
-            self._session = connection.session
+            self._session, self._kept_at = connection.session, self._clock.now()
             if self._file is not None:
                 self._file.write(self._session)
         if self._watch.wake is not None and not self._begin_watch(connection):

@@ -17,6 +17,7 @@ from hacore_dcs_zookeeper.places import Exhibitor, Named
 from hacore_dcs_zookeeper.session_file import FILE_NAME, SessionFile
 from hacore_dcs_zookeeper.settings import ZookeeperSettings
 from hacore_dcs_zookeeper.sightings import Sightings
+from hacore_dcs_zookeeper.transactions import Transactions
 from hacore_dcs_zookeeper.tree import Keys
 from hacore_dcs_zookeeper.watch import Watch
 
@@ -92,8 +93,15 @@ def _open(settings: ZookeeperSettings, request: OpenDcs, limit_s: float) -> Dcs:
         ttl_s=request.ttl_s,
         file=SessionFile(Path(request.state_dir or "") / FILE_NAME) if keeps else None,
     )
+    transactions = Transactions(link=link, keys=keys, acl=_acl(settings))
     session = ZookeeperDcs(
-        link=link, watch=watch, keys=keys, member=request.member, clock=request.clock, sightings=sightings, acl=_acl(settings)
+        link=link,
+        transactions=transactions,
+        watch=watch,
+        keys=keys,
+        member=request.member,
+        clock=request.clock,
+        sightings=sightings,
     )
     try:
         places.wait(until - request.clock.now())
