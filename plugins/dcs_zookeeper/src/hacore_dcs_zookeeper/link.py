@@ -67,6 +67,7 @@ class Link:
             with self._changed:
                 self._ttl_s = ttl_s
                 current, self._current = self._current, None
+                self._turn -= 1  # to the same server again, which may still have to tell the others of the old time
             if current is not None:
                 current.cut()  # the time is agreed on with each connection; the session goes on
 
