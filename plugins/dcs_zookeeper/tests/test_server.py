@@ -12,7 +12,7 @@ import pytest
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Put, Refused, Renewed, RenewRequest
 from hacore.model.lease import Lock
-from hacore.testing.conformance.store import CALL_S, eventually, look, renew, take, takes_at_most, write, written
+from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, renew, take, takes_at_most, write, written
 from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault
 from hacore.testing.zookeeper import ZooKeeper
@@ -199,6 +199,20 @@ def test_a_quiet_link_does_not_keep_the_lock_of_a_loop_that_hangs(three: Served)
             proxy.cut()  # whoever went on with the session now would prolong it
         eventually(lambda: look(b).lock is None, within_s=TTL_S / 2 + 2.0)
         assert renew(hanging, acquired.lock, TTL_S) == Refused(holder=None)  # type: ignore[union-attr]
+
+
+def test_a_watch_that_has_gone_silent_is_noticed_by_the_next_call(three: Served) -> None:
+    wakes = Wakes()
+    with opened(ZookeeperSettings(hosts=three.hosts)) as session:
+        session.publish("member", ttl_s=30.0, timeout_s=CALL_S)  # from now on kazoo does not ask for signs of life
+        session.watch(wakes)
+        before = wakes.quiet()
+        with three.one_suffers(Fault(swallow_answers=True)), takes_at_most(1.0):
+            look(session)
+            assert wakes.within(1.0, after=before)
+        before = wakes.quiet()
+        written(session, Put(name="config", value="1"))
+        assert wakes.within(2.0, after=before)
 
 
 def test_requests_whose_answers_never_come_in_time_do_not_keep_the_lock(three: Served) -> None:

@@ -121,6 +121,24 @@ def test_a_session_that_somebody_ended_early_is_a_definite_loss_and_the_member_c
         assert owner(zookeeper, "leader") == owner(zookeeper, "members/a") == session_in(tmp_path).number != before.number
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_lock_that_is_not_renewed_ends_though_its_member_goes_on(zookeeper: ZooKeeper, tmp_path: Path, restarted: bool) -> None:
+    settings = settings_of(zookeeper)
+    with opened(settings, state=tmp_path) as former, opened(settings, "b") as b, contextlib.ExitStack() as stack:
+        former.publish("member", ttl_s=TTL_S, timeout_s=CALL_S)
+        lock = take(former, TTL_S)
+        session = stack.enter_context(opened(settings, state=tmp_path)) if restarted else former
+        deadline = time.monotonic() + 1.5 * TTL_S + 3.0
+        while look(b).lock is not None:
+            assert time.monotonic() < deadline
+            look(session)
+            session.publish("member", ttl_s=TTL_S, timeout_s=CALL_S)
+            assert "a" in look(b).members
+            time.sleep(0.2)
+        assert renew(session, lock, TTL_S) == Refused(holder=None)
+        assert "a" in look(b).members
+
+
 def test_the_session_has_the_time_of_the_newest_renewal(zookeeper: ZooKeeper) -> None:
     with opened(settings_of(zookeeper)) as session, opened(settings_of(zookeeper), "b") as b:
         lock, before = take(session, 30.0), owner(zookeeper, "leader")

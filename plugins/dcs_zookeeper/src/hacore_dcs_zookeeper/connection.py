@@ -33,7 +33,15 @@ from hacore_dcs_zookeeper.settings import ZookeeperSettings
 
 _TICK_S: Final = 0.1  # no wait of Python's counts the time in which the machine slept
 _LOST: Final = (ConnectionLoss, ConnectionClosedError, SessionExpiredError, SessionMovedError)
-_kazoo_logger = logging.getLogger(f"{__name__}.kazoo")
+logger = logging.getLogger(__name__)
+
+
+class _Aside(logging.LoggerAdapter[logging.Logger]):
+    """What kazoo has to say is for whoever looks for a fault: a connection that ends and another that begins are all in a day's work."""
+
+    def log(self, level: int, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as the library's
+        """Log it with less weight, unless it is an error."""
+        super().log(level if level >= logging.ERROR else logging.DEBUG, *arguments, **options)
 
 
 class RejectedError(DcsUnavailableError):
@@ -96,7 +104,7 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
     """kazoo's loop, which tells of its beginning and of its end, and of every change that the one watch shows."""
 
     def __init__(self, client: KazooClient, owner: "Connection", way: Way) -> None:
-        super().__init__(client, KazooRetry(max_tries=1), logger=_kazoo_logger)
+        super().__init__(client, KazooRetry(max_tries=1), logger=_Aside(logger))
         self._owner = owner
         self._way = way
 
@@ -214,7 +222,7 @@ def _client(way: Way, place: str, handler: _Handler, *, session: Session | None,
         handler=handler,
         auth_data=list(settings.auth_data),
         connection_retry=KazooRetry(max_tries=1),
-        logger=_kazoo_logger,
+        logger=_Aside(logger),
         use_ssl=settings.use_ssl,
         ca=settings.cacert,
         certfile=settings.cert,

@@ -123,7 +123,10 @@ class ZookeeperDcs:
         return self._written(request, plan, timeout_s)
 
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
-        """Write this member's record where it differs; keep the session alive where nothing else has just done so."""
+        """Write this member's record where it differs; keep the session alive where nothing else has just done so.
+
+        A lock on this session that is not renewed must not live by that: then the record moves to another session.
+        """
         sent_at = self._clock.now()
         until = sent_at + timeout_s
 
@@ -132,13 +135,17 @@ class ZookeeperDcs:
             change.publish(self._member, value.encode(), connection.session.number)
             return change.alone()
 
+        leads_by = self._leader_hangs_on()
+        if leads_by is not None:
+            self._link.leave_unless_kept(leads_by)
         self._link.engage(ttl_s)
         connection = self._link.ready(until, heard_within_s=ttl_s * _KEPT_RECENTLY)
         if self._published != (value, connection.session.number):
             self._published = None
             self._transactions.send(plan, until)
             self._published = (value, connection.session.number)
-        self._link.kept(sent_at)
+        if connection.session.number != leads_by:
+            self._link.kept(sent_at)
 
     def withdraw(self, *, timeout_s: float) -> None:
         """Delete this member's record."""
@@ -161,6 +168,11 @@ class ZookeeperDcs:
             return self._refusal()
         transaction = max((result.mzxid for result in results if isinstance(result, ZnodeStat)), default=0)
         return Written(versions=tuple(0 if put.value is None else transaction for put in request.puts))
+
+    def _leader_hangs_on(self) -> int | None:
+        """Return the session that the lock hangs on, as far as known."""
+        leader = self._transactions.tree.nodes.get(LEADER) if self._transactions.tree is not None else None
+        return None if leader is None else leader.stat.ephemeralOwner
 
     def _refusal(self) -> Refused:
         lock = self._transactions.tree.lock if self._transactions.tree is not None else None

@@ -75,6 +75,16 @@ class Link:
         """Take note that the loop has renewed what hangs on the session."""
         self._kept_at = sent_at
 
+    def leave_unless_kept(self, session: int) -> None:
+        """Begin another session in the place of this one if it was not renewed for a while; what hangs on it ends in its time."""
+        with self._changed:
+            if self._session is None or self._session.number != session or not self._is_overdue():
+                return
+            self._session, self._engaged = None, False
+            current, self._current = self._current, None
+        if current is not None:
+            current.cut()
+
     def missing_s(self, ttl_s: float) -> float:
         """Return by how much the time that the servers granted is shorter than this one."""
         return max(0.0, ttl_s - self._negotiated_s)
@@ -129,6 +139,9 @@ class Link:
             one.cut()
         self._thread.join(_JOIN_S)
 
+    def _is_overdue(self) -> bool:
+        return self._clock.now() - self._kept_at > self._ttl_s * _FORGIVEN
+
     def _share(self, until: Instant) -> Instant:
         """Give a server half of what is left, so that one that never answers does not use up the time of the next."""
         now = self._clock.now()
@@ -152,7 +165,9 @@ class Link:
             opened_at = self._clock.now()
             connection = self._open()
             if connection is not None:
+                logger.info("connected", extra={"server": connection.place})
                 connection.ended.wait()
+                logger.info("the connection has ended", extra={"server": connection.place})
             failures = 0 if self._clock.now() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures // max(1, len(self._places.servers())), len(_PAUSES_S) - 1)])
 
@@ -160,7 +175,7 @@ class Link:
         places = self._places.servers()
         if not places:
             return None
-        if self._engaged and self._clock.now() - self._kept_at > self._ttl_s * _FORGIVEN:
+        if self._engaged and self._is_overdue():
             self._session, self._engaged = None, False
         self._turn += 1
         place, session = places[self._turn % len(places)], self._session

@@ -21,7 +21,7 @@ from hacore_dcs_zookeeper.transactions import Transactions
 from hacore_dcs_zookeeper.tree import Keys
 from hacore_dcs_zookeeper.watch import Watch
 
-_OPEN_S: Final = 9.0  # the core waits for 10 s
+_OPEN_S: Final = 6.0  # the core waits for 10 s, and what did not open has to be closed
 _VALIDATE_S: Final = 5.0
 _CONNECT_S: Final = (0.5, 2.0)  # limits of what one attempt may take
 
