@@ -288,9 +288,10 @@ class ZookeeperAtWork(StoreAtWork):
     @contextlib.contextmanager
     def asked(self) -> Iterator[KazooClient]:
         """A connection of another program."""
-        client = KazooClient(hosts=",".join(server.endpoint for server in self.zookeeper.members if server.process is not None))
+        living = [member.endpoint for member in self.zookeeper.members if member.process is not None]
+        client = KazooClient(hosts=",".join(living or self.zookeeper.endpoints))
         try:
-            client.start(timeout=10.0)
+            client.start(timeout=5.0)
             yield client
         finally:
             client.stop()

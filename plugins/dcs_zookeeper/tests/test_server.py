@@ -115,10 +115,20 @@ def test_a_store_that_is_started_empty_has_lost_the_lock_and_takes_everything_an
 
 
 def test_a_server_that_is_gone_is_passed_over(zookeeper: ZooKeeper) -> None:
-    settings = ZookeeperSettings(hosts=("127.0.0.1:9", "no-such-host.invalid:2181", *zookeeper.endpoints))
+    settings = ZookeeperSettings(hosts=("127.0.0.1:9", "127.0.0.1:11", *zookeeper.endpoints))
     for _ in range(3):
-        with takes_at_most(2.0), opened(settings) as session:
+        with takes_at_most(1.0), opened(settings) as session:
             written(session, Put(name="config", value="1"))
+
+
+def test_a_host_name_that_nobody_knows_is_passed_over(zookeeper: ZooKeeper) -> None:
+    settings = ZookeeperSettings(hosts=("no-such-host.invalid:2181", f"localhost:{zookeeper.members[0].client_port}"))
+
+    def ask() -> None:
+        with opened(settings) as session:
+            look(session)
+
+    eventually(lambda: answered(ask))
 
 
 def test_no_server_at_all_is_unavailable_and_not_a_wrong_configuration() -> None:
@@ -174,8 +184,8 @@ def test_every_call_ends_in_time_while_servers_come_and_go(three: Served) -> Non
     with opened(ZookeeperSettings(hosts=three.hosts)) as session:
         lock = take(session, 30.0)
         slowest, answers = 0.0, 0
-        for turn in range(6):
-            server = three.zookeeper.members[turn % 3]
+        for turn in range(3):
+            server = three.zookeeper.members[turn]
             server.kill()
             for _ in range(5):
                 began = time.monotonic()
@@ -237,8 +247,7 @@ def test_an_answer_that_is_lost_leaves_the_time_of_the_lease_where_it_was(three:
         assert isinstance(answer, Renewed)
 
 
-@pytest.mark.parametrize("step", ["+1h", "-2h"])
-def test_a_server_whose_clock_is_set_ends_no_session_early_and_none_late(scratch: Path, step: str) -> None:
+def test_a_server_whose_clock_is_set_ends_no_session_early_and_none_late(scratch: Path) -> None:
     (library,) = Path("/usr/lib").glob(f"*/{FAKETIME}")
     setting = scratch / "clock"
     setting.write_text("+0\n")
@@ -259,15 +268,18 @@ def test_a_server_whose_clock_is_set_ends_no_session_early_and_none_late(scratch
             a.publish("member", ttl_s=TTL_S, timeout_s=CALL_S)
             lock = take(a, TTL_S)
             assert abs(clock_of_server_s()) < 60
-            setting.write_text(f"{step}\n")
-            eventually(lambda: abs(clock_of_server_s()) > 1800)
-            began = time.monotonic()
-            while time.monotonic() < began + 2 * TTL_S:
-                assert isinstance(renew(a, lock, TTL_S), Renewed)
-                assert "a" in look(b).members
-                time.sleep(0.2)
+            for step, seconds in (("+1h", 3600), ("-1h", -3600)):
+                setting.write_text(f"{step}\n")
+                while abs(clock_of_server_s() - seconds) > 60:
+                    assert isinstance(renew(a, lock, TTL_S), Renewed)
+                began = time.monotonic()
+                while time.monotonic() < began + 1.5 * TTL_S:
+                    assert isinstance(renew(a, lock, TTL_S), Renewed)
+                    assert "a" in look(b).members
+                    time.sleep(0.2)
             renewed_at = time.monotonic()
             assert isinstance(renew(a, lock, TTL_S), Renewed)
+            setting.write_text("+5h\n")
             eventually(lambda: look(b).lock is None, within_s=TTL_S + 2.0)
             assert time.monotonic() >= renewed_at + TTL_S
 
