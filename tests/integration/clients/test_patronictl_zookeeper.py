@@ -50,6 +50,7 @@ def test_it_lists_the_cluster_switches_over_and_edits_the_configuration(store: Z
         assert set(store.records()) >= {"initialize", "config", "leader", "hacore", "status", f"members/{leader.name}"}
 
 
+@pytest.mark.slow
 def test_an_agent_of_patroni_joins_as_a_standby_and_takes_over_when_it_is_asked_to(store: ZookeeperAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=store.section, nodes=2, dynamic=MIXED) as cluster:
         leader = cluster.wait_ready()
