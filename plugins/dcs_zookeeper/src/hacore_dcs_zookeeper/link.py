@@ -178,8 +178,8 @@ class Link:
         if self._engaged and self._is_overdue():
             self._session, self._engaged = None, False
         self._turn += 1
-        place, session = places[self._turn % len(places)], self._session
-        connection = Connection(self._way, place, session=session, ttl_s=math.ceil(self._ttl_s), may_ping=lambda: not self._engaged)
+        place, session, ttl_s = places[self._turn % len(places)], self._session, math.ceil(self._ttl_s)
+        connection = Connection(self._way, place, session=session, ttl_s=ttl_s, may_ping=lambda: not self._engaged)
         self._attempt = connection
         if not connection.open():
             self.refusal = connection.refusal or self.refusal
@@ -187,21 +187,22 @@ class Link:
                 logger.warning("the session has expired; whatever hung on it is gone", extra={"server": place})
                 self._session, self._engaged = None, False
             return None
-        self.refusal, self._negotiated_s = None, connection.negotiated_s
-        if self._negotiated_s < self._ttl_s:
-            facts = {"server": place, "ttl_s": self._ttl_s, "granted_s": self._negotiated_s}
+        self.refusal = None
+        if connection.negotiated_s < ttl_s:
+            facts = {"server": place, "ttl_s": ttl_s, "granted_s": connection.negotiated_s}
             logger.warning("the servers grant a shorter session than the ttl; the lease is counted from as much earlier", extra=facts)
-        if connection.session != session:
-            self._session, self._kept_at = connection.session, self._clock.now()
-            if self._file is not None:
-                self._file.write(self._session)
-        if self._watch.wake is not None and not self._begin_watch(connection):
-            connection.cut()
-            return None
+        if connection.session != session and self._file is not None:
+            self._file.write(connection.session)
+        is_watched = self._watch.wake is None or self._begin_watch(connection)
         with self._changed:
-            self._current = connection
-            self._changed.notify_all()
-        return connection
+            if is_watched and (self._session, math.ceil(self._ttl_s)) == (session, ttl_s):  # nobody has asked for another meanwhile
+                if connection.session != session:
+                    self._session, self._kept_at = connection.session, self._clock.now()
+                self._current, self._negotiated_s = connection, connection.negotiated_s
+                self._changed.notify_all()
+                return connection
+        connection.cut()
+        return None
 
     def _begin_watch(self, connection: Connection) -> bool:
         """Watch, and wake the loop: nobody knows what happened before."""
