@@ -12,6 +12,7 @@ from hacore.testing.cluster import Cluster, ClusterNode
 from tests.chaos.stores import PREFIX, ZookeeperAtWork
 
 pytestmark = pytest.mark.timeout(240)
+PATIENT = {"hacore": {"ttl": 15, "loop_wait": 1, "retry_timeout": 3}}  # an agent has to be back before the fence, on a busy machine, too
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_an_agent_that_was_killed_goes_on_with_its_session(store: ZookeeperAtWor
             leader, member = client.exists(f"{PREFIX}leader"), client.exists(f"{PREFIX}members/n1")
             return leader.ephemeralOwner, member.ephemeralOwner
 
-    with Cluster(scratch, store=store.section, nodes=1) as cluster:
+    with Cluster(scratch, store=store.section, nodes=1, dynamic=PATIENT) as cluster:
         node = cluster.wait_ready()
         cluster.wait_for(lambda: node.rule == "keep_leading", "it leads")
         before, postmaster, heartbeat = session(), node.pid("postmaster"), store.own()["heartbeat"]

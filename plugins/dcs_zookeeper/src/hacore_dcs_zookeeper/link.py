@@ -5,6 +5,7 @@ renewals of the loop. kazoo may ping only until something hangs on it. And since
 renewed for a while is left to its end, and the next connection begins another; a lock that still stands then can be moved to that.
 """
 
+import itertools
 import logging
 import math
 import random
@@ -94,30 +95,32 @@ class Link:
 
         :raises DcsUnavailableError: there is none before ``until``.
         """
-        while True:
+        for attempt in itertools.count(1):
             connection = self._wait(until)
             if self._clock.now() - connection.heard_at < heard_within_s:
-                return connection
+                break
             try:
-                connection.ask([Sync(self._prefix)], self._share(until))
+                connection.ask([Sync(self._prefix)], self._share(until, attempt))
             except DcsUnavailableError:
                 if self._clock.now() >= until:
                     raise
             else:
-                return connection
+                break
+        return connection
 
     def ask(self, requests: Sequence[Any], until: Instant) -> list[Any]:
         """Send requests that may be repeated, to one server after another, and return the answers.
 
         :raises DcsUnavailableError: none answered before ``until``.
         """
-        while True:
+        for attempt in itertools.count(1):
             connection = self._wait(until)
             try:
-                return connection.ask(requests, self._share(until))
+                return connection.ask(requests, self._share(until, attempt))
             except DcsUnavailableError:
                 if self._clock.now() >= until:
                     raise
+        raise AssertionError("unreachable")
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` from now on: now, after every interruption, and when something changes."""
@@ -142,10 +145,10 @@ class Link:
     def _is_overdue(self) -> bool:
         return self._clock.now() - self._kept_at > self._ttl_s * _FORGIVEN
 
-    def _share(self, until: Instant) -> Instant:
-        """Give a server half of what is left, so that one that never answers does not use up the time of the next."""
+    def _share(self, until: Instant, attempt: int) -> Instant:
+        """Give a server half of what is left, so that one that never answers does not use up the time of the next; the last one all."""
         now = self._clock.now()
-        return now + (until - now) / 2
+        return until if attempt >= len(self._places.servers()) else now + (until - now) / 2
 
     def _wait(self, until: Instant) -> Connection:
         with self._changed:
