@@ -10,7 +10,7 @@ import pytest
 from hacore.testing.cluster import Cluster
 from hacore.testing.servers import locate
 from hacore.testing.workdir import server_user
-from tests.chaos.stores import ZookeeperAtWork
+from tests.chaos.zookeeper_at_work import ZookeeperAtWork
 
 pytestmark = pytest.mark.timeout(240)
 # Times that both keep; the shorter ones are in force for as long as every member is hacore's.

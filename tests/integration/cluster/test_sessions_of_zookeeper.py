@@ -9,7 +9,8 @@ import pytest
 from kazoo.client import KazooClient
 
 from hacore.testing.cluster import Cluster, ClusterNode
-from tests.chaos.stores import PREFIX, ZookeeperAtWork
+from tests.chaos.stores import PREFIX
+from tests.chaos.zookeeper_at_work import ZookeeperAtWork
 
 pytestmark = pytest.mark.timeout(240)
 PATIENT = {"hacore": {"ttl": 15, "loop_wait": 1, "retry_timeout": 3}}  # an agent has to be back before the fence, on a busy machine, too
