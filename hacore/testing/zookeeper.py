@@ -22,7 +22,7 @@ from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
 from hacore.testing.workdir import give_away, server_user
 
-READY_S: Final = 60.0
+READY_S: Final = 90.0  # servers that were stopped all at once may need several elections
 _STOP_S: Final = 5.0
 _ASK_S: Final = 2.0
 _PAUSE_S: Final = 0.05
