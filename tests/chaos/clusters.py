@@ -15,7 +15,8 @@ from hacore.testing.cluster import Cluster
 from hacore.testing.workdir import WorkDirectory, work_directory
 from tests.chaos.consul_at_work import ConsulAtWork
 from tests.chaos.kubernetes_at_work import KubernetesAtWork
-from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork, ZookeeperAtWork
+from tests.chaos.stores import EtcdAtWork, SqliteAtWork, StoreAtWork
+from tests.chaos.zookeeper_at_work import ZookeeperAtWork
 
 STORES: dict[str, Callable[[Path], StoreAtWork]] = {
     "sqlite": SqliteAtWork,
