@@ -1,4 +1,4 @@
-"""Where the real servers stand on this machine: PostgreSQL, etcd, Consul, ZooKeeper, the Kubernetes API, HAProxy, Patroni and its monitoring check.
+"""Where the real servers stand on this machine: PostgreSQL, the stores, HAProxy, Patroni and its monitoring check.
 
 It finds and never installs: `scripts/workspace.py` brings servers here, from the pins in `servers.toml`. A server that is missing is an
 error that names the command which installs it, never a reason to skip a test. It does not know how a server is configured or started.
