@@ -50,7 +50,7 @@ class ZookeeperDcs:
         self._published: tuple[str, int] | None = None  # value of the member record, and the session that it hangs on
         self._newest = 0
 
-    def snapshot(self, *, timeout_s: float) -> Snapshot:
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - each reading is a new one
         """Read everything, at one moment after the leader of the servers has been heard."""
         sent_at = self._clock.now()
         return self._picture(sent_at, self._transactions.read(sent_at + timeout_s))
