@@ -82,6 +82,8 @@ class Loop:
         now, stale_at = self._ports.clock.now(), self._sightings.lock_stale_at
         if stale_at is not None and stale_at > now:
             wait_s = min(wait_s, stale_at - now)
+        if self._keeper.lease is not None:  # a longer loop_wait may be in force before the ttl that goes with it
+            wait_s = min(wait_s, max(0.0, self._keeper.lease.fence_at - now) / 2)
         return Turn(world=world, decision=decision, next_at=now + wait_s, took_s=now - began, exit=effects.exit, answers=effects.answers)
 
     # --- observe and decide ----------------------------------------------------------------------------------------------

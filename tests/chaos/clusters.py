@@ -23,11 +23,11 @@ STORES: dict[str, Callable[[Path], StoreAtWork]] = {
     "etcd": EtcdAtWork,
     "consul": ConsulAtWork,
     "kubernetes": KubernetesAtWork,
+    "zookeeper": ZookeeperAtWork,
 }
 OTHERS: dict[str, Callable[[Path], StoreAtWork]] = {
     "three etcds": lambda directory: EtcdAtWork(directory, size=3, proxies=True),
     "three consuls": lambda directory: ConsulAtWork(directory, size=3, proxies=True),
-    "zookeeper": ZookeeperAtWork,
     "three zookeepers": lambda directory: ZookeeperAtWork(directory, size=3, proxies=True),
 }
 EVERYDAY = ("sqlite", "etcd")

@@ -133,6 +133,16 @@ def lock_outlives_its_holder(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def times_grow_together(simulation: Simulation) -> None:
+    """A person makes ttl and loop_wait longer at once: the lease that is in force does not end while the leader waits the new time."""
+    leader = _whole(simulation)
+    run = leader.server.run
+    simulation.change_config(hacore={"ttl": 60, "loop_wait": 20, "retry_timeout": 10})
+    simulation.run_for(90.0)
+    if simulation.leader is not leader or leader.server.run != run:
+        raise ScenarioError("the leader was fenced under its old lease")
+
+
 def rewind_is_interrupted(simulation: Simulation) -> None:
     """A machine dies while its data are rewound: the directory is never started as it is."""
     leader = _whole(simulation)
@@ -296,6 +306,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     bootstrap_fails,
     bootstrap_is_abandoned,
     lock_outlives_its_holder,
+    times_grow_together,
     leader_loses_its_data,
     rewind_is_interrupted,
     nobody_has_data_but_the_backup,
