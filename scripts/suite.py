@@ -77,11 +77,12 @@ def pytest(name: str, paths: Sequence[str], *, deadline_s: float, options: tuple
 def tests(*, slow: bool) -> list[Stage]:
     chosen = () if slow else ("-m", "not slow")
     side_by_side = ("-n", WORKERS, "--dist", "loadgroup")
+    waiting = ("-n", str(2 * int(WORKERS)), "--dist", "loadgroup")  # most of what a store is tried for is that time passes
     more = 6.0 if slow else 1.0
     return [
         pytest("unit", ["tests/unit"], deadline_s=300 * more, options=(*chosen, *side_by_side)),
         pytest("simulation", ["tests/simulation"], deadline_s=600 * more, options=(*chosen, *side_by_side)),
-        looking_again(pytest("plugins", ["plugins"], deadline_s=1500 * more, options=(*chosen, *side_by_side))),
+        looking_again(pytest("plugins", ["plugins"], deadline_s=1500 * more, options=(*chosen, *waiting))),
         looking_again(
             pytest("integration", ["tests/integration", "tests/chaos"], deadline_s=1800 * more, options=(*chosen, *side_by_side))
         ),
