@@ -44,6 +44,14 @@ def text(value: object) -> str:
     raise WrongValueError("text")
 
 
+def line(value: object) -> str:
+    """Accept text of one line, without what surrounds it: a secret that was read from a file ends in a line break."""
+    found = text(value).strip()
+    if not found.isprintable():
+        raise WrongValueError("text of one line, without control characters")
+    return found
+
+
 def word(value: object) -> str:
     """Text that is not empty and has no line break."""
     found = text(value)

@@ -72,7 +72,7 @@ class Loop:
     def turn(self, commands: Sequence[Command] = ()) -> Turn:
         """Make one turn: it ends before F - D for a holder of the lease, else within W + 2R + 1 s (safety.md 3.5)."""
         began = self._ports.clock.now()
-        world, decision = self._look(tuple(commands))
+        world, decision = self._look(tuple(commands), began)
         self._log(decision)
         effects = self._actor.carry_out(decision, world)
         self._sightings = effects.sightings or world.sightings
@@ -88,23 +88,21 @@ class Loop:
 
     # --- observe and decide ----------------------------------------------------------------------------------------------
 
-    def _look(self, commands: tuple[Command, ...]) -> tuple[World, Decision]:
+    def _look(self, commands: tuple[Command, ...], began: Instant) -> tuple[World, Decision]:
         """Decide; a standby in whose cluster nothing happens, on the picture that its watch keeps.
 
         Only doing nothing may rest on that: whatever else comes out is decided anew, on a reading of its own (safety.md 8).
         """
-        began = self._ports.clock.now()
-        world = self._observe(commands, may_recall=self._is_calm and not commands)
+        world = self._observe(commands, began, may_recall=self._is_calm and not commands)
         decision = self._decide(world)
         if world.cluster is not None and world.cluster.sent_at < began and not _is_calm(world, decision):
-            world = self._observe(commands)
+            world = self._observe(commands, began)
             decision = self._decide(world)
         self._is_calm = _is_calm(world, decision)
         return world, decision
 
-    def _observe(self, commands: tuple[Command, ...], *, may_recall: bool = False) -> World:
+    def _observe(self, commands: tuple[Command, ...], began: Instant, *, may_recall: bool = False) -> World:
         ports, keeper = self._ports, self._keeper
-        began = ports.clock.now()
         policy = ports.settings.policy(self._config)
         times = ports.settings.times(policy, all_hacore=self._all_hacore)
         keeper.turn_ends_at = began + times.loop_wait_s + 2 * times.retry_timeout_s + _SPARE_S

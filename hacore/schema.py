@@ -77,7 +77,7 @@ class Secret(Converted):
     """Text that is never shown: not by ``explain-config``, REST, logs or faults. In the frozen settings: ``field(repr=False)``."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the library's
-        super().__init__(convert.text, **options)
+        super().__init__(convert.line, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

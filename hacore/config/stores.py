@@ -10,6 +10,14 @@ GROUP: Final = "hacore.dcs"
 # Sections by which the field names its stores: known also where no plugin for them is installed.
 OF_THE_FIELD: Final = ("consul", "etcd", "etcd3", "exhibitor", "kubernetes", "raft", "zookeeper")
 OWN: Final = ("sqlite",)
+_DISTRIBUTIONS: Final = {
+    "consul": "hacore-dcs-consul",
+    "etcd3": "hacore-dcs-etcd",
+    "exhibitor": "hacore-dcs-zookeeper",
+    "kubernetes": "hacore-dcs-kubernetes",
+    "sqlite": "hacore-dcs-sqlite",
+    "zookeeper": "hacore-dcs-zookeeper",
+}
 _V2: Final = "etcd: means the v2 keys API, a key space of its own that no current server has: write etcd3: with the same keys"
 
 
@@ -31,9 +39,10 @@ def choose(values: Mapping[str, Any], installed: Collection[str]) -> tuple[str |
         return None, {(name,): f"one store: {' and '.join(named)} both name one" for name in named[1:]}
     (name,) = named
     if name not in installed:
-        return None, {(name,): f"no plugin for the store {name} is installed: install hacore-dcs-{_distribution(name)}, or write {wanted}"}
+        return None, {(name,): f"no plugin for the store {name} is installed: {_remedy(name)}write {wanted}"}
     return name, {}
 
 
-def _distribution(name: str) -> str:
-    return {"etcd3": "etcd"}.get(name, name)
+def _remedy(name: str) -> str:
+    distribution = _DISTRIBUTIONS.get(name)
+    return f"install {distribution}, or " if distribution else ""

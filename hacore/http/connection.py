@@ -152,7 +152,9 @@ class Connection:
         while chunk := response.read1(_CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
             yield from (line for line in lines if line)
-            if self._socket is not None:
+            if len(rest) > _MOST_BYTES:
+                raise http.client.LineTooLong("a line of a stream")
+            if lines and self._socket is not None:  # bytes alone are no sign of life
                 self._socket.until = self._clock.now() + silence_s
 
     def _send(self, request: Request, until: Instant) -> http.client.HTTPResponse:

@@ -1,6 +1,6 @@
 """Addresses of host names. A look-up cannot be given a limit, so each runs on a thread of its own and is waited for no longer than allowed.
 
-An address that was found stays known: it is used again while the name server does not answer.
+An address that was found stays known: after a minute it is asked for again, and used until there is an answer.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ class Resolver:
         if known is not None and self._clock.now() - known[0] < _FRESH_S:
             return known[1]
         lookup = self._lookups.setdefault(place, _Lookup(host, port))
-        if lookup.ended.wait(max(0.0, until - self._clock.now())):
+        if lookup.ended.wait(max(0.0, until - self._clock.now()) if known is None else 0.0):
             del self._lookups[place]
             if lookup.found:
                 self._known[place] = (self._clock.now(), lookup.found)

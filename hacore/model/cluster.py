@@ -115,7 +115,7 @@ class ClusterView:
     members: tuple[Member, ...] = ()
     status: Status = field(default_factory=Status)
     failover: FailoverRequest | None = None
-    sync_leader: str | None = None  # from ``/sync``; a later issue gives it its meaning
+    sync_leader: str | None = None  # from ``/sync``; no rule rests on it while synchronous modes do not work yet
     history: tuple[HistoryLine, ...] | None = None
     own: OwnRecord | None = None
     own_version: int | None = None

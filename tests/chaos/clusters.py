@@ -50,7 +50,7 @@ def on(*kinds: str, often: Collection[str] = EVERYDAY, own: bool = False) -> pyt
 on_every_store = on(*STORES, often=STORES)
 on_all_stores = on(*STORES)  # each time on two of them
 on_etcd = on("etcd")
-on_three_etcds = on("three etcds", often=OTHERS)
+on_three_servers = on(*OTHERS, often=("three etcds",))
 own_on_every_store = on(*STORES, often=STORES, own=True)
 own_on_all_stores = on(*STORES, own=True)
 own_on_sqlite = on("sqlite", own=True)

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 from hacore.testing.consul import Consul
 from hacore.testing.faults.proxy import Fault, TcpProxy
-from tests.chaos.stores import PREFIX, StoreAtWork
+from tests.chaos.stores import PREFIX, ServersAtWork
 
 KEYS = PREFIX.removeprefix("/")
 WAIT = "1s"
 
 
-class ConsulAtWork(StoreAtWork):
+class ConsulAtWork(ServersAtWork):
     """A Consul of one or three servers, each node behind a proxy of its own where it is to be cut off."""
 
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
@@ -82,6 +82,16 @@ class ConsulAtWork(StoreAtWork):
                     if now != known:
                         seen(now[1])
                     known = now
+
+    def lose_leader(self) -> None:
+        self.consul.leader().kill()
+
+    def lose_majority(self) -> None:
+        for server in self.consul.servers[1:]:
+            server.kill()
+
+    def bring_back(self) -> None:
+        self.consul.start()
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:

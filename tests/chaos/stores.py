@@ -59,6 +59,26 @@ class StoreAtWork(ABC):
         return dict(json.loads(self.records().get("hacore", "{}")))
 
 
+class ServersAtWork(StoreAtWork):
+    """A store of several servers, each node behind proxies of its own."""
+
+    @abstractmethod
+    def suffering(self, fault: Fault, *names: str) -> AbstractContextManager[None]:
+        """Put a fault on all ways of these nodes to the store."""
+
+    @abstractmethod
+    def lose_leader(self) -> None:
+        """Kill the server that leads the others."""
+
+    @abstractmethod
+    def lose_majority(self) -> None:
+        """Kill all servers but one."""
+
+    @abstractmethod
+    def bring_back(self) -> None:
+        """Start every server that was killed."""
+
+
 class SqliteAtWork(StoreAtWork):
     """A file."""
 
@@ -111,7 +131,7 @@ class SqliteAtWork(StoreAtWork):
             connection.close()
 
 
-class EtcdAtWork(StoreAtWork):
+class EtcdAtWork(ServersAtWork):
     """An etcd of one or three members, each node behind a proxy of its own where it is to be cut off."""
 
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
@@ -179,6 +199,16 @@ class EtcdAtWork(StoreAtWork):
                 request = urllib.request.Request(f"{self._living().url}/v3/watch", wanted)  # noqa: S310 - a server of ours
                 with urllib.request.urlopen(request, timeout=3.0) as stream:  # noqa: S310
                     self._follow(stream, seen, stop)
+
+    def lose_leader(self) -> None:
+        self.etcd.leader().kill()
+
+    def lose_majority(self) -> None:
+        for member in self.etcd.members[1:]:
+            member.kill()
+
+    def bring_back(self) -> None:
+        self.etcd.start()
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:

@@ -7,9 +7,9 @@ import pytest
 from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.faults.proxy import Fault
 from hacore.testing.history import boot_s
-from tests.chaos.clusters import on_all_stores, on_etcd, on_every_store, on_three_etcds
-from tests.chaos.judging import TTL_S, writing
-from tests.chaos.stores import EtcdAtWork, StoreAtWork
+from tests.chaos.clusters import on_all_stores, on_etcd, on_every_store, on_three_servers
+from tests.chaos.judging import TTL_S, long_lease, writing
+from tests.chaos.stores import EtcdAtWork, ServersAtWork, StoreAtWork
 
 pytestmark = pytest.mark.timeout(240)
 SETTLED_S = 2 * TTL_S
@@ -17,6 +17,11 @@ SETTLED_S = 2 * TTL_S
 
 def etcd_of(store: StoreAtWork) -> EtcdAtWork:
     assert isinstance(store, EtcdAtWork)
+    return store
+
+
+def servers_of(store: StoreAtWork) -> ServersAtWork:
+    assert isinstance(store, ServersAtWork)
     return store
 
 
@@ -57,12 +62,12 @@ def test_without_the_store_writes_end_in_time_and_afterwards_there_is_one_leader
     assert last <= writes.renewals.fence_instant(leader.name, token=known["token"])
 
 
-@on_three_etcds
+@on_three_servers
 def test_a_primary_cut_off_from_the_store_ends_its_writes_in_time_and_another_takes_over(cluster: Cluster, store: StoreAtWork) -> None:
     leader, token = cluster.the_leader(), store.own()["token"]
     with writing(cluster, store) as writes:
         cut_at = boot_s()
-        with etcd_of(store).suffering(Fault(swallow_requests=True, refuse=True), leader.name):
+        with servers_of(store).suffering(Fault(swallow_requests=True, refuse=True), leader.name):
             other = cluster.the_leader(other_than=leader.name)
             writes.rows_go_on()
             assert not leader.is_ok("/primary")
@@ -74,34 +79,30 @@ def test_a_primary_cut_off_from_the_store_ends_its_writes_in_time_and_another_ta
     writes.expect_writes_of_others_only_after(leader.name, cut_at)
 
 
-@on_three_etcds
+@on_three_servers
 def test_the_loss_of_the_leader_of_the_store_changes_nothing(cluster: Cluster, store: StoreAtWork) -> None:
     known, servers = leadership(store), postmasters(cluster)
-    etcd = etcd_of(store).etcd
-    with writing(cluster, store) as writes:
-        member = etcd.leader()
-        member.kill()
+    with long_lease(cluster, store, ttl_s=30.0), writing(cluster, store) as writes:  # it outlasts an election of the store's
+        servers_of(store).lose_leader()
         let_pass(cluster, SETTLED_S)
         wait_renewed(cluster, store)
         writes.rows_go_on()
-        etcd.start()
+        servers_of(store).bring_back()
     writes.expect_nothing_lost()
     assert leadership(store) == known
     assert postmasters(cluster) == servers
 
 
-@on_three_etcds
+@on_three_servers
 def test_without_a_quorum_of_the_store_writes_end_in_time_and_afterwards_there_is_one_leader(cluster: Cluster, store: StoreAtWork) -> None:
     leader, known = cluster.the_leader(), leadership(store)
-    etcd = etcd_of(store).etcd
     with writing(cluster, store) as writes:
         lost_at = boot_s()
-        for member in etcd.members[1:]:
-            member.kill()
+        servers_of(store).lose_majority()
         let_pass(cluster, 2 * TTL_S)
         assert cluster.leader() is None
         back_at = boot_s()
-        etcd.start()
+        servers_of(store).bring_back()
         cluster.wait_ready()
         writes.rows_go_on()
         assert leadership(store)["timeline"] <= known["timeline"] + 1, "no series of timelines"
@@ -112,11 +113,11 @@ def test_without_a_quorum_of_the_store_writes_end_in_time_and_afterwards_there_i
     assert last <= writes.renewals.fence_instant(leader.name, token=known["token"])
 
 
-@on_three_etcds
+@on_three_servers
 def test_a_slow_store_changes_nothing_while_its_answers_come_within_the_budget(cluster: Cluster, store: StoreAtWork) -> None:
     known, servers = leadership(store), postmasters(cluster)
     with writing(cluster, store) as writes:
-        with etcd_of(store).suffering(Fault(answer_delay_s=0.1), *cluster.nodes):
+        with servers_of(store).suffering(Fault(answer_delay_s=0.1), *cluster.nodes):
             let_pass(cluster, SETTLED_S)
             wait_renewed(cluster, store)
         writes.rows_go_on()
@@ -125,12 +126,12 @@ def test_a_slow_store_changes_nothing_while_its_answers_come_within_the_budget(c
     assert postmasters(cluster) == servers
 
 
-@on_three_etcds
+@on_three_servers
 def test_answers_that_are_too_slow_end_the_writes_in_time(cluster: Cluster, store: StoreAtWork) -> None:
     leader, token = cluster.the_leader(), store.own()["token"]
     with writing(cluster, store) as writes:
         slow_at = boot_s()
-        with etcd_of(store).suffering(Fault(answer_delay_s=4.0), leader.name):
+        with servers_of(store).suffering(Fault(answer_delay_s=4.0), leader.name):
             other = cluster.the_leader(other_than=leader.name)
             writes.rows_go_on()
         assert cluster.wait_ready() is other
@@ -143,12 +144,12 @@ def test_answers_that_are_too_slow_end_the_writes_in_time(cluster: Cluster, stor
     assert last <= writes.renewals.fence_instant(leader.name, token=token)
 
 
-@on_three_etcds
+@on_three_servers
 def test_a_renewal_whose_answer_is_lost_is_looked_up_and_costs_nothing(cluster: Cluster, store: StoreAtWork) -> None:
     leader, known, servers = cluster.the_leader(), leadership(store), postmasters(cluster)
     with writing(cluster, store) as writes:
         for _ in range(3):
-            with etcd_of(store).suffering(Fault(swallow_answers=True), leader.name):
+            with servers_of(store).suffering(Fault(swallow_answers=True), leader.name):
                 let_pass(cluster, TTL_S / 5)
             wait_renewed(cluster, store)
         writes.rows_go_on()

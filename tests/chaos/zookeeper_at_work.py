@@ -11,12 +11,12 @@ from kazoo.exceptions import KazooException, NoNodeError
 
 from hacore.testing.faults.proxy import Fault, TcpProxy
 from hacore.testing.zookeeper import ZooKeeper
-from tests.chaos.stores import PREFIX, StoreAtWork
+from tests.chaos.stores import PREFIX, ServersAtWork
 
 TRIES = 50
 
 
-class ZookeeperAtWork(StoreAtWork):
+class ZookeeperAtWork(ServersAtWork):
     """A ZooKeeper of one or three servers, each node behind a proxy of its own where it is to be cut off."""
 
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
@@ -74,6 +74,16 @@ class ZookeeperAtWork(StoreAtWork):
         while not stop.is_set():
             with contextlib.suppress(OSError, KazooException, KazooClient().handler.timeout_exception), self.asked() as client:
                 self._follow(client, seen, stop)
+
+    def lose_leader(self) -> None:
+        self.zookeeper.leader().kill()
+
+    def lose_majority(self) -> None:
+        for server in self.zookeeper.members[1:]:
+            server.kill()
+
+    def bring_back(self) -> None:
+        self.zookeeper.start()
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:

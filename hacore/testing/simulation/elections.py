@@ -79,7 +79,7 @@ class ElectionJudge(Scene, ServerJudge):
                 )
 
     def _electable(self, machine: Machine) -> list[Machine]:
-        """Whoever could lead instead: one that has lost the store is waited for until T after the lock was gone, no longer."""
+        """Whoever could lead instead: one that has lost the store is asked once, and only until T after the lock was gone."""
         network, members = machine.network, self.store.members
         is_early = self.engine.now < self.leaderless_at + self.times.ttl_s
         return [
@@ -92,7 +92,7 @@ class ElectionJudge(Scene, ServerJudge):
             and other.tags.may_lead
             and other.server.directory.system_id == machine.server.directory.system_id
             and network.connects(machine.name, other.name)
-            and (other.name in members or is_early)
+            and (other.name in members or (is_early and not network.is_slow(other.name)))
         ]
 
     def _look_at_loss(self, server: Processes) -> None:

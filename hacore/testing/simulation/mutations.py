@@ -204,7 +204,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(wrong=_sees("a lock replaced before its holder has ended", _impatient), breaks=_TWO_WRITERS, faults=_ALONE),
     Mutation(wrong=_sees("promotion without a look at lag", _no_look_at_lag), breaks=frozenset({"I3"}), faults=_LAG),
     Mutation(wrong=_sees("rewind skipped", _no_divergence), breaks=frozenset({"I4", "I5"}), faults=_LAG),
-    Mutation(wrong=Wrong(name="fence without the latch", host=_without_latch), breaks=_TWO_WRITERS, faults=_LATCH),
+    Mutation(wrong=Wrong(name="fence without the latch", host=_without_latch), breaks=_TWO_WRITERS, faults=_LATCH, seeds=300),
     Mutation(wrong=Wrong(name="promotion without renewing", ports=_on_dcs(_TrustsItsLease)), breaks=_TWO_WRITERS, faults=_PROMOTION),
     Mutation(wrong=Wrong(name="old pictures taken for new", ports=_on_dcs(_TakesOldForNew)), breaks=frozenset({"I5"})),
     Mutation(wrong=_sees("claimed timelines ignored", _no_claims), breaks=frozenset({"I6"}), faults=_CLAIMS),

@@ -38,6 +38,10 @@ class Network:
         """Delay every message from and to a machine."""
         self._slow[machine] = seconds
 
+    def is_slow(self, machine: str) -> bool:
+        """Tell whether its messages are delayed."""
+        return machine in self._slow
+
     def heal(self) -> None:
         """Everybody reaches everybody, fast."""
         self.healed_at = self._engine.now

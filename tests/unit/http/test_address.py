@@ -2,6 +2,7 @@
 
 import pytest
 
+from hacore.convert import WrongValueError
 from hacore.http.address import endpoint_of_host
 
 
@@ -20,3 +21,9 @@ from hacore.http.address import endpoint_of_host
 )
 def test_an_address_is_read_in_each_spelling(host: str, endpoint: str) -> None:
     assert endpoint_of_host(host, scheme="http", port=80) == endpoint
+
+
+@pytest.mark.parametrize("host", ["a:abc", "a:99999", "a:0", "ftp://a", "http://", "http://a:b", ""])
+def test_what_is_no_address_is_refused(host: str) -> None:
+    with pytest.raises(WrongValueError, match="host:port"):
+        endpoint_of_host(host, scheme="http", port=80)

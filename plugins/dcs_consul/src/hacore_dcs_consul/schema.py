@@ -61,5 +61,9 @@ class ConsulSchema(SectionSchema):
         host, hosts, url, port, scheme = (data.pop(name) for name in ("host", "hosts", "url", "port", "scheme"))
         if url is not None:
             hosts = (url,)
-        endpoints = tuple(endpoint_of_host(one, scheme=scheme, port=port) for one in hosts or (host or _HOST,))
+        place = "url" if url is not None else "hosts" if hosts else "host"
+        try:
+            endpoints = tuple(endpoint_of_host(one, scheme=scheme, port=port) for one in hosts or (host or _HOST,))
+        except convert.WrongValueError as error:
+            raise ValidationError(str(error), place) from error
         return ConsulSettings(endpoints=endpoints, **data)

@@ -191,7 +191,7 @@ def tls_context(settings: EtcdSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.cacert)
         if settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key)
+            context.load_cert_chain(settings.cert, settings.key, password=str)  # an empty one: nobody is there to be asked
     except OSError as error:
         files = ", ".join(file for file in (settings.cacert, settings.cert, settings.key) if file)
         raise ConfigError(f"etcd3: {files}: {error}, want certificates and keys in PEM") from error

@@ -7,10 +7,13 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from hacore import convert
+from hacore.http.address import endpoint_of_host
 from hacore.schema import Converted, Secret, SectionSchema
 from hacore_dcs_etcd.settings import EtcdSettings
 
 _PLACES: Final = ("hosts", "host", "url", "proxy", "srv")
+_URLS: Final = ("proxy", "url")
+_PORT: Final = 2379
 
 
 def _name_server(value: object) -> tuple[str, int]:
@@ -32,7 +35,7 @@ class EtcdSchema(SectionSchema):
     srv = Converted(convert.word, load_default=None)
     srv_suffix = Converted(convert.word, load_default=None)
     srv_nameserver = Converted(_name_server, load_default=None)
-    port = Converted(convert.whole(1, 65535), load_default=2379)
+    port = Converted(convert.whole(1, 65535), load_default=_PORT)
     protocol = Converted(convert.choice("http", "https"), load_default="http")
     use_proxies = Converted(convert.flag, load_default=False)
     username = Converted(convert.word, load_default=None)
@@ -65,14 +68,12 @@ class EtcdSchema(SectionSchema):
     def freeze(self, data: dict[str, Any], **_: object) -> EtcdSettings:
         """Return the settings that the plugin is built with."""
         scheme = "https" if data["protocol"] == "https" else "http"
-        if data["proxy"] is not None:
-            endpoints: tuple[str, ...] = (_from_url(data["proxy"]),)
-        elif data["hosts"]:
-            endpoints = tuple(_from_host(host, scheme, data["port"]) for host in data["hosts"])
-        elif data["host"] is not None:
-            endpoints = (_from_host(data["host"], scheme, data["port"]),)
-        else:
-            endpoints = () if data["url"] is None else (_from_url(data["url"]),)
+        place = next((name for name in ("proxy", "hosts", "host", "url") if data[name]), None)
+        named = () if place is None else data[place] if place == "hosts" else (data[place],)
+        try:
+            endpoints = tuple(endpoint_of_host(one, scheme=scheme, port=_PORT if place in _URLS else data["port"]) for one in named)
+        except convert.WrongValueError as error:
+            raise ValidationError(str(error), place or "hosts") from error
         srv = None if endpoints else data["srv"]
         credentials = {name: data[name] for name in ("username", "password", "cacert", "cert", "key")}
         return EtcdSettings(
@@ -83,21 +84,3 @@ class EtcdSchema(SectionSchema):
             discover=not (data["use_proxies"] or data["proxy"]),
             **credentials,
         )
-
-
-def _from_host(host: str, scheme: str, port: int) -> str:
-    if "://" in host:
-        return _from_url(host)
-    if host.startswith("["):
-        has_port = host.rpartition("]")[2].startswith(":")
-    elif host.count(":") > 1:  # an IPv6 address without brackets
-        host, has_port = f"[{host}]", False
-    else:
-        has_port = ":" in host
-    return f"{scheme}://{host}" if has_port else f"{scheme}://{host}:{port}"
-
-
-def _from_url(url: str) -> str:
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}:{parts.port or 2379}"

@@ -65,7 +65,7 @@ class Watch:
             opened_at = time.monotonic()
             try:
                 self._follow(wake)
-            except (DcsUnavailableError, KeyError, TypeError, ValueError) as error:  # the last three: not what a server of ours sends
+            except (DcsUnavailableError, AttributeError, KeyError, TypeError, ValueError) as error:  # but the first: no server of ours
                 logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
             self.picture.interrupted()
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1

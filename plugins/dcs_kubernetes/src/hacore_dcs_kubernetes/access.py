@@ -123,7 +123,7 @@ def _tls_of(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapp
         context = _tls(authority)
         certificate = _file(user, "client-certificate", place, stack)
         if certificate is not None:
-            context.load_cert_chain(certificate, _file(user, "client-key", place, stack))
+            context.load_cert_chain(certificate, _file(user, "client-key", place, stack), password=str)  # nobody is there to be asked
     return context
 
 

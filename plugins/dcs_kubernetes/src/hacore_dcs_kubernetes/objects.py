@@ -139,6 +139,8 @@ class Objects:
                 now = self.get(found.home, until)
                 if now.annotations.get(records.WRITE) == word:
                     return now
+                if now.version != found.version:  # it may have been written, and then somebody else's word over it
+                    raise DcsUnavailableError(f"kubernetes: {found.home}: a write whose answer was lost, and another after it") from error
             raise ConflictError(str(error)) from error
 
     def lock(self, leader: Found) -> LockRecord:

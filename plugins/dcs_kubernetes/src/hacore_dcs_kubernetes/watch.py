@@ -82,12 +82,15 @@ class Watch:
             opened_at = time.monotonic()
             try:
                 version = self._follow(version or self._listed(wake), wake)
-            except (DcsUnavailableError, KeyError, TypeError, ValueError) as error:  # the last three: not what a server of ours sends
+            except _NOT_TOLD as error:
                 logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
                 version = 0
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-            self._directory.look(self._client)
+            try:
+                self._directory.look(self._client)
+            except _NOT_TOLD as error:
+                logger.debug("the servers cannot be found", extra={"error": str(error)})
 
     def _listed(self, wake: Callable[[], None]) -> int:
         version, found = self._objects.list(self._known.clock.now() + _LIST_S)
@@ -144,4 +147,6 @@ class Watch:
         return known != found
 
 
+# The last four: not what a server of ours sends.
+_NOT_TOLD: Final = (DcsUnavailableError, AttributeError, KeyError, TypeError, ValueError)
 _WAKING: Final = {CONFIG: ("config",), FAILOVER: ("failover",)}

@@ -22,7 +22,7 @@ from kazoo.exceptions import (
     SessionMovedError,
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
-from kazoo.protocol.connection import ConnectionHandler
+from kazoo.protocol.connection import STOP_CONNECTING, ConnectionHandler
 from kazoo.protocol.serialization import Close, Watch
 from kazoo.retry import KazooRetry
 
@@ -40,8 +40,9 @@ class _Aside(logging.LoggerAdapter[logging.Logger]):
     """What kazoo has to say is for whoever looks for a fault: a connection that ends and another that begins are all in a day's work."""
 
     def log(self, level: int, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as the library's
-        """Log it with less weight, unless it is an error."""
-        super().log(level if level >= logging.ERROR else logging.DEBUG, *arguments, **options)
+        """Log it with less weight, unless it is an error; not what it says of each request, passwords included."""
+        if level >= logging.WARNING:
+            super().log(level if level >= logging.ERROR else logging.DEBUG, *arguments, **options)
 
 
 class RejectedError(DcsUnavailableError):
@@ -115,6 +116,11 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
         finally:
             self._owner.has_ended()
             self.close()
+
+    def _connect_attempt(self, *arguments: object) -> object:
+        """Try one address; once a connection has begun there is no other, though the name may have further addresses."""
+        status = super()._connect_attempt(*arguments)
+        return STOP_CONNECTING if self._owner.heard_at else status
 
     def _connect(self, *arguments: object) -> tuple[float, float]:
         try:

@@ -74,7 +74,7 @@ class Link:
 
     def kept(self, sent_at: Instant) -> None:
         """Take note that the loop has renewed what hangs on the session."""
-        self._kept_at = sent_at
+        self._kept_at, self._engaged = sent_at, True
 
     def leave_unless_kept(self, session: int) -> None:
         """Begin another session in the place of this one if it was not renewed for a while; what hangs on it ends in its time."""
@@ -166,7 +166,11 @@ class Link:
                 logger.error("another agent of this member goes on with the session", extra={"file": str(self._file.path)})
                 return
             opened_at = self._clock.now()
-            connection = self._open()
+            try:
+                connection = self._open()
+            except ValueError as error:  # of an address that is none
+                logger.error("a server cannot be connected to", extra={"error": str(error)})  # noqa: TRY400 - the message says all
+                connection = None
             if connection is not None:
                 logger.info("connected", extra={"server": connection.place})
                 connection.ended.wait()
@@ -196,8 +200,10 @@ class Link:
             logger.warning("the servers grant a shorter session than the ttl; the lease is counted from as much earlier", extra=facts)
         if connection.session != session and self._file is not None:
             self._file.write(connection.session)
-        is_watched = self._watch.wake is None or self._begin_watch(connection)
+        has_watcher = self._watch.wake is not None
+        is_watched = not has_watcher or self._begin_watch(connection)
         with self._changed:
+            is_watched &= has_watcher == (self._watch.wake is not None)  # somebody may just have begun to
             if is_watched and (self._session, math.ceil(self._ttl_s)) == (session, ttl_s):  # nobody has asked for another meanwhile
                 if connection.session != session:
                     self._session, self._kept_at = connection.session, self._clock.now()

@@ -10,6 +10,7 @@ from hacore_dcs_zookeeper.settings import ExhibitorSettings, ZookeeperSettings, 
 
 PERMISSIONS: Final = ("CREATE", "READ", "WRITE", "DELETE", "ADMIN", "ALL")
 _FILES: Final = ("cacert", "cert", "key")
+_LAST_PORT: Final = 65535
 
 
 class _Access(SectionSchema):
@@ -58,12 +59,17 @@ class ZookeeperSchema(_Access):
         """Refuse a section that does not say where the servers are."""
         if not data.get("hosts") and data.get("exhibitor") is None:
             raise ValidationError("where the servers are: a list of host:port", "hosts")
+        if data.get("hosts") and data.get("exhibitor") is not None:
+            raise ValidationError("hosts or exhibitor, not both", "exhibitor")
 
     @post_load
     def freeze(self, data: dict[str, Any], **_: object) -> ZookeeperSettings:
         """Return the settings that the plugin is built with."""
         places, slash, chroot = ",".join(data.pop("hosts") or ()).partition("/")
         hosts = tuple(address(place.strip()) for place in places.split(",") if place.strip())
+        wrong = [host for host in hosts if not _is_host(host)]
+        if wrong or (not hosts and data["exhibitor"] is None):
+            raise ValidationError(f"a list of host:port, not {', '.join(map(repr, wrong)) or 'a path alone'}", "hosts")
         return ZookeeperSettings(
             hosts=hosts, chroot="/" + chroot.strip("/") if slash else "", exhibitor=data.pop("exhibitor"), **_frozen(data)
         )
@@ -77,6 +83,11 @@ class ExhibitorSchema(_Access, _Exhibitor):
         """Return the settings that the plugin is built with."""
         found = _exhibitor({name: data.pop(name) for name in ("hosts", "port", "poll_interval")})
         return ZookeeperSettings(exhibitor=found, **_frozen(data))
+
+
+def _is_host(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and (host.startswith("[") or ":" not in host) and port.isdecimal() and 0 < int(port) <= _LAST_PORT
 
 
 def _exhibitor(data: dict[str, Any]) -> ExhibitorSettings:
