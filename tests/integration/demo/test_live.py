@@ -102,7 +102,7 @@ def test_somebody_at_the_keys_sees_the_primary_move_and_leaves_nothing_behind(te
 
 @pytest.mark.timeout(300)
 def test_a_signal_ends_the_live_view_in_order(terminal: Terminal) -> None:
-    terminal.expect("initializing")
+    terminal.expect("creating replica|now hurt it")
     directory = directory_of(terminal.process.pid)
     terminal.process.send_signal(signal.SIGINT)
     code, output = terminal.end()
