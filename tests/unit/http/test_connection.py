@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -77,13 +78,13 @@ class Later:
     def now(self) -> float:
         return self.seconds
 
-    def wall(self) -> object:
-        raise NotImplementedError
+    def wall(self) -> datetime:
+        return datetime.now(UTC)
 
 
 def test_an_address_stays_known_while_the_name_server_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Later()
-    resolver = Resolver(clock)  # type: ignore[arg-type]
+    resolver = Resolver(clock)
     answers = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 80))]]
     silent = threading.Event()
 
