@@ -9,6 +9,7 @@ import contextlib
 import enum
 import http.client
 import json
+import os
 import random
 import signal
 import socket
@@ -69,6 +70,7 @@ class MixedNode:
     dynamic: Mapping[str, Any]
     pg_port: int = field(default_factory=free_port)
     rest_port: int = field(default_factory=free_port)
+    environment: Mapping[str, str] = field(default_factory=dict)  # of its agent, besides our own
     product: Product | None = None
     agent: subprocess.Popen[bytes] | None = None
 
@@ -140,6 +142,7 @@ class MixedNode:
             self.agent = subprocess.Popen(
                 product.command(self.config), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 user=user, group=user, cwd=self.directory, start_new_session=True,
+                env={**os.environ, **self.environment},
             )  # fmt: skip
 
     def stop(self) -> None:
@@ -228,7 +231,14 @@ class MixedCluster:
     """Nodes of either product and, where no store is given, an etcd of one member. Used as a block: at its end everything is gone."""
 
     def __init__(
-        self, directory: Path, names: Iterable[str], *, dynamic: Mapping[str, Any], scope: str = "mixed", store: MixedStore | None = None
+        self,
+        directory: Path,
+        names: Iterable[str],
+        *,
+        dynamic: Mapping[str, Any],
+        scope: str = "mixed",
+        store: MixedStore | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.scope = scope
@@ -236,6 +246,7 @@ class MixedCluster:
         self._store = store
         self._names = tuple(names)
         self._dynamic = dict(dynamic)
+        self._environment = dict(environment or {})
         self.nodes: dict[str, MixedNode] = {}
 
     def __enter__(self) -> Self:
@@ -263,7 +274,9 @@ class MixedCluster:
     def add(self, name: str) -> MixedNode:
         """Make a further node."""
         section = {"etcd3": {"host": self.etcd.endpoints[0]}} if self._store is None else self._store.section
-        self.nodes[name] = MixedNode(name=name, directory=self.directory, store=section, scope=self.scope, dynamic=self._dynamic)
+        self.nodes[name] = MixedNode(
+            name=name, directory=self.directory, store=section, scope=self.scope, dynamic=self._dynamic, environment=self._environment
+        )
         return self.nodes[name]
 
     def start(self, products: Mapping[str, Product], *, timeout_s: float = 60.0) -> None:
