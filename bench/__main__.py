@@ -1,4 +1,5 @@
-"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--store etcd] [--only gaps,steady,rest] [--runs 5] [--json FILE]``.
+"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--store etcd] [--only gaps,steady,rest] [--runs 5]
+[--seconds 120] [--json FILE]``.
 
 Each product runs a cluster of three nodes on a store of its own, both at the same time, with the settings that stand below. Events
 alternate between them. Takes about twenty minutes, with --quick about five.
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace, console: Console) -> Book:
     compile_all()
     book = Book(SETTINGS)
     wanted = arguments.only.split(",")
-    seconds = 20.0 if arguments.quick else 120.0
+    seconds = arguments.seconds or (20.0 if arguments.quick else 120.0)
     runs = 2 if arguments.quick else arguments.runs
     with work_directory("bench-") as directory, ExitStack() as stack:
         sides = [stack.enter_context(side(product, directory.path, SETTINGS, arguments.store)) for product in Product]
@@ -117,6 +118,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--store", choices=sorted(STORES), default="etcd", help="what both products run on, one each (etcd)")
     parser.add_argument("--runs", type=int, default=5, help="how often each gap is measured (host loss two times less, agents three)")
+    parser.add_argument("--seconds", type=float, help="how long each steady state is measured (120, with --quick 20)")
     parser.add_argument("--quick", action="store_true", help="two runs, and shorter ones")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     arguments = parser.parse_args()

@@ -10,11 +10,10 @@ from typing import Any
 
 import psutil
 
-from bench.stores import STORES, BenchStore
+from bench.stores import NAMES, STORES, BenchStore
 from hacore.testing.history import WriteLoad
 from hacore.testing.mixed import MixedCluster, MixedNode, Product, wait_for
 
-NAMES = ("n1", "n2", "n3")
 WHOLE_S = 180.0
 
 
@@ -110,7 +109,11 @@ def side(product: Product, directory: Path, dynamic: Mapping[str, Any], kind: st
     place = directory / product.value
     place.mkdir()
     os.chown(place, *owner(directory))
-    with STORES[kind](place) as store, MixedCluster(place, NAMES, dynamic=dynamic, scope=product.value, store=store) as cluster:
+    scope = product.value
+    with (
+        STORES[kind](place, scope) as store,
+        MixedCluster(place, NAMES, dynamic=dynamic, scope=scope, store=store, environment=store.environment) as cluster,
+    ):
         cluster.start(dict.fromkeys(NAMES, product), timeout_s=WHOLE_S)
         yield Side(product, cluster, store)
 

@@ -70,13 +70,12 @@ class Meter:
 
     at: float
     nodes: dict[str, float]  # CPU seconds
-    store: Count
     store_s: float  # CPU seconds
 
 
 def read(side: Side, teams: dict[str, list[psutil.Process]]) -> Meter:
     spent = {name: cpu_s(team) for name, team in teams.items()}
-    return Meter(time.monotonic(), spent, side.store.count(), cpu_s(side.store.processes()))
+    return Meter(time.monotonic(), spent, cpu_s(side.store.processes()))
 
 
 def measure(sides: list[Side], book: Book, *, seconds: float, writing: bool) -> None:
@@ -88,17 +87,19 @@ def measure(sides: list[Side], book: Book, *, seconds: float, writing: bool) -> 
             for one in sides:
                 stack.enter_context(written_to(one))
         teams = [{node.name: managers(node) for node in one.cluster.nodes.values()} for one in sides]
+        counts = [one.store.count() for one in sides]  # outside of the time that is measured: it may cost the store more than an agent does
         began = [read(one, team) for one, team in zip(sides, teams, strict=True)]
         time.sleep(seconds)
         ended = [read(one, team) for one, team in zip(sides, teams, strict=True)]
-    for one, first, last in zip(sides, began, ended, strict=True):
-        write_down(one, book, first, last, "a row each second: " if writing else "")
+        asked = [one.store.count() - before for one, before in zip(sides, counts, strict=True)]
+    for one, first, last, count in zip(sides, began, ended, asked, strict=True):
+        write_down(one, book, first, last, count, when="a row each second: " if writing else "")
         if not writing:
             memory(one, book)
 
 
-def write_down(side: Side, book: Book, first: Meter, last: Meter, when: str) -> None:
-    minutes, product, asked = (last.at - first.at) / 60, side.product, last.store - first.store
+def write_down(side: Side, book: Book, first: Meter, last: Meter, asked: Count, *, when: str) -> None:
+    minutes, product = (last.at - first.at) / 60, side.product
     leader, nodes = side.leader.name, len(last.nodes)
     for name, spent in last.nodes.items():
         whose = "the leader's" if name == leader else "a standby's"
@@ -114,9 +115,10 @@ def write_down(side: Side, book: Book, first: Meter, last: Meter, when: str) -> 
 def written_to(side: Side) -> Iterator[None]:
     """Write a row each second to the primary, for the time of the block."""
     ended = threading.Event()
+    dsn = side.leader.dsn  # asks the store, so it is asked before anything is counted
 
     def write() -> None:
-        session = Session(side.leader.dsn)
+        session = Session(dsn)
         session.query("CREATE TABLE IF NOT EXISTS beat (at timestamptz)", deadline_s=ASK_S)
         while not ended.wait(1.0):
             session.query("INSERT INTO beat VALUES (now())", deadline_s=ASK_S)

@@ -1,54 +1,16 @@
-"""The stores that both products are measured on: one class each, which says what it is asked and what it costs.
-
-To add one: a class with the members of ``BenchStore``, and its name in ``STORES``. Requests and writes are what the server itself has
-counted, never what a client says; a stream that stays open counts once, when it is opened. Where a server counts nothing of the kind, put a
-proxy before it that does, and say so in docs/benchmarks.md.
-"""
+"""etcd."""
 
 import base64
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any
 
 import psutil
 
+from bench.stores.protocol import NAMESPACE, BenchStore, Count
 from hacore.testing.etcd import Etcd
-
-NAMESPACE: Final = "/service/"
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What a store has been asked since it was started."""
-
-    requests: float
-    writes: float  # of these, those that ask for a change (refused ones too); what only keeps something alive is none
-
-    def __sub__(self, before: "Count") -> "Count":
-        return Count(self.requests - before.requests, self.writes - before.writes)
-
-
-class BenchStore(Protocol):
-    """A running store of one product's cluster."""
-
-    @property
-    def section(self) -> Mapping[str, Any]:
-        """What stands in the configuration of a node, of either product."""
-
-    def records(self, scope: str) -> dict[str, str]:
-        """Every record of a cluster, by its name; the lock as ``leader``."""
-
-    def lease(self, scope: str) -> tuple[float, float]:
-        """Seconds that the lock has left, and those that it is given."""
-
-    def count(self) -> Count:
-        """What it has been asked so far. Asking this does not count."""
-
-    def processes(self) -> list[psutil.Process]:
-        """The servers."""
 
 
 class EtcdStore:
@@ -63,6 +25,10 @@ class EtcdStore:
     @property
     def section(self) -> Mapping[str, Any]:
         return {"etcd3": {"host": self.etcd.endpoints[0]}}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {}
 
     def records(self, scope: str) -> dict[str, str]:
         prefix = f"{NAMESPACE}{scope}/"
@@ -89,12 +55,9 @@ class EtcdStore:
 
 
 @contextlib.contextmanager
-def etcd(directory: Path) -> Iterator[BenchStore]:
+def etcd(directory: Path, _: str) -> Iterator[BenchStore]:
     with Etcd(directory) as server:
         yield EtcdStore(server)
-
-
-STORES: Final[Mapping[str, Callable[[Path], contextlib.AbstractContextManager[BenchStore]]]] = {"etcd": etcd}
 
 
 def _coded(text: str) -> str:
