@@ -7,7 +7,8 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -147,3 +148,17 @@ def _end(held: socket.socket) -> None:
     with contextlib.suppress(OSError):
         held.shutdown(socket.SHUT_RDWR)
     held.close()
+
+
+@contextlib.contextmanager
+def all_suffering(proxies: Iterable[TcpProxy], fault: Fault) -> Iterator[None]:
+    """Put a fault on every one of these ways while the block lasts."""
+    with contextlib.ExitStack() as stack:
+        for proxy in proxies:
+            stack.enter_context(proxy.suffering(fault))
+        yield
+
+
+def newest_suffering(proxies: Iterable[TcpProxy], fault: Fault) -> AbstractContextManager[None]:
+    """Put a fault on the way that was used last, while the others go on."""
+    return max(proxies, key=lambda proxy: proxy.used_at).suffering(fault)

@@ -2,14 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
 from hacore.testing.consul import Consul
 from hacore.testing.faults.freezer import frozen
-from hacore.testing.faults.proxy import Fault, TcpProxy
+from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
 from hacore.testing.workdir import work_directory
 from hacore_dcs_consul.plugin import ConsulPlugin
 from hacore_dcs_consul.settings import ConsulSettings
@@ -28,12 +28,8 @@ class Served:
     def endpoints(self) -> tuple[str, ...]:
         return tuple(f"http://{proxy.endpoint}" for proxy in self.proxies)
 
-    @contextlib.contextmanager
-    def all_suffer(self, fault: Fault) -> Iterator[None]:
-        with ExitStack() as stack:
-            for proxy in self.proxies:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
+        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -47,11 +43,8 @@ class Served:
         yield
         self.consul.start()
 
-    @contextlib.contextmanager
-    def one_suffers(self, fault: Fault) -> Iterator[None]:
-        asked_last = max(self.proxies, key=lambda proxy: proxy.used_at)
-        with asked_last.suffering(fault):
-            yield
+    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
+        return newest_suffering(self.proxies, fault)
 
     def under_test(self, settings: ConsulSettings) -> StoreUnderTest:
         return StoreUnderTest(

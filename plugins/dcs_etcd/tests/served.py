@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFault
 from hacore.testing.conformance.store import CALL_S, look, request_for, write
 from hacore.testing.etcd import Etcd, Tls
 from hacore.testing.faults.freezer import frozen
-from hacore.testing.faults.proxy import Fault, TcpProxy
+from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
 from hacore.testing.workdir import work_directory
 from hacore_dcs_etcd.plugin import EtcdPlugin
 from hacore_dcs_etcd.settings import EtcdSettings
@@ -33,12 +33,8 @@ class Served:
     def endpoints(self) -> tuple[str, ...]:
         return tuple(f"{self.etcd.members[0].scheme}://{proxy.endpoint}" for proxy in self.proxies)
 
-    @contextlib.contextmanager
-    def all_suffer(self, fault: Fault) -> Iterator[None]:
-        with ExitStack() as stack:
-            for proxy in self.proxies:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
+        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -52,11 +48,8 @@ class Served:
         yield
         self.etcd.start()
 
-    @contextlib.contextmanager
-    def one_suffers(self, fault: Fault) -> Iterator[None]:
-        asked_last = max(self.proxies, key=lambda proxy: proxy.used_at)
-        with asked_last.suffering(fault):
-            yield
+    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
+        return newest_suffering(self.proxies, fault)
 
     def under_test(self, endpoints: tuple[str, ...], **credentials: str) -> StoreUnderTest:
         return StoreUnderTest(

@@ -3,7 +3,7 @@
 import contextlib
 import http
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import yaml
 
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
 from hacore.testing.faults.freezer import frozen
-from hacore.testing.faults.proxy import Fault, TcpProxy
+from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
 from hacore.testing.kubernetes import Kubernetes
 from hacore.testing.kubernetes_api import Answer, KubernetesError
 from hacore.testing.workdir import give_away, work_directory
@@ -91,12 +91,8 @@ class Served:
     def change(self, path: str, **metadata_or_fields: object) -> None:
         self.kubernetes.ask("PATCH", path, metadata_or_fields)
 
-    @contextlib.contextmanager
-    def all_suffer(self, fault: Fault) -> Iterator[None]:
-        with ExitStack() as stack:
-            for proxy in self.proxies:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
+        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -110,11 +106,8 @@ class Served:
         yield
         self.kubernetes.start()
 
-    @contextlib.contextmanager
-    def one_suffers(self, fault: Fault) -> Iterator[None]:
-        asked_last = max(self.proxies, key=lambda proxy: proxy.used_at)
-        with asked_last.suffering(fault):
-            yield
+    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
+        return newest_suffering(self.proxies, fault)
 
     def under_test(self, kind: Kind, *, servers: tuple[str, ...] | None = None) -> StoreUnderTest:
         return StoreUnderTest(

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from kazoo.client import KazooClient
 
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
 from hacore.testing.faults.freezer import frozen
-from hacore.testing.faults.proxy import Fault, TcpProxy
+from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
 from hacore.testing.workdir import work_directory
 from hacore.testing.zookeeper import ZooKeeper
 from hacore_dcs_zookeeper.plugin import ZookeeperPlugin
@@ -32,12 +32,8 @@ class Served:
     def hosts(self) -> tuple[str, ...]:
         return tuple(proxy.endpoint for proxy in self.proxies)
 
-    @contextlib.contextmanager
-    def all_suffer(self, fault: Fault) -> Iterator[None]:
-        with ExitStack() as stack:
-            for proxy in self.proxies:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
+        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -51,11 +47,8 @@ class Served:
         yield
         self.zookeeper.start()
 
-    @contextlib.contextmanager
-    def one_suffers(self, fault: Fault) -> Iterator[None]:
-        asked_last = max(self.proxies, key=lambda proxy: proxy.used_at)
-        with asked_last.suffering(fault):
-            yield
+    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
+        return newest_suffering(self.proxies, fault)
 
     def under_test(self) -> StoreUnderTest:
         return StoreUnderTest(
