@@ -34,7 +34,16 @@ are listed with it. How to build a plugin around them: [writing-plugins.md](../w
 
 This page is made from the code by `python scripts/reference.py`.
 """
-KINDS = ("AnyPlugin", "DcsPlugin", "ReplicaPlugin", "ListenerPlugin", "CommandPlugin")
+KINDS = (
+    "AnyPlugin",
+    "DcsPlugin",
+    "ReplicaPlugin",
+    "ArchivePlugin",
+    "BackupPlugin",
+    "RouterPlugin",
+    "ListenerPlugin",
+    "CommandPlugin",
+)
 
 
 def text_of(thing: object) -> str:

@@ -11,11 +11,15 @@ from hacore.plugins.calling import HOOK_PREFIX, hooks_of
 
 SCHEMA_HOOK: Final = "hacore_config_schema"
 CAPABILITIES_HOOK: Final = "hacore_dcs_capabilities"
+TRAITS_HOOK: Final = "hacore_router_traits"
 _MARK: Final = "hacore_impl"  # set by hookimpl
-_STATIC: Final = (SCHEMA_HOOK, CAPABILITIES_HOOK)
+_STATIC: Final = (SCHEMA_HOOK, CAPABILITIES_HOOK, TRAITS_HOOK)
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "dcs": ("hacore_open_dcs", CAPABILITIES_HOOK),
     "replica": ("hacore_create_replica",),
+    "archive": ("hacore_archive_settings",),
+    "backup": ("hacore_list_backups", "hacore_backup", "hacore_restore"),
+    "router": (TRAITS_HOOK, "hacore_route"),
     "command": ("hacore_commands",),
 }
 
@@ -62,7 +66,7 @@ def _implemented(plugin: type) -> Iterator[tuple[str, object]]:
         function = inspect.unwrap(getattr(plugin, name)) if isinstance(found, staticmethod | classmethod) else found
         if not (name.startswith(HOOK_PREFIX) or hasattr(function, _MARK)):
             continue
-        if getattr(function, "__module__", None) != "hacore.hookspecs":
+        if not getattr(function, "__module__", "").startswith("hacore.hookspecs."):
             yield name, found
 
 

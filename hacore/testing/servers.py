@@ -1,4 +1,4 @@
-"""Where the real servers stand on this machine: PostgreSQL, the stores, HAProxy, Patroni and its monitoring check.
+"""Where the real servers stand on this machine: PostgreSQL, the stores, what stands around a cluster, Patroni and its monitoring check.
 
 It finds and never installs: `scripts/workspace.py` brings servers here, from the pins in `servers.toml`. A server that is missing is an
 error that names the command which installs it, never a reason to skip a test. It does not know how a server is configured or started.
@@ -82,7 +82,8 @@ def version_of(server: Server) -> str:
     if server.kind == "zookeeper":  # it runs in Java, whose version nobody asks for
         names = " ".join(path.name for path in server.directory.glob("zookeeper-*.jar"))
         return next(iter(re.findall(r"zookeeper-(\d+(?:\.\d+)+)\.jar", names)), "unknown")
-    asked = (str(next(iter(server.programs.values()))), "-v" if server.kind == "haproxy" else "--version")
+    first, *_ = map(str, server.programs.values())
+    asked = (first, *_VERSION_OPTIONS.get(server.kind, ("--version",)))
     answer = subprocess.run(asked, capture_output=True, text=True, timeout=QUESTION_DEADLINE_S, check=False)
     found = re.search(r"\d+(?:\.\d+)+", answer.stdout + answer.stderr)
     return found.group() if found else "unknown"
@@ -97,6 +98,9 @@ def _server(kind: str, directory: Path, names: tuple[str, ...], origin: str) -> 
     return Server(kind=kind, directory=directory, programs=MappingProxyType(programs), origin=origin)
 
 
+_VERSION_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"haproxy": ("-v",), "sshd": ("-V",), "moto": ("-c", "import moto; print(moto.__version__)")}
+)
 _POSTGRESQL_PROGRAMS: Final = ("postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_controldata", "psql", "pgbench")
 
 
@@ -161,6 +165,12 @@ _FINDERS: Final[Mapping[str, Callable[[], Server]]] = MappingProxyType(
         "zookeeper": lambda: _java_library("zookeeper", _ZOOKEEPER_ARCHIVES, "apt libzookeeper-java default-jre-headless"),
         "faketime": lambda: _on_path("faketime", ("faketime",), "apt faketime"),
         "haproxy": lambda: _on_path("haproxy", ("haproxy",), "apt haproxy"),
+        "pgbouncer": lambda: _on_path("pgbouncer", ("pgbouncer",), "apt pgbouncer"),
+        "barman": lambda: _on_path(
+            "barman", ("barman", "barman-wal-archive", "barman-cloud-backup"), "apt barman barman-cli barman-cli-cloud"
+        ),
+        "sshd": lambda: _on_path("sshd", ("sshd",), "apt openssh-server"),
+        "moto": lambda: _own_environment("moto", ("python", "moto_server")),
         "vip-manager": lambda: _unpacked("vip-manager", ("vip-manager",)),
         "patroni": lambda: _own_environment("patroni", ("patroni", "patronictl")),
         "check_patroni": lambda: _own_environment("check_patroni", ("check_patroni",)),

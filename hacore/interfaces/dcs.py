@@ -1,17 +1,11 @@
-"""The objects that plugins hand to the core, and the values that pass between them.
+"""A session with a store, and the values that pass between it and the core."""
 
-With ``hacore.model``, ``hacore.errors``, ``hacore.hookspecs`` and ``hacore.testing`` this is the whole world of a plugin author.
-A refusal is a value; an exception means "could not find out" (:class:`hacore.errors.DcsUnavailableError`).
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Protocol
 
 from hacore.model.clock import Instant
 from hacore.model.lease import Lock
-from hacore.model.lsn import Lsn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,136 +169,3 @@ class Dcs(Protocol):
 
     def close(self) -> None:
         """End the session's threads and connections. A lock that is held stays until it expires."""
-
-
-# --- replica ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A server to copy from."""
-
-    member: str
-    conninfo: str  # libpq connection string of the replication user, without a password
-    passfile: str | None = None  # file with the password (libpq, ``PGPASSFILE``)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What a replica method would start from. ``None``: it cannot tell."""
-
-    backup_id: str | None = None
-    system_id: str | None = None
-    timeline: int | None = None
-    start_lsn: Lsn | None = None
-    size_bytes: int | None = None
-    wal_bytes: int | None = None  # to be replayed from there to the leader's position
-    needs_source: bool = True  # it copies from ``source``
-    estimate_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """A definite no: not now, not here."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Created:
-    """The data directory is complete. ``restore_settings``: recovery settings that fetch the WAL it still needs."""
-
-    restore_settings: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """It did not work."""
-
-    reason: str
-    untouched: bool = False  # nothing in the data directory was changed: it need not be cleaned
-    retry_after_s: float | None = None  # worth one more attempt after this time
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """How a program ended."""
-
-    exit_code: int  # negative: by that signal
-    output: str = field(default="", repr=False)  # the last of what it wrote to standard error and standard output
-
-
-class Job(Protocol):
-    """Long work, as a plugin sees it. It may be cancelled at any moment.
-
-    :raises JobCancelledError: from every call, once the work is cancelled.
-    """
-
-    def run(
-        self, argv: Sequence[str], *, environment: Mapping[str, str], on_line: Callable[[str], None] | None = None, cwd: str | None = None
-    ) -> Finished:
-        """Run a program in a process group of its own, with this environment alone, to its end.
-
-        ``on_line`` gets each line of its output (a carriage return ends a line, too). Cancelling sends SIGTERM, after 10 s SIGKILL to
-        the program and all its descendants.
-
-        :raises OSError: it could not be started.
-        """
-
-    def progress(self, text: str) -> None:
-        """Tell people how far the work is."""
-
-    def wait(self, seconds: float) -> None:
-        """Wait, but not longer than until the work is cancelled."""
-
-
-# --- listener ---------------------------------------------------------------------------------------------------------
-
-
-class Gate(StrEnum):
-    """A moment at which a listener may hold up what is planned; the name of the hook without ``hacore_``."""
-
-    BEFORE_STOP = "before_stop"
-    BEFORE_PROMOTE = "before_promote"
-    BEFORE_DEMOTE = "before_demote"
-    BEFORE_SWITCHOVER = "before_switchover"
-    AFTER_BOOTSTRAP = "after_bootstrap"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatePolicy:
-    """How long a gate may take, and whether the action is given up when it fails or does not answer."""
-
-    gate: Gate
-    limit_s: float | None = 5.0  # ``None``: as long as it takes, the lease is renewed meanwhile
-    aborts: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Veto:
-    """The action must not be done."""
-
-    reason: str
-
-
-# --- every kind -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One sample. ``name`` without a prefix: the core writes ``hacore_plugin_NAME``."""
-
-    name: str
-    help: str
-    value: float
-    kind: str = "gauge"  # or ``counter``
-    labels: tuple[tuple[str, str], ...] = ()
-
-
-class SectionChecker(Protocol):
-    """What the core needs of the schema of a plugin's section; :class:`hacore.schema.SectionSchema` has it."""
-
-    def __init__(self) -> None: ...
-
-    def load(self, data: Mapping[str, object]) -> object:
-        """Return the checked settings."""

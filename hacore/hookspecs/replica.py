@@ -1,0 +1,68 @@
+"""Kind ``replica``: ways to create a standby's data directory."""
+# ruff: noqa: ARG002
+# A specification uses no argument. Its ``return None`` says to type checkers that the hook is optional (``any_kind``).
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hacore.hookspecs.any_kind import AnyPlugin, PluginContext
+from hacore.hookspecs.marks import hookspec
+from hacore.interfaces import Created, Failed, Job, Offer, Refusal, Source
+from hacore.model.lsn import Lsn
+from hacore.model.timeline import TimelineHistory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaRequest:
+    """Make a data directory of this cluster in ``data_dir``."""
+
+    context: PluginContext
+    method: str  # its name in ``create_replica_methods``; for a script not the plugin's
+    data_dir: str
+    source: Source | None  # server to copy from; ``None``: there is none, or the method needs none
+    options: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)  # the method's section: name and value, in its order
+    command: str | None = None  # the method is a script: this is its command line
+    no_params: bool = False  # the script is called with its own options alone
+    keeps_data: bool = False  # what lies in ``data_dir`` is left to the method (``keep_data: true``)
+    system_id: str | None = None
+    major_version: int | None = None
+    leader_lsn: Lsn | None = None
+    leader_history: TimelineHistory | None = None  # the leader's timeline and those that it descends from
+    directory_state: str = "empty"  # ``empty``, or with ``keeps_data`` what is there: ``initialized``, ``unfinished``, ``broken``
+    space_bytes: int | None = None  # free where ``data_dir`` is
+    programs: Mapping[str, str] = field(default_factory=dict)  # path of each server program by its usual name
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # for child processes: nothing else is passed on
+
+    def program(self, name: str) -> str:
+        """Return the path of a program of PostgreSQL: ``pg_basebackup``."""
+        return self.programs.get(name, name)
+
+
+class ReplicaPlugin(AnyPlugin, Protocol):
+    """Kind ``replica``: a chain, in the order of ``create_replica_methods``."""
+
+    @hookspec(firstresult=True)
+    def hacore_replica_offer(self, request: ReplicaRequest) -> Offer | Refusal | None:
+        """Tell what this method would start from, without any effect.
+
+        Called in the thread of the job before ``hacore_create_replica``; may block for 10 s. The core skips an offer that is of another
+        system identifier, of a timeline that is not in the leader's history, or that needs far more WAL than data.
+
+        :returns: an offer; a refusal: the next method is tried; ``None``, or no such hook: the method always tries.
+        :raises PluginUnavailableError: what it drives does not answer: the next method is tried.
+        """
+        return None
+
+    @hookspec(firstresult=True)
+    def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed | None:
+        """Fill ``data_dir`` with a data directory of this cluster.
+
+        Called in the thread of the job, without a limit; the core has emptied the directory before (unless ``keeps_data``), and afterwards
+        writes all recovery settings itself. Run programs with ``job.run``, so that cancelling ends them, and report with ``job.progress``.
+
+        :param offer: what ``hacore_replica_offer`` returned.
+        :returns: how it ended. After ``Failed`` the core cleans the directory, unless it is ``untouched``, and tries the next method.
+        :raises JobCancelledError: let it pass when ``job`` raises it.
+        :raises PluginUnavailableError: as ``Failed`` with a directory that must be cleaned.
+        """

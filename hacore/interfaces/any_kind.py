@@ -1,0 +1,25 @@
+"""What plugins of every kind may hand to the core."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One sample. ``name`` without a prefix: the core writes ``hacore_plugin_NAME``."""
+
+    name: str
+    help: str
+    value: float
+    kind: str = "gauge"  # or ``counter``
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class SectionChecker(Protocol):
+    """What the core needs of the schema of a plugin's section; :class:`hacore.schema.SectionSchema` has it."""
+
+    def __init__(self) -> None: ...
+
+    def load(self, data: Mapping[str, object]) -> object:
+        """Return the checked settings."""

@@ -1,0 +1,194 @@
+# ruff: noqa: D102 - the name of a test is its documentation
+"""The kit for backup tools, against the real tool and a real server."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, cast
+
+import pytest
+
+from hacore.errors import JobCancelledError, PluginUnavailableError
+from hacore.guard.jobs import NODE_VARIABLE, leftovers
+from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, RestoreRequest, VerifyBackup
+from hacore.interfaces import Backup, BackupState, Expired, Failed, Restored, Verified
+from hacore.plugins.registry import Plugin, Registry, Wanted
+from hacore.postgres.job import JobHandle
+from hacore.testing.conformance.plugin import PluginConformance, PluginUnderTest
+from hacore.testing.faults.tool import Misbehaviour
+
+CANCEL_S: Final = 20.0  # SIGTERM, then 10 s, then SIGKILL
+_LIST_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupCases:
+    """A server that runs and archives its WAL, and a repository without a backup."""
+
+    site: BackupSite
+    empty: Callable[[], Path]  # make another empty directory in which the tool may write
+    spoil: Callable[[], None]  # the repository cannot be read any more
+    mend: Callable[[], None]
+
+
+class BackupConformance(PluginConformance):
+    """Everything that the core rests on with a backup tool.
+
+    The subclass brings ``subject``, ``cases``, and ``misbehaving``: the subject with a tool that misbehaves.
+    """
+
+    @pytest.fixture
+    def job(self) -> Iterator[JobHandle]:
+        handle = JobHandle()
+        yield handle
+        handle.cancel("the test has ended")
+
+    def test_a_backup_is_listed_with_what_a_restore_is_planned_by(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        assert backups(plugin, cases.site) == ()
+        made = make_backup(plugin, cases.site, job)
+        (listed,) = backups(plugin, cases.site)
+        assert (listed.id, listed.state) == (made.id, BackupState.OK)
+        assert listed.timeline == 1
+        assert listed.start_lsn is not None
+        assert listed.stopped_at is not None
+        assert listed.stopped_at.tzinfo is not None
+        assert listed.system_id in {None, cases.site.system_id}
+
+    def test_a_restore_makes_a_whole_data_directory(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        made = make_backup(plugin, cases.site, job)
+        directory = cases.empty()
+        outcome = restore(plugin, cases.site, made, directory, job)
+        assert isinstance(outcome, Restored), outcome
+        assert all((directory / name).exists() for name in ("PG_VERSION", "global/pg_control", "base", "backup_label"))
+
+    def test_a_backup_that_is_not_there_is_a_failure_with_a_reason(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        made = make_backup(plugin, cases.site, job)
+        outcome = restore(plugin, cases.site, replace(made, id="base_that_never_was"), cases.empty(), job)
+        assert isinstance(outcome, Failed)
+        assert outcome.reason
+
+    def test_a_repository_that_cannot_be_read_is_not_an_empty_one(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        make_backup(plugin, cases.site, job)
+        cases.spoil()
+        try:
+            with pytest.raises(PluginUnavailableError):
+                backups(plugin, cases.site)
+        finally:
+            cases.mend()
+        assert len(backups(plugin, cases.site)) == 1
+
+    def test_it_removes_what_is_named_and_nothing_else(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        if not plugin.calls.has("hacore_expire_backups"):
+            return
+        made = [make_backup(plugin, cases.site, job) for _ in range(3)]
+        kept = tuple(one for one in backups(plugin, cases.site) if one.id != made[0].id)
+        request = ExpireBackups(site=cases.site, remove=(made[0].id,), kept=kept)
+        outcome = plugin.calls.call_here("hacore_expire_backups", Expired, Failed, request=request, job=job)
+        assert isinstance(outcome, Expired), outcome
+        assert {one.id for one in backups(plugin, cases.site)} == {one.id for one in made[1:]}
+        assert isinstance(restore(plugin, cases.site, made[1], cases.empty(), job), Restored)
+
+    def test_it_finds_a_good_backup_good(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        if not plugin.calls.has("hacore_verify_backup"):
+            return
+        made = make_backup(plugin, cases.site, job)
+        request = VerifyBackup(site=cases.site, backup=made)
+        outcome = plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=request, job=job)
+        assert isinstance(outcome, Verified), outcome
+
+    def test_cancelling_ends_every_program_and_leaves_no_backup_that_looks_good(
+        self, plugin: Plugin, cases: BackupCases, job: JobHandle, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # fmt: skip
+        mark = f"kit-{uuid.uuid4()}"
+        monkeypatch.setenv(NODE_VARIABLE, mark)  # what it runs by the job is marked with this
+        ended: list[object] = []
+
+        def work() -> None:
+            try:
+                ended.append(make_backup(plugin, cases.site, job))
+            except JobCancelledError as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        until = time.monotonic() + CANCEL_S
+        while not leftovers(mark) and thread.is_alive():
+            assert time.monotonic() < until, "it runs no program by the job"
+            time.sleep(0.01)
+        job.cancel("somebody else leads")
+        thread.join(CANCEL_S)
+        assert ended, "it did not end"
+        assert leftovers(mark) == []
+        good = [one.id for one in backups(plugin, cases.site) if one.state is BackupState.OK]
+        assert good == ([ended[0].id] if isinstance(ended[0], Backup) else [])
+
+    @pytest.mark.parametrize("how", [how for how in Misbehaviour if how is not Misbehaviour.HANGS])
+    def test_a_tool_that_misbehaves_is_an_error_and_not_an_answer(
+        self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: BackupCases, job: JobHandle, how: Misbehaviour
+    ) -> None:
+        with _built(misbehaving(how)) as plugin:
+            with pytest.raises(PluginUnavailableError):
+                backups(plugin, cases.site)
+            with pytest.raises((PluginUnavailableError, AssertionError)):
+                make_backup(plugin, cases.site, job)
+            outcome = attempt_restore(plugin, cases.site, cases.empty(), job)
+            assert isinstance(outcome, Failed | PluginUnavailableError), outcome
+            assert plugin.calls.counts.faults == 0
+
+    def test_a_tool_that_hangs_is_given_up(
+        self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: BackupCases
+    ) -> None:  # fmt: skip
+        with _built(misbehaving(Misbehaviour.HANGS)) as plugin:
+            with pytest.raises(PluginUnavailableError):
+                backups(plugin, cases.site)
+            until = time.monotonic() + 2 * _LIST_S
+            while plugin.calls.is_stuck:
+                assert time.monotonic() < until, "the plugin waits for ever for a tool that hangs"
+                time.sleep(0.1)
+
+
+class _built:  # noqa: N801 - used as a function
+    """Builds a plugin for the time of a block."""
+
+    def __init__(self, subject: PluginUnderTest) -> None:
+        self._subject, self._registry = subject, Registry()
+
+    def __enter__(self) -> Plugin:
+        self._registry.update([Wanted(kind=self._subject.kind, name=self._subject.name, settings=self._subject.load())])
+        (plugin,) = self._registry.every()
+        return plugin
+
+    def __exit__(self, *_: object) -> None:
+        self._registry.close()
+
+
+def backups(plugin: Plugin, site: BackupSite) -> tuple[Backup, ...]:
+    """Ask as the core does."""
+    found = plugin.calls.call("hacore_list_backups", Sequence, limit_s=_LIST_S, request=ListBackups(site=site))
+    assert found is not None
+    return tuple(cast("Sequence[Backup]", found))
+
+
+def make_backup(plugin: Plugin, site: BackupSite, job: JobHandle) -> Backup:
+    """Make a backup as the core does."""
+    request = BackupRequest(site=site, labels={"scope": site.context.scope, "member": site.context.member})
+    outcome = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
+    assert isinstance(outcome, Backup), outcome
+    return outcome
+
+
+def restore(plugin: Plugin, site: BackupSite, backup: Backup, directory: Path, job: JobHandle) -> object:
+    """Restore as the core does."""
+    request = RestoreRequest(site=site, backup=backup, data_dir=str(directory))
+    return plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
+
+
+def attempt_restore(plugin: Plugin, site: BackupSite, directory: Path, job: JobHandle) -> object:
+    """Restore as the core does, and return also what it raises on purpose."""
+    try:
+        return restore(plugin, site, Backup(id="LATEST"), directory, job)
+    except PluginUnavailableError as error:
+        return error
