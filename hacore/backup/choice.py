@@ -1,0 +1,133 @@
+"""Which backup a recovery begins with: the newest that was done before the target, on the way to its timeline."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hacore.interfaces import Backup, BackupState
+from hacore.model.lsn import Lsn
+from hacore.model.recovery import CURRENT_TIMELINE, LATEST_TIMELINE, RecoveryTarget, TargetKind
+from hacore.model.timeline import TimelineHistory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The backup to begin with. ``remarks``: what could not be made sure."""
+
+    backup: Backup
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoneFits:
+    """No backup leads to the target."""
+
+    reason: str
+    earliest_time: datetime | None = None  # the first target that some backup leads to
+    earliest_lsn: Lsn | None = None
+
+    def __str__(self) -> str:
+        if self.earliest_time is None:
+            return self.reason
+        position = f", position {self.earliest_lsn}" if self.earliest_lsn is not None else ""
+        return f"{self.reason}; the earliest possible target is {self.earliest_time.isoformat()}{position}"
+
+
+def choose(
+    backups: Sequence[Backup],
+    target: RecoveryTarget,
+    *,
+    history: TimelineHistory | None = None,
+    named: str | None = None,
+    system_id: str | None = None,
+    now: datetime | None = None,
+) -> Chosen | NoneFits:
+    """Choose.
+
+    :param history: of the newest timeline known; ``None``: not known, then backups of every timeline count.
+    :param named: the backup that a person wants.
+    :param system_id: whose backups count; ``None``: anybody's.
+    :param now: refuses targets that have yet to come.
+    """
+    ours = [one for one in backups if system_id is None or one.system_id in {None, system_id}]
+    usable = sorted((one for one in ours if _is_usable(one, ours) and _is_on_the_way(one, target, history)), key=_age)
+    if not usable:
+        foreign = f", {len(backups) - len(ours)} are of another cluster" if len(ours) < len(backups) else ""
+        return NoneFits(reason=f"there is no good backup for timeline {target.timeline} among {len(backups)}{foreign}")
+    if named is not None and all(one.id != named for one in usable):
+        why = "is not a good one on the way to the target's timeline" if any(one.id == named for one in backups) else "is not in the list"
+        return NoneFits(reason=f"backup {named} {why}", earliest_time=usable[0].stopped_at, earliest_lsn=usable[0].stop_lsn)
+    if now is not None and target.time is not None and target.time > now:
+        return NoneFits(reason=f"{target} has yet to come")
+    before = [one for one in usable if (named is None or one.id == named) and _ends_before(one, target)]
+    if not before:
+        reason = f"no good backup was done before {target}" if named is None else f"backup {named} was not done before {target}"
+        first = next((one for one in usable if one.stopped_at is not None), None)
+        return NoneFits(reason=reason, earliest_time=first.stopped_at if first else None, earliest_lsn=first.stop_lsn if first else None)
+    if named is None and target.kind in {TargetKind.XID, TargetKind.NAME} and len(before) > 1:
+        return NoneFits(
+            reason=f"nobody can tell which of {len(before)} backups was done before {target}: name one", earliest_time=usable[0].stopped_at
+        )
+    return Chosen(backup=before[-1], remarks=tuple(_remarks(before[-1], target, history)))
+
+
+def _is_usable(backup: Backup, backups: Iterable[Backup]) -> bool:
+    """Tell whether it is good, and so is everything that it rests on."""
+    known = {one.id: one for one in backups}
+    seen: set[str] = set()
+    current: Backup | None = backup
+    while current is not None:
+        if current.state is not BackupState.OK or current.id in seen:
+            return False
+        seen.add(current.id)
+        if current.parent is None:
+            return True
+        current = known.get(current.parent)
+    return False
+
+
+def _is_on_the_way(backup: Backup, target: RecoveryTarget, history: TimelineHistory | None) -> bool:
+    if target.timeline == CURRENT_TIMELINE or backup.timeline is None:
+        return True
+    if target.timeline != LATEST_TIMELINE and (history is None or int(target.timeline) != history.timeline):
+        return _is_on_the_way_to(backup, _history_of(int(target.timeline), history))
+    return history is None or _is_on_the_way_to(backup, history)
+
+
+def _history_of(timeline: int, newest: TimelineHistory | None) -> TimelineHistory:
+    """Return the history of an older timeline, as far as that of the newest tells it."""
+    older = () if newest is None or not newest.has(timeline) else newest.switches
+    return TimelineHistory(timeline=timeline, switches=tuple(one for one in older if one.timeline < timeline))
+
+
+def _is_on_the_way_to(backup: Backup, history: TimelineHistory) -> bool:
+    if backup.timeline is None or backup.timeline == history.timeline:
+        return True
+    end = history.end_of(backup.timeline)
+    return end is not None and (backup.stop_lsn is None or backup.stop_lsn <= end)
+
+
+def _ends_before(backup: Backup, target: RecoveryTarget) -> bool:
+    """Tell whether the backup is consistent before the target; what the tool does not tell is no proof."""
+    match target.kind:
+        case TargetKind.TIME:
+            return backup.stopped_at is not None and target.time is not None and backup.stopped_at < target.time
+        case TargetKind.LSN:
+            return backup.stop_lsn is not None and target.lsn is not None and backup.stop_lsn <= target.lsn
+        case _:
+            return True
+
+
+def _age(backup: Backup) -> tuple[float, int]:
+    """Order from the oldest to the newest; one without a time comes first."""
+    stopped = backup.stopped_at or backup.started_at
+    return (stopped.timestamp() if stopped is not None else 0.0, backup.stop_lsn or 0)
+
+
+def _remarks(backup: Backup, target: RecoveryTarget, history: TimelineHistory | None) -> Iterable[str]:
+    if history is None and target.timeline == LATEST_TIMELINE:
+        yield "the history of timelines is not known: PostgreSQL looks for the newest in the archive"
+    if backup.timeline is None:
+        yield "the tool does not tell the backup's timeline"
+    if target.kind in {TargetKind.XID, TargetKind.NAME}:
+        yield f"nobody can tell beforehand whether {target} comes after the backup"

@@ -1,0 +1,107 @@
+"""Which backups may go: three numbers together, and what must never happen whatever they say (integrations reference 5)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hacore.interfaces import Backup, BackupKind, BackupState
+
+LAST_GOOD = "the last good one"
+PARENT = "another one rests on it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What must stay. A backup goes when neither number needs it, and it is older than ``max_age_s``."""
+
+    min_count: int = 2  # good full backups
+    min_age_s: float = 0.0  # the recovery window: every point in it stays within reach
+    max_age_s: float = 0.0  # what the two do not need stays until it is so old
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """What goes, oldest first, and what stays with the reason."""
+
+    remove: tuple[Backup, ...] = ()
+    keep: tuple[tuple[Backup, str], ...] = ()
+
+
+def expiry(
+    backups: Sequence[Backup], retention: Retention, *, now: datetime, system_id: str | None, verified: Collection[str] | None = None
+) -> Expiry:
+    """Choose. Pass a list that was read, never one that stands for "could not be read".
+
+    :param system_id: whose backups these are; those of other clusters stay. ``None``: not known, nothing goes.
+    :param verified: ids that were checked and found good; with it one goes only after a newer one was. ``None``: good is enough.
+    """
+    ordered = sorted(backups, key=lambda one: (_ended(one) or datetime.min.replace(tzinfo=now.tzinfo)).timestamp() if _ended(one) else 0.0)
+    reasons = {one.id: _reason_of_its_own(one, now, system_id) for one in ordered}
+    good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
+    _note_needed(reasons, good, retention, now)
+    _note_without_successor(reasons, good, ordered, verified)
+    _note_parents(reasons, ordered)
+    remove = tuple(one for one in ordered if reasons[one.id] is None)
+    return Expiry(remove=remove, keep=tuple((one, reason) for one in ordered if (reason := reasons[one.id]) is not None))
+
+
+def _ended(backup: Backup) -> datetime | None:
+    return backup.stopped_at or backup.started_at
+
+
+def _reason_of_its_own(backup: Backup, now: datetime, system_id: str | None) -> str | None:
+    if system_id is None or backup.system_id not in {None, system_id}:
+        return "it is another cluster's, or nobody knows whose"
+    if backup.is_locked:
+        return "a person has locked it"
+    if backup.state is BackupState.RUNNING:
+        return "it runs"
+    ended = _ended(backup)
+    if ended is None:
+        return "its age is not known"
+    if backup.state is BackupState.FAILED and now - ended < timedelta(days=1):
+        return "it failed less than a day ago"
+    return None
+
+
+def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retention: Retention, now: datetime) -> None:
+    full = [one for one in good if one.kind is BackupKind.FULL]
+    for one in full[-retention.min_count :] if retention.min_count else ():
+        reasons[one.id] = f"one of the {retention.min_count} newest full ones (min_count)"
+    if good:
+        reasons[good[-1].id] = LAST_GOOD
+    begins = now - timedelta(seconds=retention.min_age_s)
+    before = [one for one in good if (ended := _ended(one)) is not None and ended <= begins]
+    if retention.min_age_s and before:
+        reasons[before[-1].id] = reasons[before[-1].id] or "the recovery window begins with it (min_age)"
+    for one in good:
+        ended = _ended(one)
+        if ended is None or reasons[one.id] is not None:
+            continue
+        if ended > begins:
+            reasons[one.id] = "it lies in the recovery window (min_age)"
+        elif (now - ended).total_seconds() < retention.max_age_s:
+            reasons[one.id] = "it is not old enough yet (max_age)"
+
+
+def _note_without_successor(
+    reasons: dict[str, str | None], good: Sequence[Backup], ordered: Sequence[Backup], verified: Collection[str] | None
+) -> None:
+    """Nothing goes before something newer is there, and where it is asked for, was verified."""
+    successors = [one for one in good if verified is None or one.id in verified]
+    newest = _ended(successors[-1]) if successors else None
+    what = "good" if verified is None else "verified"
+    for one in ordered:
+        ended = _ended(one)
+        if reasons[one.id] is None and (newest is None or ended is None or ended >= newest):
+            reasons[one.id] = f"there is no newer {what} one"
+
+
+def _note_parents(reasons: dict[str, str | None], ordered: Sequence[Backup]) -> None:
+    known = {one.id: one for one in ordered}
+    for one in ordered:
+        child: Backup | None = one
+        while child is not None and reasons[child.id] is not None and child.parent in known:
+            reasons[child.parent] = reasons[child.parent] or PARENT
+            parent = known[child.parent]
+            child = parent if parent.id != one.id else None
