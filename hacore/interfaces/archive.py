@@ -41,6 +41,7 @@ class ArchiveSettings:
     push: tuple[str, ...]
     fetch: tuple[str, ...]
     missing_codes: tuple[int, ...]  # exit codes of ``fetch`` that mean "not in the archive"; every other but 0 means "broken"
+    conflict_codes: tuple[int, ...] = ()  # exit codes of ``push`` that mean "another file of this name is there": a person must look
     library: str | None = None  # ``archive_library`` in place of ``archive_command`` (PostgreSQL 15); leftovers still go by ``push``
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # for both programs; kept in a file of mode 0600
     parameters: tuple[tuple[str, str], ...] = ()  # further settings of the server, where nobody has set them
