@@ -7,6 +7,7 @@ from types import TracebackType
 
 from hacore.agent.run import main
 from hacore.daemon import exit_codes
+from hacore.guard.kernel import clear_ambient_capabilities
 
 
 def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -19,4 +20,5 @@ def crash(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 if __name__ == "__main__":
     sys.excepthook = crash
+    clear_ambient_capabilities()  # plugins may need them; programs that they or we run do not get them
     sys.exit(main())

@@ -25,13 +25,16 @@ def _be_no_more_protected() -> None:
 class Child:
     """A program that is to run until it is told to end."""
 
-    def __init__(self, name: str, argv: Sequence[str], environment: Mapping[str, str], keep: Sequence[int]) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], environment: Mapping[str, str], keep: Sequence[int], *, with_capabilities: bool = False
+    ) -> None:  # fmt: skip
         self.name = name
         self.argv = list(argv)
         self.pid: int | None = None
         self.pidfd: int | None = None
         self._environment = dict(environment)
         self._keep = tuple(keep)
+        self._with_capabilities = with_capabilities
         self._started_s = 0.0
         self._due_s = 0.0
         self._failures = 0
@@ -54,6 +57,7 @@ class Child:
         program = Program(self.argv, self._environment, death_signal=signal.SIGKILL)
         program.keep = self._keep
         program.before_exec = _be_no_more_protected
+        program.with_capabilities = self._with_capabilities
         try:
             self.pid = spawn(program)
         except OSError:

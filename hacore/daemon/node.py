@@ -54,7 +54,7 @@ class Node:
             SNAPSHOT_VARIABLE: str(snapshot_fd),
         }
         keep = (heartbeat_fd, snapshot_fd)
-        self.agent = Child("agent", commands.agent, handed_down, keep)
+        self.agent = Child("agent", commands.agent, handed_down, keep, with_capabilities=True)  # for its plugins
         self.rest = Child("REST server", commands.rest, handed_down, keep)
         self.agent_code: int | None = None  # with which the agent ended for good; negative is a signal
         self._watch = StillWatch()

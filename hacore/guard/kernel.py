@@ -21,6 +21,8 @@ _SIGEV_SIGNAL: Final = 0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
 _MCL_ONFAULT: Final = 4
@@ -100,6 +102,14 @@ def die_with_parent(parent_pid: int, signum: int) -> None:
     _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent_pid:
         raise ProcessLookupError("the parent ended while its child was being started")
+
+
+def clear_ambient_capabilities() -> None:
+    """Hand no capability on to what this process executes from now on; what it has itself stays until then. In the only thread there is.
+
+    A service manager grants an unprivileged service its capabilities as ambient ones, which every exec inherits.
+    """
+    _LIBC.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)  # fails on kernels before 4.3 alone, which know none
 
 
 def become_subreaper() -> None:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NoReturn
 
-from hacore.guard.kernel import die_with_parent
+from hacore.guard.kernel import clear_ambient_capabilities, die_with_parent
 
 _IGNORED_BY_US: Final = (
     signal.SIGHUP,
@@ -25,9 +25,12 @@ _IGNORED_BY_US: Final = (
 
 
 class Program:
-    """What to start, and how. ``keep`` names descriptors that the child inherits under their own numbers."""
+    """What to start, and how. ``keep`` names descriptors that the child inherits under their own numbers.
 
-    __slots__ = ("argv", "before_exec", "cwd", "death_signal", "env", "keep", "new_session", "output_fd")
+    ``with_capabilities`` lets it have the capabilities that the service manager has given us; any other child gets none.
+    """
+
+    __slots__ = ("argv", "before_exec", "cwd", "death_signal", "env", "keep", "new_session", "output_fd", "with_capabilities")
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], *, death_signal: int | None = None) -> None:
         self.argv = argv
@@ -38,6 +41,7 @@ class Program:
         self.new_session = False
         self.keep: Collection[int] = ()
         self.before_exec: Callable[[], object] | None = None
+        self.with_capabilities = False
 
 
 def spawn(program: Program) -> int:
@@ -81,6 +85,8 @@ def _become(program: Program, parent: int, tell: int) -> NoReturn:
             os.chdir(program.cwd)
         if program.before_exec is not None:
             program.before_exec()
+        if not program.with_capabilities:
+            clear_ambient_capabilities()
         if program.death_signal is not None:  # last: anything above might clear it
             die_with_parent(parent, program.death_signal)
         os.execve(program.argv[0], list(program.argv), dict(program.env))  # noqa: S606 - no shell is wanted

@@ -52,6 +52,8 @@ class Cluster:
     :param nodes: how many, or their names.
     :param dynamic: ``bootstrap.dcs``, merged over what makes a cluster fast enough for tests.
     :param local: further settings for nodes of these names, merged over what is generated; ``"*"`` is for all.
+    :param hosts: the addresses of nodes that are not on 127.0.0.1.
+    :param launchers: for nodes of these names, words before the command of their main process (:class:`NodeProcesses`).
     :param server: the kind of PostgreSQL (:mod:`hacore.testing.servers`), or the directory of its programs.
     :param start: ``False``: the caller starts the nodes.
     """
@@ -64,6 +66,8 @@ class Cluster:
         nodes: int | Iterable[str] = 3,
         dynamic: Settings | None = None,
         local: Mapping[str, Settings] | None = None,
+        hosts: Mapping[str, str] | None = None,
+        launchers: Mapping[str, tuple[str, ...]] | None = None,
         server: str | Path = "postgresql",
         scope: str = "demo",
         start: bool = True,
@@ -73,6 +77,7 @@ class Cluster:
         self._store = store
         self._dynamic = merged({**FAST, "postgresql": {"use_pg_rewind": True, "parameters": PARAMETERS}}, dynamic or {})
         self._local = dict(local or {})
+        self._hosts, self._launchers = dict(hosts or {}), dict(launchers or {})
         self._server = server
         self._ports = Ports()
         self._starts = start
@@ -102,7 +107,16 @@ class Cluster:
         """Make one more node and write its configuration; it is not started."""
         pg_port, rest_port = self._ports.take(), self._ports.take()
         settings = merged(self._generated(name, pg_port, rest_port), self._local.get("*", {}), self._local.get(name, {}))
-        node = ClusterNode(name=name, directory=self.directory, settings=settings, pg_port=pg_port, rest_port=rest_port, password=PASSWORD)
+        node = ClusterNode(
+            name=name,
+            directory=self.directory,
+            settings=settings,
+            pg_port=pg_port,
+            rest_port=rest_port,
+            password=PASSWORD,
+            host=self._host(name),
+            launcher=self._launchers.get(name, ()),
+        )
         node.write()
         self.nodes[name] = node
         return node
@@ -196,8 +210,13 @@ class Cluster:
         return self.wait_for(lambda: next((node for node in self.nodes.values() if node.is_ok("/liveness")), None), "a node that answers")
 
     # ------------------------------------------------------------------------------------------- settings
+    def _host(self, name: str) -> str:
+        return self._hosts.get(name, "127.0.0.1")
+
     def _generated(self, name: str, pg_port: int, rest_port: int) -> dict[str, Any]:
-        rest, database = f"127.0.0.1:{rest_port}", f"127.0.0.1:{pg_port}"
+        host = self._host(name)
+        rest, database = f"{host}:{rest_port}", f"{host}:{pg_port}"
+        networks = sorted({"127.0.0.1/32"} | {f"{one}/32" for one in self._hosts.values()})
         store = self._store(name) if callable(self._store) else self._store
         return {
             "scope": self.scope,
@@ -209,8 +228,7 @@ class Cluster:
                 "initdb": ["data-checksums", {"auth-local": "trust"}, {"auth-host": "scram-sha-256"}],
                 "pg_hba": [
                     "local all all trust",
-                    "host all all 127.0.0.1/32 scram-sha-256",
-                    "host replication all 127.0.0.1/32 scram-sha-256",
+                    *(f"host {what} all {network} scram-sha-256" for network in networks for what in ("all", "replication")),
                 ],
             },
             "postgresql": {

@@ -54,10 +54,10 @@ class ClusterNode(NodeProcesses):
         """Start the main process, which starts the rest; nothing need be there yet."""
         if self.process is not None and self.process.poll() is None:
             raise ClusterError(f"{self.name}: the main process {self.process.pid} runs already")
-        user, group = owner_of(self.directory) or (None, None)
+        user, group = (None, None) if self.launcher else (owner_of(self.directory) or (None, None))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hacore.daemon", str(self.config)],
+                [*self.launcher, sys.executable, "-P", "-m", "hacore.daemon", str(self.config)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ class ClusterNode(NodeProcesses):
 
         :raises OSError: nobody answered.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.rest_port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(self.host, self.rest_port, timeout=timeout_s)
         text = None if body is None else json.dumps(body)
         try:
             connection.request(method, path, text, {"Content-Type": "application/json"})

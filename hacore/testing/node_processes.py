@@ -34,6 +34,10 @@ class NodeProcesses:
     pg_port: int
     rest_port: int
     password: str
+    host: str = "127.0.0.1"  # where its doors are
+    launcher: tuple[
+        str, ...
+    ] = ()  # words before the command of the main process: a program that changes user, namespace, rights, and execs
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     process: subprocess.Popen[bytes] | None = None  # main
 
@@ -60,7 +64,7 @@ class NodeProcesses:
     @property
     def dsn(self) -> str:
         """A connection string of the superuser."""
-        return f"host=127.0.0.1 port={self.pg_port} user=postgres password={self.password} dbname=postgres connect_timeout=5"
+        return f"host={self.host} port={self.pg_port} user=postgres password={self.password} dbname=postgres connect_timeout=5"
 
     def pids(self, part: Part) -> list[int]:
         """The living processes of a part of the node; none when it does not run.
