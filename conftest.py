@@ -1,4 +1,4 @@
-"""Fixtures for every test of the workspace, those of the plugins included: a scratch directory that is kept when the test fails."""
+"""Fixtures for every test of the workspace: a scratch directory, kept when the test fails, and a ``wal-g`` that the summary names."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from hacore.testing.walg.binary import Walg, find_walg
 from hacore.testing.workdir import work_directory
 
 FAILED = pytest.StashKey[bool]()
 KEPT = pytest.StashKey[Path]()
+WALG = "wal-g"
 LONGEST_NAME = 40  # paths of Unix sockets must stay below 108 bytes
 
 
@@ -21,6 +23,21 @@ def scratch(request: pytest.FixtureRequest) -> Iterator[Path]:
         request.node.stash[KEPT] = directory.path
         yield directory.path
         directory.keep = request.node.stash.get(FAILED, False)
+
+
+@pytest.fixture
+def walg(request: pytest.FixtureRequest, scratch: Path) -> Walg:
+    """The program ``wal-g`` of this machine, or the stand-in; whoever runs PostgreSQL may run it."""
+    found = find_walg(scratch)
+    request.node.user_properties.append((WALG, "the stand-in of hacore.testing" if found.is_stand_in else str(found.path)))
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which program the tests of WAL-G ran."""
+    reports = [report for group in terminalreporter.stats.values() for report in group if isinstance(report, pytest.TestReport)]
+    for used in sorted({str(value) for report in reports for name, value in report.user_properties if name == WALG}):
+        terminalreporter.write_line(f"{WALG}: {used}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import psutil
 
+from hacore.testing.walg.binary import said_of_walg
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 PR_SET_CHILD_SUBREAPER = 36
 WORKERS = os.environ.get("HACORE_TEST_WORKERS", "2")
@@ -295,6 +297,8 @@ def main(arguments: list[str]) -> int:
         run_stage(stage, logs, tally)
         if tally.failed and "--fail-fast" in arguments:
             break
+    if names[0] != "check":
+        print(f"wal-g of these tests: {said_of_walg()}")
     return summary(tally, logs, time.monotonic() - began)
 
 
