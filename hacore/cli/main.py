@@ -43,9 +43,11 @@ COMMANDS: Final = {
     "version": ("hacore.cli.listing:version", "Show versions: our own, and those of members."),
     "validate": ("hacore.cli.local:validate", "Say everything that is wrong with a configuration."),
     "explain-config": ("hacore.cli.local:explain_config", "Show each value in force and where it comes from."),
-    "plugins": ("hacore.cli.plugins:plugins", "Show the installed plugins."),
+    "plugins": ("hacore.cli.plugins:plugins", "Show the installed plugins, or make a new one."),
     "completion": ("hacore.cli.completion:completion", "Print the script that completes commands in a shell."),
 }
+
+ALIASES: Final = {"plugin": "plugins"}
 
 
 class Failed(click.ClickException):
@@ -69,7 +71,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command."""
-        place = COMMANDS.get(cmd_name)
+        place = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
         if place is None:
             return self._from_plugins(ctx).get(cmd_name)
         module, _, name = place[0].partition(":")

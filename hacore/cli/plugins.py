@@ -1,9 +1,10 @@
-"""``hacore plugins``: what is installed, whether it can be loaded, and what it takes as settings."""
+"""``hacore plugins``: what is installed, whether it can be loaded, what it takes as settings; and a new one to begin with."""
 
 import click
 
 from hacore.cli.console import show
 from hacore.cli.parameters import format_option
+from hacore.cli.scaffold import new
 from hacore.cli.sheet import Column, Sheet, document
 from hacore.cli.site import CommandError
 from hacore.plugins.catalogue import Row, available
@@ -29,7 +30,10 @@ _CAPABILITIES = (
 
 @click.group()
 def plugins() -> None:
-    """Show the installed plugins."""
+    """Show the installed plugins, or make a new one."""
+
+
+plugins.add_command(new)
 
 
 @plugins.command(name="list")

@@ -140,9 +140,10 @@ class Calls:
         return found
 
     def _answer(self, hook: str, answers: tuple[type, ...], arguments: dict[str, object]) -> object:
-        returned: object = getattr(self._manager.hook, hook)(**arguments)
-        if isinstance(returned, list):  # a hook of which many answers count; here it is one plugin's
-            returned = returned[0] if returned else None
+        caller = getattr(self._manager.hook, hook)
+        returned: object = caller(**arguments)
+        if not caller.spec.opts["firstresult"]:  # many answers count; here it is one plugin's
+            returned = returned[0] if isinstance(returned, list) and returned else None
         if returned is not None and answers and not isinstance(returned, answers):
             raise TypeError(f"returned {type(returned).__name__}, want {' or '.join(one.__name__ for one in answers)} or None")
         return returned

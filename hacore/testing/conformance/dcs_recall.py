@@ -84,9 +84,11 @@ class RecallConformance(StoreKit):
     def test_nothing_of_before_is_recalled_once_the_store_has_gone_back(self, store: StoreUnderTest, a: Dcs, b: Dcs, wakes: Wakes) -> None:
         written(a, Put(name="hacore", value="old"))
         copy = store.faults.save()
+        told = wakes.quiet()
         written(a, Put(name="hacore", value="new"), Put(name="config", value="new"))
+        assert wakes.within(EVENTUALLY_S, after=told)
         eventually(lambda: recall(b, LONG_S).records["hacore"].value == "new")
-        before = wakes.count
+        before = wakes.quiet()
         store.faults.restore(copy)
         assert wakes.within(EVENTUALLY_S, after=before)  # from here on the watch is one of the store as it is now
         seen: list[Snapshot] = []
