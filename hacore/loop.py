@@ -164,6 +164,7 @@ class Loop:
         fired = node.fence.fired and node.fence.token == lease.token
         if fired or self._ports.clock.now() >= lease.fence_at:
             logger.error("lease has ended", extra={"token": lease.token, "fired": fired})
+            self._ports.lease_ends()
             self._keeper.drop()
 
     def _read_store(self, node: NodeState, times: Times, policy: Policy, *, max_age_s: float) -> ClusterView | None:

@@ -10,6 +10,7 @@ from hacore.agent.desk import Desk
 from hacore.agent.disk import StateDirectory
 from hacore.agent.fence import GuardLine, LoopFence
 from hacore.agent.replicas import ReplicaMaker
+from hacore.agent.routing import RoutingNews
 from hacore.agent.session import LateDcs
 from hacore.agent.settings import SettingsSource
 from hacore.agent.telling import Count, Gates, RestPicture
@@ -24,6 +25,7 @@ from hacore.observe.peers import HttpPeers
 from hacore.plugins.dcs import open_dcs
 from hacore.plugins.listeners import Listeners
 from hacore.plugins.registry import Registry
+from hacore.plugins.routers import Routers, traits_by_name
 from hacore.plugins.selection import agent_plugins
 from hacore.ports import Ports, Publisher
 from hacore.postgres.instance import Instance
@@ -45,6 +47,7 @@ class _Site:
     settings: SettingsSource
     registry: Registry
     listeners: Listeners
+    routers: Routers
     guard: GuardLine
     desk: Desk
     waiter: Waiter
@@ -73,6 +76,7 @@ class Agent:
     def close(self) -> None:
         """End threads and connections; guard and server stay as they are."""
         self.site.listeners.close(2.0)
+        self.site.routers.close(2.0)
         self.journal.close(2.0)
         self.node.close()
         self.dcs.close()
@@ -87,21 +91,28 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     :raises PluginError: a plugin that the configuration names cannot be had.
     """
     local, clock, waiter, registry = settings.local, BootClock(), Waiter(), Registry()
+    traits = traits_by_name(local.plugins.routers)
     registry.update(agent_plugins(local, settings.postgres))
     site = _Site(
         settings=settings,
         registry=registry,
         listeners=Listeners(registry.of_kind("listener")),
+        routers=Routers(clock),
         guard=GuardLine(local.guard.state_dir),
         desk=Desk(waiter.wake, settings.read_again),
         waiter=waiter,
         clock=clock,
         context=_Context(settings).now,
     )
+    site.routers.use(registry.of_kind("router"), traits)
     node, worker = _server(site)
-    peers, count, journal = HttpPeers(local.ctl), Count(registry), Journal(site.state_dir)
+    peers, count, journal = HttpPeers(local.ctl), Count(registry, site.routers), Journal(site.state_dir)
     dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
-    publishers: tuple[Publisher, ...] = (RestPicture(environ, clock, count.figures), Narrator(clock, site.listeners.tell, journal))
+    publishers: tuple[Publisher, ...] = (
+        RoutingNews(site.routers, clock, site.context()),
+        RestPicture(environ, clock, count.figures),
+        Narrator(clock, site.listeners.tell, journal),
+    )
     ports = Ports(
         clock=clock,
         dcs=dcs,
@@ -116,8 +127,10 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     )
 
     def changed(local: LocalSettings, postgres: PostgresSettings) -> None:
+        traits = traits_by_name(local.plugins.routers)  # whatever refuses does so before anything has changed
         registry.update(agent_plugins(local, postgres))
         site.listeners.use(registry.of_kind("listener"))
+        site.routers.use(registry.of_kind("router"), traits)
         node.configure(postgres)
         peers.use(local.ctl)
 

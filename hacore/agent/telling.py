@@ -14,6 +14,7 @@ from hacore.model.steps import Promote, StopMode, StopServer
 from hacore.model.world import Decision, World
 from hacore.plugins.listeners import Listeners
 from hacore.plugins.registry import Registry
+from hacore.plugins.routers import Routers
 from hacore.publish.picture import Figures, picture
 from hacore.publish.snapshot import SnapshotWriter
 from hacore.publish.words import role_word
@@ -52,6 +53,7 @@ class Count:
     """What the loop has counted since the agent was started."""
 
     registry: Registry
+    routers: Routers
     turns: int = 0
     turn_s: float | None = None
     dcs_errors: int = 0
@@ -77,6 +79,9 @@ class Count:
             fences=self.fences,
             rules=rules,
             plugin_calls=self.registry.calls(),
+            routers=tuple(
+                (one.name, one.layer, one.problem, one.applied_at, one.target, one.is_on_target) for one in self.routers.status()
+            ),
         )
 
 

@@ -50,6 +50,7 @@ class _Once(Collector):
         yield from (_gauge(name, help_text, labels, value) for name, help_text, value in rows)
         if self._is_fresh:
             yield from _counted(picture, labels)
+            yield from _routers(picture, labels, self._now)
 
 
 def _gauge(name: str, help_text: str, labels: dict[str, str], value: float) -> Metric:
@@ -130,6 +131,23 @@ def _counted(picture: Picture, labels: dict[str, str]) -> Iterable[Metric]:
     for plugin, hook, outcome, count in picture.figures.plugin_calls:
         calls.add_metric([*labels.values(), plugin, hook, outcome], count)
     yield calls
+
+
+def _routers(picture: Picture, labels: dict[str, str], now: Instant) -> Iterable[Metric]:
+    names = [*labels, "router"]
+    age = GaugeMetricFamily("hacore_router_applied_age_seconds", "How long ago the outside was last made as it shall be.", labels=names)
+    degraded = GaugeMetricFamily("hacore_router_degraded", "1 if the outside is not as it shall be.", labels=names)
+    on_target = GaugeMetricFamily(
+        "hacore_router_on_target", "1 if the outside leads writes to the leader, or nowhere without one.", labels=names
+    )
+    for name, _, problem, applied_at, _, is_on_target in picture.figures.routers:
+        values = [*labels.values(), name]
+        degraded.add_metric(values, problem is not None)
+        if applied_at is not None:
+            age.add_metric(values, max(0.0, now - applied_at))
+        if is_on_target is not None:
+            on_target.add_metric(values, is_on_target)
+    yield from (age, degraded, on_target)
 
 
 def _version_number(version: str) -> int:

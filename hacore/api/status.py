@@ -162,9 +162,19 @@ def _own(picture: Picture, measured: Measured | None) -> dict[str, object]:
         "token": picture.token,
         "unsupported": list(picture.unsupported),
         "refuses_election": picture.refuses_election,
+        "routers": _routers(picture),
         "durable_lsn": measured.durable if measured is not None and measured.in_recovery else None,
     }
     return {key: value for key, value in found.items() if value or key in {"version", "fence"}}
+
+
+def _routers(picture: Picture) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, layer, problem, applied_at, target, _ in picture.figures.routers:
+        state = "degraded" if problem is not None else "waiting" if applied_at is None else "applied"
+        shown = {"layer": layer, "state": state, "reason": problem, "target": target}
+        found[name] = {key: value for key, value in shown.items() if value is not None}
+    return found
 
 
 def _max(*positions: int | None) -> int | None:

@@ -66,7 +66,7 @@ def show_(name: str, form: str) -> None:
     if form == "tsv":
         show([sheet], form)
         return
-    first = found[0]
+    first, traits = found[0], next((dict(one.traits) for one in found if one.traits), {})
     lines = {
         "Name": name,
         "Kind": ", ".join(one.kind for one in found),
@@ -74,6 +74,8 @@ def show_(name: str, form: str) -> None:
         "Class": first.target,
         "Loaded": first.problem or "yes",
         "About": first.description,
+        "Layer": str(traits.get("layer", "")),
+        "Drains": "" if not traits else "yes, it holds new work back at a switchover" if traits["drains"] else "no",
     }
     for title, text in lines.items():
         if text:
@@ -110,5 +112,6 @@ def _object(one: Row) -> dict[str, object]:
         "problem": one.problem,
         "description": one.description,
         "settings": [{"name": key.name, "default": key.default, "required": key.required, "secret": key.secret} for key in one.settings],
+        **({"traits": dict(one.traits)} if one.traits else {}),
         **({"capabilities": {key.name: key.value for key in one.capabilities}} if one.capabilities else {}),
     }

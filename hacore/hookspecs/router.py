@@ -49,9 +49,10 @@ class Probe:
 class RouterPlugin(AnyPlugin, Protocol):
     """Kind ``router``: many, ``routers: [NAME, ...]``. It is told who leads and has no opinion of its own.
 
-    Every node tells its routers the whole desired state: when it changes, with each renewal of the lease (``valid_until``), every 30 s,
-    and when the agent starts. The plugin compares with reality and corrects; nothing depends on having seen every state. Where all nodes
-    drive the same outside (a central proxy), the newest ``token`` wins.
+    Every node tells its routers the whole desired state: when it changes (every 5 s where only the lag of standbys does), with each
+    renewal of the lease (``valid_until``), every 30 s, and when the agent was started and has read the store. The plugin compares with
+    reality and corrects; nothing depends on having seen every state. Where all nodes drive the same outside (a central proxy), the
+    newest ``token`` wins.
     """
 
     @staticmethod
@@ -66,15 +67,16 @@ class RouterPlugin(AnyPlugin, Protocol):
         Called on the plugin's own thread, the newest state wins and older ones are skipped; may block for 10 s. While ``state.hold``
         stands and has not ended, work that was held back by ``hacore_drain`` stays so; where it does not, it is let go.
 
-        :raises PluginUnavailableError: what it drives does not answer; tried again with the next state.
+        :raises PluginUnavailableError: what it drives does not answer; tried again as after ``Degraded``.
         """
 
     @hookspec(firstresult=True)
     def hacore_drain(self, request: Drain, job: Job) -> Held | Degraded | None:
         """Hold new work back, and return when none is under way any more, or at ``ends_at``.
 
-        Called on the leader in the thread of the job, pooler before proxy before address; the lease is renewed meanwhile. Nothing is
-        lost when it is abandoned: the next ``hacore_route`` without a hold lets everything go, also from another node or after a crash.
+        Called on the leader, on the plugin's own thread, pooler before proxy before address; the lease is renewed meanwhile, states wait.
+        Abandoned 1 s after ``ends_at``, or when ``job`` is cancelled. Nothing is lost then: the next ``hacore_route`` without a hold lets
+        everything go, also from another node or after a crash.
 
         :returns: ``None``, or no such hook: it cannot hold anything back.
         :raises PluginUnavailableError: what it drives does not answer.

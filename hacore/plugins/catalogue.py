@@ -6,6 +6,7 @@ from hacore.errors import HacoreError
 from hacore.interfaces import DcsCapabilities
 from hacore.plugins.dcs import capabilities_of
 from hacore.plugins.finding import Declared, Found, declared, find
+from hacore.plugins.routers import traits_of
 from hacore.plugins.schemas import schema_of
 
 
@@ -40,6 +41,7 @@ class Row:
     problem: str | None = None
     settings: tuple[Setting, ...] = ()
     capabilities: tuple[Capability, ...] = ()
+    traits: tuple[tuple[str, str | bool], ...] = ()  # of a router
     description: str = ""
 
 
@@ -52,7 +54,9 @@ def _row(one: Declared) -> Row:
     row = Row(kind=one.kind, name=one.name, target=one.target, distribution=one.distribution, version=one.version)
     try:
         found = find(one.kind, one.name)
-        return replace(row, settings=_settings(found), capabilities=_capabilities(found), description=_description(found))
+        return replace(
+            row, settings=_settings(found), capabilities=_capabilities(found), traits=_traits(found), description=_description(found)
+        )
     except HacoreError as error:
         return replace(row, problem=str(error))
 
@@ -86,6 +90,13 @@ def _capabilities(found: Found) -> tuple[Capability, ...]:
     return tuple(
         Capability(name=one.name, value=getattr(declares, one.name), meaning=one.metadata["meaning"]) for one in fields(DcsCapabilities)
     )
+
+
+def _traits(found: Found) -> tuple[tuple[str, str | bool], ...]:
+    if found.declared.kind != "router":
+        return ()
+    traits = traits_of(found)
+    return (("layer", str(traits.layer)), ("drains", traits.drains))
 
 
 def _description(found: Found) -> str:

@@ -17,7 +17,7 @@ def store_of(local: LocalSettings) -> Wanted:
 
 def agent_plugins(local: LocalSettings, postgres: PostgresSettings) -> tuple[Wanted, ...]:
     """Return every plugin that the agent of this node needs."""
-    return (store_of(local), *_listeners(local, postgres), *_replica(local, postgres))
+    return (store_of(local), *_listeners(local, postgres), *_replica(local, postgres), *_routers(local))
 
 
 def _listeners(local: LocalSettings, postgres: PostgresSettings) -> Iterator[Wanted]:
@@ -33,6 +33,11 @@ def _replica(local: LocalSettings, postgres: PostgresSettings) -> Iterator[Wante
     for method in methods_of(postgres):
         yield Wanted(kind="replica", name=method.plugin, settings=local.plugins.settings.get(method.plugin))
     yield Wanted(kind="replica", name=SCRIPT)  # the dynamic configuration may name a script at any time
+
+
+def _routers(local: LocalSettings) -> Iterator[Wanted]:
+    for name in local.plugins.routers:
+        yield Wanted(kind="router", name=name, settings=local.plugins.settings.get(name))
 
 
 def callback_commands(postgres: PostgresSettings) -> dict[str, str]:

@@ -44,6 +44,8 @@ class Figures:
     fences: int = 0  # times that the guard has ended the server
     rules: tuple[tuple[str, str, int], ...] = ()  # table, rule, how often it has answered
     plugin_calls: tuple[tuple[str, str, str, int], ...] = ()  # plugin, hook, outcome (``ok``, ``failed``, ``late``), how often
+    routers: tuple[tuple[str, str, str | None, Instant | None, str | None, bool | None], ...] = ()
+    # name, layer, why the outside is not as it shall be, when it last was, where it leads writes, whether that is the leader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

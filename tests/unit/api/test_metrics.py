@@ -115,3 +115,21 @@ def test_rules_and_plugin_calls_are_counted_by_name() -> None:
     assert 'hacore_plugin_calls{hook="hacore_event",name="a",outcome="late",plugin="callbacks",scope="demo"} 2.0' in text
     assert 'hacore_loop_duration_seconds{name="a",scope="demo"} 0.25' in text
     assert 'hacore_dcs_errors{name="a",scope="demo"} 3.0' in text
+
+
+def test_routers_are_measured_each_under_its_name() -> None:
+    rows = (("pooler", "pooler", None, NOW - 7.0, "a", True), ("vip", "address", "no such device", None, None, None))
+    picture = replace(PRIMARY, figures=replace(PRIMARY.figures, routers=rows))
+    text = metrics.render(seen(picture), status.of_picture(picture), NOW).decode()
+    found = {
+        (sample.name.removeprefix("hacore_router_"), sample.labels["router"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("hacore_router_")
+    }
+    assert found == {
+        ("applied_age_seconds", "pooler"): 7.0,
+        ("degraded", "pooler"): 0,
+        ("degraded", "vip"): 1,
+        ("on_target", "pooler"): 1,
+    }

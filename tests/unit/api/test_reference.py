@@ -9,6 +9,7 @@ from hacore.publish.picture import Figures
 from hacore.publish.words import STATES
 from tests.unit.api.samples import NOW, PRIMARY, seen
 
+ROUTER = ("proxy", "proxy", None, NOW, "a", True)
 PAGES = Path(__file__).parents[3] / "docs" / "reference"
 
 
@@ -17,7 +18,7 @@ def in_code(page: str) -> set[str]:
 
 
 def test_every_metric_has_its_line_and_every_line_its_metric() -> None:
-    figures = Figures(turn_s=0.1, dcs_latency_s=0.1, rules=(("a", "b", 1),), plugin_calls=(("a", "b", "ok", 1),))
+    figures = Figures(turn_s=0.1, dcs_latency_s=0.1, rules=(("a", "b", 1),), plugin_calls=(("a", "b", "ok", 1),), routers=(ROUTER,))
     picture = replace(PRIMARY, figures=figures)
     text = metrics.render(seen(picture), status.of_picture(picture), NOW).decode()
     rendered = set(re.findall(r"^# HELP (\S+)", text, flags=re.MULTILINE))

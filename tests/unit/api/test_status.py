@@ -111,3 +111,19 @@ def test_of_a_silent_agent_only_what_the_server_says_is_told() -> None:
     assert peer_state("b", status.unheard("b", "demo", status.of_picture(PRIMARY))).role is Role.PRIMARY
     silent = peer_state("b", status.unheard("b", "demo", None))
     assert (silent.role, silent.state) == (None, "unknown")
+
+
+def test_routers_are_shown_by_name() -> None:
+    rows = (
+        ("pooler", "pooler", None, 5.0, "a", True),
+        ("proxy", "proxy", "the socket does not answer", 5.0, None, None),
+        ("vip", "address", None, None, None, None),
+    )
+    own = document(replace(PRIMARY, figures=replace(PRIMARY.figures, routers=rows)))["hacore"]
+    assert isinstance(own, dict)
+    assert own["routers"] == {
+        "pooler": {"layer": "pooler", "state": "applied", "target": "a"},
+        "proxy": {"layer": "proxy", "state": "degraded", "reason": "the socket does not answer"},
+        "vip": {"layer": "address", "state": "waiting"},
+    }
+    assert "routers" not in document(PRIMARY)["hacore"]  # type: ignore[operator]

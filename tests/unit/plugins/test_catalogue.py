@@ -1,11 +1,14 @@
 """What is installed, for people."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from hacore.cli.plugins import plugins
 from hacore.errors import PluginError
 from hacore.interfaces import DcsCapabilities
 from hacore.plugins.catalogue import available
@@ -67,6 +70,38 @@ def test_a_store_that_declares_something_else_cannot_be_used(install: Install) -
     row = next(row for row in available() if row.name == "box")
     assert row.problem is not None
     assert "hacore_dcs_capabilities returned dict, want DcsCapabilities" in row.problem
+
+
+ROUTER = """
+    from hacore.hookspecs import RouterPlugin, hookimpl
+    from hacore.interfaces import Layer, RouterTraits
+
+    class Router(RouterPlugin):
+        '''Leads them home.'''
+
+        def __init__(self, settings):
+            pass
+
+        @staticmethod
+        @hookimpl
+        def hacore_router_traits():
+            return RouterTraits(layer=Layer.POOLER, drains=True)
+
+        @hookimpl
+        def hacore_route(self, request):
+            return None
+"""
+
+
+def test_a_router_is_shown_with_its_traits(install: Install) -> None:
+    install("p_path", ROUTER, router={"path": "p_path:Router"})
+    row = next(row for row in available() if row.name == "path")
+    assert (row.problem, row.traits) == (None, (("layer", "pooler"), ("drains", True)))
+    shown = CliRunner().invoke(plugins, ["show", "path"]).stdout
+    assert "Layer:        pooler" in shown
+    assert "Drains:       yes" in shown
+    (found,) = json.loads(CliRunner().invoke(plugins, ["show", "path", "-f", "json"]).stdout)
+    assert found["traits"] == {"layer": "pooler", "drains": True}
 
 
 def test_a_plugin_that_cannot_be_loaded_is_shown_with_the_reason(install: Install) -> None:

@@ -38,6 +38,14 @@ def test_the_field_s_callbacks_are_a_listener_before_all_others() -> None:
     ]
 
 
+def test_every_router_that_is_named_is_wanted_with_its_section() -> None:
+    wanted = agent_plugins(local(routers=("pooler", "proxy"), settings={"proxy": "socket"}), settings("/nowhere"))
+    assert [one for one in wanted if one.kind == "router"] == [
+        Wanted(kind="router", name="pooler"),
+        Wanted(kind="router", name="proxy", settings="socket"),
+    ]
+
+
 def test_a_replica_method_that_is_a_plugin_gets_its_section() -> None:
     method = ReplicaMethod(name="mine", command="/bin/x", no_params=False, no_leader=False, keep_data=False, options={})
     postgres = replace(settings("/nowhere"), create_replica_methods=("walg", "mine"), methods={"mine": method})

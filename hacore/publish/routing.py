@@ -1,0 +1,184 @@
+"""Where traffic shall go, from the world of one turn (integrations reference 14.6): what routers are told.
+
+A pure fold over the worlds of all turns. It decides nothing: who takes writes follows from the lease, and from what the holder of the
+lock has written into the own record since it is primary. It does not know which routers there are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from hacore.interfaces import Endpoint, RoutingState
+from hacore.model.address import host_and_port
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView, Member
+from hacore.model.node import ServerState
+from hacore.model.world import World
+from hacore.publish.member import member_of
+
+_DOWN: Final = frozenset({"stopped", "stopping", "stop failed", "crashed", "start failed"})  # a leader that says so takes no writes
+_MS: Final = 1000
+
+
+def next_state(before: RoutingState | None, world: World) -> RoutingState | None:
+    """Return what is desired after a turn; ``before`` itself where nothing has changed.
+
+    ``None``: nothing is known yet. An agent that has just been started and cannot read the store tells nothing for one ttl: the outside
+    stands as the agent before it left it, and that is more than this one knows.
+
+    :param world: of the turn, with the lease as it is after its steps.
+    """
+    if before is None and world.cluster is None and world.lease is None and not _has_waited(world):
+        return None
+    leader = _leader(world, before)
+    leads = world.lease is not None and leader is not None and leader.member == world.me.name
+    members = _members(world, before)
+    state = RoutingState(
+        token=_token(world, before),
+        revision=0 if before is None else before.revision,
+        me=_me(world),
+        leader=leader,
+        leads=leads,
+        standbys=_standbys(world, before, members, leader),
+        members=members,
+        valid_until=world.lease.fence_at if world.lease is not None and leads else None,
+        is_paused=world.policy.pause,
+    )
+    return before if state == before else replace(state, revision=_revision(before, world.now))
+
+
+def renewed(before: RoutingState, fence_at: Instant, now: Instant) -> RoutingState:
+    """Return the same state with the new instant at which the fence begins."""
+    return replace(before, valid_until=fence_at, revision=_revision(before, now)) if before.leads else before
+
+
+def lease_ended(before: RoutingState, now: Instant) -> RoutingState:
+    """Return the state of a node that does not lead any more and has not looked again."""
+    leader = None if before.leader is not None and before.leader.member == before.me.member else before.leader
+    return replace(before, leader=leader, leads=False, valid_until=None, revision=_revision(before, now))
+
+
+def _revision(before: RoutingState | None, now: Instant) -> int:
+    """Grow, also over a restart of the agent."""
+    return max(0 if before is None else before.revision + 1, int(now * _MS))
+
+
+def _has_waited(world: World) -> bool:
+    """Tell whether every lease that stood when this agent was started has ended; in pause its holder leads on without."""
+    return not world.policy.pause and world.now - world.sightings.started_at > world.times.ttl_s
+
+
+def _token(world: World, before: RoutingState | None) -> int:
+    if world.lease is not None:
+        return world.lease.token
+    if world.cluster is not None:
+        return world.cluster.own.token if world.cluster.own is not None else world.memory.token
+    return max(world.memory.token, before.token if before is not None else 0)
+
+
+# --- who takes writes --------------------------------------------------------------------------------------------------
+
+
+def _leader(world: World, before: RoutingState | None) -> Endpoint | None:
+    if world.lease is not None:
+        return _me(world) if _takes_writes(world) else None
+    view, me = world.cluster, world.me.name
+    if view is None:
+        known = before.leader if before is not None else None
+        return None if known is None or known.member == me else known  # a leader that cannot renew ends itself
+    if view.lock is None or view.lock.holder == me or not is_primary_under_its_lock(view):
+        return None
+    holder = view.leader
+    return _endpoint(holder, view) if holder is not None else None
+
+
+def _takes_writes(world: World) -> bool:
+    """Tell whether this node, which holds the lease, is primary; one that only does not answer in time still is."""
+    node, view = world.node, world.cluster
+    if node.server is ServerState.UNREACHABLE:
+        return view is not None and view.own is not None and view.own.claimed_by(view.own.timeline or 0) == view.own.token
+    if node.server is not ServerState.RUNNING or not node.is_primary:
+        return False
+    claimed = view.own.claimed_by(node.timeline) if view is not None and view.own is not None and node.timeline is not None else None
+    return claimed is None or world.lease is None or claimed == world.lease.token
+
+
+def is_primary_under_its_lock(view: ClusterView) -> bool:
+    """Tell whether the holder of the lock has been primary under this very lock.
+
+    Its first renewal as primary writes the timeline into the own record, which wakes every node; its member record follows later. Of a
+    leader that is no hacore only the member record tells.
+    """
+    own, lock, holder = view.own, view.lock, view.leader
+    if lock is None or holder is None or holder.state in _DOWN:
+        return False
+    if own is None or own.instance != lock.instance or own.holder != lock.holder:
+        return not holder.is_hacore and holder.is_running and holder.role == "primary"
+    mine = [timeline for timeline, token in own.claims if token == own.token]
+    return not own.bootstrapping and bool(mine) and own.timeline == max(mine)
+
+
+# --- members ---------------------------------------------------------------------------------------------------------
+
+
+def _me(world: World) -> Endpoint:
+    found = _endpoint(member_of(world), world.cluster)
+    return found if found is not None else Endpoint(member=world.me.name, host="", port=0)
+
+
+def _members(world: World, before: RoutingState | None) -> tuple[Endpoint, ...]:
+    """Return all members; of this node what it knows of itself, which is newer than its record."""
+    view, me = world.cluster, world.me.name
+    if view is None:
+        known = before.members if before is not None else ()
+        others = [one for one in known if one.member != me]
+    else:
+        others = list(_endpoints(view, me))
+    return tuple(sorted((*others, _me(world)), key=lambda one: one.member))
+
+
+def _endpoints(view: ClusterView, me: str) -> Iterator[Endpoint]:
+    for member in view.members:
+        endpoint = _endpoint(member, view) if member.name != me else None
+        if endpoint is not None:
+            yield endpoint
+
+
+def _standbys(
+    world: World, before: RoutingState | None, members: tuple[Endpoint, ...], leader: Endpoint | None
+) -> tuple[Endpoint, ...]:  # fmt: skip
+    """Return those that answer queries, are no leader and want readers."""
+    view = world.cluster
+    if view is None:
+        names = {one.member for one in before.standbys} if before is not None else set()
+        names.discard(world.me.name)
+    else:
+        names = {member.name for member in view.members if member.name != world.me.name and _may_be_read(member)}
+    if _may_be_read(member_of(world)):
+        names.add(world.me.name)
+    return tuple(one for one in members if one.member in names and (leader is None or one.member != leader.member))
+
+
+def _may_be_read(member: Member) -> bool:
+    return member.is_running and member.role in {"replica", "standby_leader"} and not member.tags.noloadbalance
+
+
+def _endpoint(member: Member, view: ClusterView | None) -> Endpoint | None:
+    """Return a member as a target; ``None`` where its record has no address."""
+    try:
+        host, port = host_and_port(member.conn_url or "")
+    except ValueError:  # somebody else's record: not an address is as good as none
+        return None
+    if not host:
+        return None
+    optime = view.status.optime if view is not None else None
+    lag = max(0, optime - member.lsn) if optime is not None and member.lsn is not None else None
+    return Endpoint(
+        member=member.name,
+        host=host,
+        port=port,
+        state=member.state,
+        is_streaming=member.replication_state == "streaming",
+        lag_bytes=lag,
+        tags=member.tags.published,
+    )

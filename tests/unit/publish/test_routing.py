@@ -1,0 +1,226 @@
+"""Where traffic shall go, by example worlds: this node is a, others are b and c."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hacore.interfaces import Endpoint, RoutingState
+from hacore.model.lease import Lock
+from hacore.model.lsn import Lsn
+from hacore.model.node import Role, ServerState
+from hacore.model.policy import Tags
+from hacore.model.world import World
+from hacore.publish.routing import lease_ended, next_state, renewed
+from tests.unit.decide import worlds as w
+
+
+def told(world: World, before: RoutingState | None = None) -> RoutingState:
+    state = next_state(before, world)
+    assert state is not None
+    return state
+
+
+def names(endpoints: tuple[Endpoint, ...]) -> list[str]:
+    return [one.member for one in endpoints]
+
+
+def leader(state: RoutingState) -> str | None:
+    return state.leader.member if state.leader is not None else None
+
+
+def led_by_b(**own: Any) -> World:
+    return w.world(cluster=w.cluster("b", own=w.own(**own)))
+
+
+def with_leader(**fields: Any) -> World:
+    """Follow b, whose member record says ``fields``."""
+    members = (w.member("a"), w.member("b", **{"role": "primary", **fields}), w.member("c"))
+    return w.world(cluster=w.cluster("b", members=members))
+
+
+def test_a_standby_tells_of_the_leader_and_of_all_that_may_be_read() -> None:
+    state = told(w.world())
+    assert state.leader == Endpoint(member="b", host="10.0.0.2", port=5432, lag_bytes=0)
+    assert (state.leads, state.valid_until, state.token, state.hold) == (False, None, 1, None)
+    assert names(state.standbys) == ["a", "c"]
+    assert names(state.members) == ["a", "b", "c"]
+    assert state.me.is_streaming
+
+
+def test_the_leader_leads_until_its_fence_begins() -> None:
+    world = w.leading()
+    state = told(world)
+    assert world.lease is not None
+    assert (leader(state), state.leads, state.valid_until, state.token) == ("a", True, world.lease.fence_at, 1)
+    assert names(state.standbys) == ["b", "c"]
+
+
+def test_this_node_takes_writes_as_soon_as_it_is_primary_under_the_lease() -> None:
+    waits = w.leading(node=w.standby())
+    assert leader(told(waits)) is None
+    assert not told(waits).leads
+    assert leader(told(w.leading(node=w.primary(timeline=2)))) == "a"  # not claimed yet: the next turn does
+
+
+@pytest.mark.parametrize("server", [ServerState.STOPPED, ServerState.STARTING, ServerState.STOPPING, ServerState.ORPHANED])
+def test_a_leader_whose_server_does_not_run_takes_no_writes(server: ServerState) -> None:
+    state = told(w.leading(node=w.primary(server=server)))
+    assert (leader(state), state.leads, state.valid_until) == (None, False, None)
+
+
+def test_a_primary_that_only_does_not_answer_in_time_is_still_led_to() -> None:
+    silent = w.primary(server=ServerState.UNREACHABLE, role=None, timeline=None)
+    assert told(w.leading(node=silent)).leads
+    assert not told(w.leading(node=silent, cluster=w.cluster("a", own=w.own(holder="a", token=2)))).leads
+
+
+def test_a_primary_on_a_timeline_that_another_has_claimed_is_not_led_to() -> None:
+    world = w.leading(cluster=w.cluster("a", own=w.own(holder="a", claims=((1, 9),))))
+    assert leader(told(world)) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        pytest.param({}, "b", id="primary under this lock"),
+        pytest.param({"token": 2, "instance": None}, None, id="acquired, not renewed yet"),
+        pytest.param({"token": 2}, None, id="renewed, not promoted"),
+        pytest.param({"token": 2, "claims": ((1, 1), (2, 2))}, None, id="has claimed, not promoted"),
+        pytest.param({"token": 2, "claims": ((1, 1), (2, 2)), "timeline": 2}, "b", id="promoted"),
+        pytest.param({"token": 2, "claims": ((1, 2), (2, 2)), "timeline": 1}, None, id="took its lock again, not promoted"),
+        pytest.param({"bootstrapping": True}, None, id="bootstraps"),
+    ],
+)
+def test_another_takes_writes_once_the_own_record_shows_it_as_primary(own: dict[str, Any], expected: str | None) -> None:
+    assert leader(told(led_by_b(**own))) == expected
+
+
+def test_the_own_record_counts_before_the_member_record_of_a_new_leader() -> None:
+    assert leader(told(with_leader(role="replica"))) == "b"
+    assert "b" not in names(told(with_leader(role="replica")).standbys)
+
+
+@pytest.mark.parametrize("state", ["stopped", "stopping", "crashed", "start failed"])
+def test_a_leader_that_says_it_is_down_takes_no_writes(state: str) -> None:
+    assert leader(told(with_leader(state=state))) is None
+
+
+def test_of_a_leader_that_is_no_hacore_the_member_record_tells() -> None:
+    members = (w.member("a"), w.member("b", role="primary", hacore_version=None), w.member("c"))
+    foreign = w.cluster("b", lock=Lock(holder="b", instance="99"), members=members)
+    assert leader(told(w.world(cluster=foreign))) == "b"
+    members = (members[0], replace(members[1], role="replica"), members[2])
+    assert leader(told(w.world(cluster=replace(foreign, members=members)))) is None
+
+
+def test_without_a_lock_nobody_takes_writes() -> None:
+    assert leader(told(w.leaderless())) is None
+
+
+def test_a_lock_in_this_node_s_name_without_its_lease_leads_nowhere() -> None:
+    assert leader(told(w.world(cluster=w.cluster("a")))) is None
+
+
+def test_readers_go_to_running_standbys_that_want_them_and_to_no_other() -> None:
+    members = (
+        w.member("a"),
+        w.member("b", role="primary"),
+        w.member("c", state="starting"),
+        w.member("d", tags=Tags(noloadbalance=True, published=(("noloadbalance", True),))),
+        w.member("e", lsn=Lsn(w.POSITION - 7), replication_state="streaming"),
+    )
+    state = told(w.world(cluster=w.cluster(members=members)))
+    assert names(state.standbys) == ["a", "e"]
+    assert (state.standbys[1].lag_bytes, state.standbys[1].is_streaming) == (7, True)
+    assert names(state.members) == ["a", "b", "c", "d", "e"]
+    assert state.members[3].tag("noloadbalance") is True
+
+
+@pytest.mark.parametrize("url", [None, "", "postgres://:5432/", "postgres://host:what/", "nonsense"])
+def test_a_member_without_an_address_is_no_target(url: str | None) -> None:
+    assert names(told(with_leader(conn_url=url)).members) == ["a", "c"]
+    assert leader(told(with_leader(conn_url=url))) is None
+
+
+def test_this_node_is_told_as_it_is_and_not_as_its_record_says() -> None:
+    cluster = w.cluster(members=(w.member("a", state="stopped"), w.member("b", role="primary")))
+    state = told(w.world(cluster=cluster))
+    assert state.me.state == "running"
+    assert names(state.standbys) == ["a"]
+
+
+def test_the_same_world_again_is_the_same_state() -> None:
+    world = w.world()
+    first = told(world)
+    assert next_state(first, replace(world, now=world.now + 10)) is first
+
+
+def test_each_state_has_a_larger_revision_than_the_one_before_also_of_an_agent_before() -> None:
+    first = told(w.world())
+    second = told(w.leaderless(), first)
+    assert second.revision > first.revision
+    assert told(w.world(now=w.NOW + 10)).revision > second.revision
+
+
+# --- without a view of the store ---------------------------------------------------------------------------------------
+
+
+def test_while_the_store_is_silent_the_others_stay_as_they_were_last_known() -> None:
+    before = told(w.world())
+    state = told(w.world(cluster=None, node=w.standby(server=ServerState.STOPPED, role=None)), before)
+    assert (leader(state), names(state.standbys), names(state.members)) == ("b", ["c"], ["a", "b", "c"])
+
+
+def test_a_leader_that_cannot_read_the_store_leads_on_while_its_lease_lasts_and_not_longer() -> None:
+    before = told(w.leading())
+    state = told(w.leading(cluster=None), before)
+    assert state.leads
+    assert names(state.standbys) == ["b", "c"]
+    assert leader(told(w.world(cluster=None, node=w.primary()), state)) is None
+
+
+def test_an_agent_that_was_just_started_tells_nothing_before_it_knows_something() -> None:
+    young = w.sightings(started_at=w.NOW - 1)
+    assert next_state(None, w.world(cluster=None, sightings=young)) is None
+    assert told(w.leading(cluster=None, sightings=young)).leads
+
+
+def test_after_one_ttl_without_a_store_no_lease_can_stand_any_more() -> None:
+    world = w.world(cluster=None, sightings=w.sightings(started_at=w.NOW - 31))
+    assert leader(told(world)) is None
+    assert next_state(None, w.paused(world)) is None  # a primary in maintenance leads on without a lease
+
+
+def test_the_token_is_the_newest_that_is_known() -> None:
+    assert told(w.world(cluster=w.cluster(own=w.own(token=7)))).token == 7
+    assert told(w.leading(lease=w.lease(token=8))).token == 8
+    assert told(w.world(cluster=None, memory=w.memory(token=5))).token == 5
+    assert told(w.world(cluster=w.cluster(own=None))).token == 1
+
+
+# --- between two turns -------------------------------------------------------------------------------------------------
+
+
+def test_a_renewal_moves_the_end_and_the_revision() -> None:
+    before = told(w.leading())
+    after = renewed(before, 2000.0, w.NOW)
+    assert replace(after, valid_until=before.valid_until, revision=before.revision) == before
+    assert (after.valid_until, after.revision > before.revision) == (2000.0, True)
+    standby = told(w.world())
+    assert renewed(standby, 2000.0, w.NOW) is standby
+
+
+def test_a_lease_that_has_ended_leads_nowhere() -> None:
+    before = told(w.leading())
+    after = lease_ended(before, w.NOW)
+    assert (leader(after), after.leads, after.valid_until, after.revision > before.revision) == (None, False, None, True)
+
+
+def test_maintenance_is_told() -> None:
+    assert told(w.paused(w.world())).is_paused
+
+
+def test_a_node_that_is_promoted_is_no_standby_any_more() -> None:
+    state = told(w.leading(node=w.primary(role=Role.PRIMARY)))
+    assert "a" not in names(state.standbys)
