@@ -24,6 +24,7 @@ from hacore.model.steps import Exit
 from hacore.model.world import Decision, World
 from hacore.observe.memory import newest
 from hacore.observe.need import peers_are_needed
+from hacore.observe.rhythm import after_leader_s
 from hacore.observe.sightings import Reading, advance
 from hacore.ports import Ports
 from hacore.publish.member import member_of
@@ -36,7 +37,6 @@ _READ_S: Final = 1.0  # for PostgreSQL: a healthy one answers in milliseconds
 _PEERS_S: Final = 2.0  # interface reference 10.9
 _SPARE_S: Final = 0.8  # of the second that a turn may last beyond W + 2R: what takes time without being asked for
 _CALM: Final = 0.5  # of the ttl: how old a picture of the store may be on which nothing is done
-_AFTER_LEADER: Final = 0.05  # of loop_wait: a standby lets the leader write first, whose news then wake it (interface reference 3.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,9 @@ class Loop:
         self._sightings = effects.sightings or world.sightings
         self._publish(world, decision)
         wait_s = world.times.loop_wait_s if decision.wake_after_s is None else min(decision.wake_after_s, world.times.loop_wait_s)
-        wait_s += world.times.loop_wait_s * _AFTER_LEADER if self._is_calm else 0.0
         now, stale_at = self._ports.clock.now(), self._sightings.lock_stale_at
+        if self._is_calm:
+            wait_s = after_leader_s(world.cluster, loop_wait_s=world.times.loop_wait_s, now=now)
         if stale_at is not None and stale_at > now:
             wait_s = min(wait_s, stale_at - now)
         if self._keeper.lease is not None:  # a longer loop_wait may be in force before the ttl that goes with it

@@ -1,12 +1,13 @@
 """The session of one member with Consul: the field's keys, the session that lock and member record end with, and what is remembered.
 
 A session that was renewed proves nothing, so each renewal of the lock is also a transaction that finds it unchanged. What is remembered
-(which version of the lock stands, what has been published under which session) only makes the comparisons of the next transaction: when
-one of them fails, what stands is read again and says why.
+(which version of the lock stands, what has been published under which session, the picture that the watch keeps) spares requests and makes
+the comparisons of the next transaction: when one of them fails, what stands is read again and says why.
 
 The lock keeps the index that created its key, its instance, also when it moves to another session of the same holder.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
@@ -26,14 +27,14 @@ from hacore.interfaces import (
 )
 from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
-from hacore_dcs_consul.client import Client, SessionLostError
+from hacore_dcs_consul.client import Client, RejectedError, SessionLostError
 from hacore_dcs_consul.service import Registrar
 from hacore_dcs_consul.session import ServerSession
 from hacore_dcs_consul.standing import LEADER, Standing, lock_of
 from hacore_dcs_consul.watch import Watch
-from hacore_dcs_consul.wire import Kv, Operation
+from hacore_dcs_consul.wire import Kv, Operation, has_deletions
 
-_KEPT_RECENTLY: Final = 0.1  # of the ttl: a session that was renewed this recently is left alone
+_HALF: Final = 0.5  # of the ttl: a session that was renewed this recently is left alone
 _TRIES: Final = 2  # a lock that has only moved to another session is looked at once more
 
 
@@ -47,13 +48,16 @@ class ConsulDcs:
         self._session = session
         self._standing = standing
         self._watch = watch
+        self._picture = watch.picture
         self._registrar = registrar
         self._keys = standing.keys
         self._clock = clock
 
-    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - it always reads
-        """Read everything below the prefix, at one moment."""
-        return self._led(self._standing.read(self._until(timeout_s)))
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
+        """Read everything below the prefix, at one moment; or recall it."""
+        until = self._until(timeout_s)
+        recalled = self._standing.recall(max_age_s) if max_age_s > 0 else None
+        return self._led(recalled or self._standing.read(until))
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Create the key of the lock under this session. One that may be replaced is removed in the same transaction."""
@@ -104,7 +108,7 @@ class ConsulDcs:
         until = self._until(timeout_s)
         self._registrar.want(value, ttl_s=ttl_s)
         known = self._standing.published
-        if self._session.age_s() > ttl_s * _KEPT_RECENTLY or not self._session.lasts(ttl_s) or known is None:
+        if self._session.age_s() > ttl_s * _HALF or not self._session.lasts(ttl_s) or known is None:
             self._session.keep(ttl_s, until=until)
         name, number = self._standing.own_record, self._session.number
         is_ours = known is not None and known.session == number
@@ -172,7 +176,16 @@ class ConsulDcs:
         except SessionLostError:
             self._session.forget()  # nothing was written; the next call creates another
             raise
-        return None if found is None else {kv.name: kv for kv in self._keys.kvs(found)}  # the last operation of a name counts
+        except RejectedError:
+            raise
+        except DcsUnavailableError:
+            self._picture.wrote(math.inf)
+            raise
+        if found is None:
+            return None
+        kvs = {kv.name: kv for kv in self._keys.kvs(found)}  # the last operation of a name counts
+        self._picture.wrote(math.inf if has_deletions(operations) else max((kv.version for kv in kvs.values()), default=0))
+        return kvs
 
     def _led(self, snapshot: Snapshot) -> Snapshot:
         self._watch.leading = snapshot.lock is not None and snapshot.lock.holder == self._standing.member

@@ -20,7 +20,6 @@ from hacore_dcs_consul.wire import Keys
 
 _OPEN_S: Final = 8.0
 _VALIDATE_S: Final = 5.0
-_SHORTEST_WAIT_S: Final = 1.0
 
 
 class ConsulPlugin:
@@ -69,13 +68,13 @@ class ConsulPlugin:
             clock=clock,
             keys=keys,
             sightings=sightings,
-            consistency=settings.consistency,
-            wait_s=max(_SHORTEST_WAIT_S, request.loop_wait_s),
+            is_stale=settings.consistency == "stale",
+            loop_wait_s=request.loop_wait_s,
         )
         service = Service(scope=request.scope, member=request.member, settings=settings)
         local = Client(replace(settings, endpoints=settings.endpoints[:1]), clock, tls=client.tls)
         session = ServerSession(client, clock, name=f"{request.scope}-{request.member}", checks=settings.checks)
-        standing = Standing(client, keys, sightings, clock, member=request.member)
+        standing = Standing(client, keys, sightings, clock, watch.picture, member=request.member)
         registrar = Registrar(service, local, clock)
         return ConsulDcs(client=client, session=session, standing=standing, watch=watch, registrar=registrar, clock=clock)
 

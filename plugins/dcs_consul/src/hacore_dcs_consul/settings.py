@@ -14,7 +14,7 @@ class ConsulSettings:
     cert: str | None = None  # file: our certificate, where the agent wants one
     key: str | None = None  # file: its key, where it is not in the same file
     dc: str | None = None  # ``None``: the agent's
-    consistency: str = "default"  # of the watch; what the loop reads is always consistent
+    consistency: str = "default"  # ``stale``: any server answers the watch; what the loop decides on is always consistent
     checks: tuple[str, ...] = ()  # checks of the node that end the session when they fail
     register_service: bool = False
     service_tags: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ The leader key and the own member record are kept as keys, with the index and th
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from hacore.errors import DcsUnavailableError
@@ -12,6 +13,7 @@ from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
 from hacore.sightings import Sightings
 from hacore_dcs_consul.client import Client
+from hacore_dcs_consul.picture import Kept, Picture
 from hacore_dcs_consul.wire import Keys, Kv
 
 LEADER: Final = "leader"
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Standing:
     """Read whole, at one moment, and consistent."""
 
-    def __init__(self, client: Client, keys: Keys, sightings: Sightings, clock: Clock, *, member: str) -> None:
+    def __init__(self, client: Client, keys: Keys, sightings: Sightings, clock: Clock, kept: Picture, *, member: str) -> None:
         self.keys = keys
         self.member = member
         self.own_record = MEMBERS + member
@@ -31,6 +33,7 @@ class Standing:
         self._client = client
         self._sightings = sightings
         self._clock = clock
+        self._kept = kept
         self._newest = 0  # index
 
     @property
@@ -48,10 +51,18 @@ class Standing:
             logger.warning("the store has gone back or is another one", extra={"index": answer.index, "seen": self._newest})
             self._sightings.forget()
         self._newest = answer.index
-        return self.picture(sent_at, {kv.name: kv for kv in self.keys.kvs(answer.content or ())})
+        found = {kv.name: kv for kv in self.keys.kvs(answer.content or ())}
+        self._kept.read(Kept(sent_at=sent_at, index=answer.index, found=found))
+        return self.picture(sent_at, found)
 
-    def picture(self, sent_at: Instant, found: dict[str, Kv]) -> Snapshot:
+    def recall(self, max_age_s: float) -> Snapshot | None:
+        """Return what the watch has kept, if it will do."""
+        kept = self._kept.recall(self._clock.now(), max_age_s)
+        return None if kept is None else self.picture(kept.sent_at, kept.found)
+
+    def picture(self, sent_at: Instant, shown: Mapping[str, Kv]) -> Snapshot:
         """Take note of everything that a reading has shown."""
+        found = dict(shown)
         self._newest = max([self._newest, *(kv.version for kv in found.values())])
         self.leader, self.published = found.pop(LEADER, None), found.get(self.own_record)
         seen = {name: self._sightings.read(name, kv.value, kv.version) for name, kv in found.items()}

@@ -99,6 +99,11 @@ class Keys:
         return {"KV": {"Verb": verb, "Key": self.prefix + name, **more}}
 
 
+def has_deletions(operations: Iterable[Operation]) -> bool:
+    """Tell whether something is removed, of which the answer does not tell the index."""
+    return any(operation["KV"]["Verb"] == "delete" for operation in operations)
+
+
 def encode(text: str) -> str:
     """Encode a value; what was no UTF-8 when it was read goes back as it was."""
     return b64encode(text.encode(errors="surrogateescape")).decode()
