@@ -50,6 +50,13 @@ class SectionSchema(Schema):
         """Tell whether a key that no field knows is right in this section. It is then the subclass's to read."""
         return False
 
+    def remarks(self, section: Mapping[str, Any], settings: Any) -> Iterator[tuple[Path, str]]:  # noqa: ANN401, ARG002 - for subclasses
+        """Return what is not wrong in a section and still not as its writer will have meant it, by the path inside it. Said as warnings.
+
+        :param settings: what the schema has made of the section.
+        """
+        yield from ()
+
     @pre_load
     def drop_empty(self, data: object, **_: object) -> object:
         """Treat ``key:`` without a value as if it were not there."""

@@ -22,7 +22,7 @@ from hacore.config.settings import CtlSettings, DcsSection, GuardSettings, Local
 from hacore.config.sources import Sources, gather
 from hacore.errors import ConfigError, PluginError
 from hacore.interfaces import SectionChecker
-from hacore.schema import describe, messages_of, unknown_keys
+from hacore.schema import SectionSchema, describe, messages_of, unknown_keys
 
 _CORE_SECTIONS: Final = frozenset(LocalSchema().fields)
 
@@ -91,12 +91,16 @@ class Findings:
                 names = (*known, *stores.OWN, *stores.OF_THE_FIELD) if len(where) == 1 else known
                 self.note(where, "unknown key", nearest(str(inner[-1]), names), as_fault=strict)
         try:
-            return schema.load(section)
+            settings = schema.load(section)
         except ValidationError as error:
             for inner, wanted in messages_of(error):
                 self.fault((*path, *inner), wanted)
         except (ConfigError, PluginError) as error:
             self.note(path, str(error), as_fault=True)
+        else:
+            for inner, text in schema.remarks(section, settings) if isinstance(schema, SectionSchema) else ():
+                self.note((*path, *inner), text)
+            return settings
         return None
 
     def _learn(self, schema: Schema, path: Path) -> None:

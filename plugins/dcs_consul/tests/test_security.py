@@ -147,9 +147,14 @@ def test_without_our_certificate_the_agent_does_not_speak_to_us(encrypted: tuple
         pass
 
 
-def test_a_certificate_that_is_none_is_named(scratch: Path) -> None:
-    (scratch / "broken.crt").write_text("nonsense")
-    settings = ConsulSettings(endpoints=("https://127.0.0.1:9",), cacert=str(scratch / "broken.crt"))
-    with pytest.raises(ConfigError, match=r"broken\.crt"), opened(settings):
+@pytest.mark.parametrize("wrong", ["cacert", "cert", "key"])
+def test_a_file_that_is_none_is_named_alone_with_its_key(scratch: Path, certificates: Path, wrong: str) -> None:
+    (scratch / "broken.pem").write_text("nonsense")
+    files: dict[str, Any] = {
+        key: str(certificates / name) for key, name in (("cacert", "ca.crt"), ("cert", "node.crt"), ("key", "node.key"))
+    }
+    settings = ConsulSettings(endpoints=("https://127.0.0.1:9",), **{**files, wrong: str(scratch / "broken.pem")})
+    with pytest.raises(ConfigError, match=rf"^consul\.{wrong}: .*broken\.pem: no "), opened(settings):
         pass
-    assert "broken.crt" in ConsulPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))[0]
+    (said,) = ConsulPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))
+    assert [key for key in files if f".{key}: " in said] == [wrong]

@@ -8,6 +8,7 @@ import pytest
 from marshmallow import ValidationError
 
 from hacore_dcs_consul.plugin import ConsulPlugin
+from hacore_dcs_consul.schema import ConsulSchema
 from hacore_dcs_consul.settings import ConsulSettings
 
 
@@ -73,6 +74,20 @@ def test_what_is_wrong_is_said_with_the_key(section: dict[str, Any], key: str, s
         load(**section)
     assert isinstance(caught.value.messages, dict)
     assert sentence in str(caught.value.messages[key])
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ({"cacert": "/ca", "cert": "/cert", "key": "/key"}, ["cacert", "cert", "key"]),
+        ({"url": "http://a", "cacert": "/ca"}, ["cacert"]),
+        ({"url": "https://a", "cacert": "/ca"}, []),
+        ({"host": "a", "scheme": "https", "cacert": "/ca"}, []),
+    ],
+)
+def test_files_that_are_not_used_are_said(section: dict[str, Any], keys: list[str]) -> None:
+    schema = ConsulSchema()
+    assert [path for path, _ in schema.remarks(section, schema.load(section))] == [(key,) for key in keys]
 
 
 def test_the_agent_loads_neither_the_schema_s_library_nor_another_http_client() -> None:

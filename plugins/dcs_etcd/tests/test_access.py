@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -230,11 +231,15 @@ def test_users_and_certificates_go_together_where_those_have_no_common_name(scra
                     written(session, Put(name="config", value="1"))
 
 
-def test_certificates_that_are_missing_are_a_wrong_configuration() -> None:
-    settings = EtcdSettings(endpoints=("https://127.0.0.1:9",), cacert="/nowhere/ca.pem")
-    with pytest.raises(ConfigError, match="nowhere"), opened(settings):
+@pytest.mark.parametrize("wrong", ["cacert", "cert", "key"])
+def test_a_file_that_is_missing_is_named_alone_with_its_key(scratch: Path, wrong: str) -> None:
+    ours = Authority.made(scratch).issued("ours")
+    files: dict[str, Any] = {"cacert": str(ours.ca), "cert": str(ours.certificate), "key": str(ours.key)}
+    settings = EtcdSettings(endpoints=("https://127.0.0.1:9",), **{**files, wrong: "/nowhere.pem"})
+    with pytest.raises(ConfigError, match=rf"^etcd3\.{wrong}: /nowhere\.pem: No such file"), opened(settings):
         pass
-    assert "nowhere" in EtcdPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))[0]
+    (said,) = EtcdPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))
+    assert [key for key in files if f".{key}: " in said] == [wrong]
 
 
 def answers(settings: EtcdSettings) -> bool:

@@ -66,6 +66,23 @@ def test_what_cannot_work_is_refused_at_its_key(section: dict[str, object], key:
     assert list(check(EtcdSchema(), section)) == [(key,)]
 
 
+REMARKS = {
+    "two places": ({"url": "http://a:1", "hosts": "b:2"}, ["url"]),
+    "a proxy before all": ({"proxy": "http://a:1", "host": "b", "srv": "example.com"}, ["host", "srv"]),
+    "authorities without encryption": ({"hosts": "a", "cacert": "/ca"}, ["cacert"]),
+    "our certificate without encryption": ({"url": "http://a", "cert": "/cert", "key": "/key"}, ["cert", "key"]),
+    "encryption": ({"hosts": "a", "protocol": "https", "cacert": "/ca", "cert": "/cert", "key": "/key"}, []),
+    "encryption of one of them": ({"hosts": ["http://a:1", "https://b:2"], "cacert": "/ca"}, []),
+    "DNS says whether there is encryption": ({"srv": "example.com", "cacert": "/ca"}, []),
+}
+
+
+@pytest.mark.parametrize(("section", "keys"), REMARKS.values(), ids=REMARKS.keys())
+def test_what_counts_for_nothing_is_said(section: dict[str, object], keys: list[str]) -> None:
+    schema = EtcdSchema()
+    assert [path for path, _ in schema.remarks(section, schema.load(section))] == [(key,) for key in keys]
+
+
 def test_the_password_is_not_shown() -> None:
     assert "secret" not in repr(EtcdSchema().load({"host": "a", "username": "u", "password": "secret"}))
 

@@ -247,3 +247,19 @@ def test_a_kubeconfig_that_cannot_be_used_is_a_wrong_configuration(shared: Serve
             find_access(settings, BootClock())
     with pytest.raises(ConfigError, match="nowhere"):
         find_access(KubernetesSettings(labels=LABELS, kubeconfig="/nowhere"), BootClock())
+
+
+def test_a_file_that_cannot_be_used_is_named_alone(shared: Served, scratch: Path) -> None:
+    good = shared.kubernetes.kubeconfig(scratch / "good").read_text()
+    certificate = "dG9rZW4=  # no certificate"
+    cases = {
+        "client-certificate: gone.crt": rf"wrong\.client-certificate: {scratch}/gone\.crt: No such file",
+        f"client-certificate-data: {certificate}": r"wrong\.client-certificate-data: no certificate in it",
+        "client-certificate-data: broken": r"wrong\.client-certificate-data: not in base64",
+    }
+    for line, words in cases.items():
+        (scratch / "wrong").write_text(good.replace("    token: ", f"    {line}\n    token: ", 1))
+        with pytest.raises(ConfigError, match=words):
+            find_access(KubernetesSettings(labels=LABELS, kubeconfig=str(scratch / "wrong")), BootClock())
+    with pytest.raises(ConfigError, match=r"^kubernetes\.cacert: /nowhere\.crt: No such file"):
+        find_access(KubernetesSettings(labels=LABELS, kubeconfig=str(scratch / "good"), cacert="/nowhere.crt"), BootClock())

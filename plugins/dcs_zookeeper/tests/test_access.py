@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kazoo.security import make_digest_acl
@@ -129,11 +130,15 @@ def test_rights_are_given_to_the_principals_that_are_named(encrypted: tuple[ZooK
             pass
 
 
-def test_certificates_that_are_missing_are_a_wrong_configuration() -> None:
-    settings = ZookeeperSettings(hosts=("127.0.0.1:9",), use_ssl=True, cacert="/nowhere/ca.pem")
-    with pytest.raises(ConfigError, match="nowhere"), opened(settings):
+@pytest.mark.parametrize("wrong", ["cacert", "cert", "key"])
+def test_a_file_that_is_missing_is_named_alone_with_its_key(scratch: Path, wrong: str) -> None:
+    certificate, key = make_certificate(scratch, "ours")
+    files: dict[str, Any] = {"cacert": certificate, "cert": certificate, "key": key}
+    settings = ZookeeperSettings(hosts=("127.0.0.1:9",), use_ssl=True, **{**files, wrong: "/nowhere.pem"})
+    with pytest.raises(ConfigError, match=rf"^zookeeper\.{wrong}: /nowhere\.pem: No such file"), opened(settings):
         pass
-    assert "nowhere" in ZookeeperPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))[0]
+    (said,) = ZookeeperPlugin(settings).hacore_validate(Validate(context=request_for("demo", "a").context))
+    assert [key for key in files if f".{key}: " in said] == [wrong]
 
 
 def answers(settings: ZookeeperSettings) -> bool:

@@ -64,7 +64,6 @@ def test_exhibitor_is_asked_where_its_section_says(nested: bool) -> None:
 WRONG = {
     "nothing": (ZookeeperSchema, {}, ("hosts",)),
     "a key without its certificate": (ZookeeperSchema, {"hosts": "a", "use_ssl": True, "key": "/k"}, ("cert",)),
-    "certificates that would not be used": (ZookeeperSchema, {"hosts": "a", "cacert": "/ca"}, ("cacert",)),
     "a right that is none": (ZookeeperSchema, {"hosts": "a", "set_acls": {"CN=x": ["LEAD"]}}, ("set_acls", "CN=x", 0)),
     "a credential that is none": (ZookeeperSchema, {"hosts": "a", "auth_data": ["digest"]}, ("auth_data",)),
     "an Exhibitor without a port": (ExhibitorSchema, {"hosts": "a"}, ("port",)),
@@ -78,6 +77,24 @@ def test_what_cannot_work_is_refused_at_its_key(
     schema: type[ZookeeperSchema | ExhibitorSchema], section: dict[str, object], path: tuple[str | int, ...]
 ) -> None:
     assert list(check(schema(), section)) == [path]
+
+
+SHUT_OUT = {"set_acls": {"CN=one": ["ALL"]}}
+REMARKS = {
+    "files without encryption": ({"cacert": "/ca", "cert": "/cert", "key": "/key"}, ["cacert", "cert", "key"]),
+    "rights of certificates without encryption": (SHUT_OUT, ["set_acls"]),
+    "rights of certificates without one of ours": ({**SHUT_OUT, "use_ssl": True, "cacert": "/ca"}, ["set_acls"]),
+    "rights of certificates": ({**SHUT_OUT, "use_ssl": True, "cert": "/cert"}, []),
+    "rights of certificates, and a credential that goes before": ({**SHUT_OUT, "auth_data": {"digest": "super:secret"}}, []),
+}
+
+
+@pytest.mark.parametrize(("section", "keys"), REMARKS.values(), ids=REMARKS.keys())
+@pytest.mark.parametrize("place", [{"hosts": "a"}, {"hosts": "a", "port": 8181}], ids=["zookeeper", "exhibitor"])
+def test_what_counts_for_nothing_or_shuts_us_out_is_said(place: dict[str, object], section: dict[str, object], keys: list[str]) -> None:
+    schema = ExhibitorSchema() if "port" in place else ZookeeperSchema()
+    whole = {**place, **section}
+    assert [path for path, _ in schema.remarks(whole, schema.load(whole))] == [(key,) for key in keys]
 
 
 def test_what_is_secret_is_known_as_such() -> None:

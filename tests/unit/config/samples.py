@@ -1,7 +1,7 @@
 """A small right configuration, and ways to change it."""
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hacore.config.fault import Fault
 from hacore.errors import PluginError
 from hacore.interfaces import SectionChecker
 from hacore.schema import Converted, Secret, SectionSchema
+from hacore.schema import Path as SectionPath
 
 SAMPLE: Mapping[str, Any] = {
     "scope": "main",
@@ -34,6 +35,10 @@ SAMPLE: Mapping[str, Any] = {
 class StoreSchema(SectionSchema):
     path = Converted(convert.word, required=True)
     token = Secret(load_default=None)
+
+    def remarks(self, section: Mapping[str, Any], settings: Any) -> Iterator[tuple[SectionPath, str]]:
+        if not section["path"].startswith("/"):
+            yield ("path",), f"{dict(settings)['path']} is not the same everywhere"
 
     @post_load
     def freeze(self, data: dict[str, Any], **_: object) -> tuple[tuple[str, object], ...]:

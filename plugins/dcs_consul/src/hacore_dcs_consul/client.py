@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from hacore.errors import ConfigError, DcsUnavailableError
+from hacore.errors import DcsUnavailableError
+from hacore.http.certificates import TlsFiles, client_tls
 from hacore.http.connection import Connection, Reply, Request
 from hacore.http.resolver import Resolver
 from hacore.http.rotation import NoAnswerError, Rotation
@@ -146,17 +147,7 @@ class Client:
 
 def tls_context(settings: ConsulSettings) -> ssl.SSLContext:
     """Build what encrypts the connections."""
-    try:
-        context = ssl.create_default_context(cafile=settings.cacert)
-        if settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key, password=str)  # an empty one: nobody is there to be asked
-    except OSError as error:
-        files = ", ".join(file for file in (settings.cacert, settings.cert, settings.key) if file)
-        raise ConfigError(f"consul: {files}: {error}, want certificates and keys in PEM") from error
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return client_tls(TlsFiles.of("consul", settings), verify=settings.verify)
 
 
 def _answer(endpoint: str, path: str, reply: Reply) -> Answer:

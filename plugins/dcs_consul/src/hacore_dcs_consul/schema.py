@@ -1,5 +1,6 @@
 """The schema of the section ``consul``. Imported only where a configuration is read: the agent does without its library."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -7,7 +8,7 @@ from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from hacore import convert
 from hacore.http.address import endpoint_of_host
-from hacore.schema import Converted, Secret, SectionSchema
+from hacore.schema import Converted, Path, Secret, SectionSchema
 from hacore_dcs_consul.settings import ConsulSettings
 
 _HOST: Final = "127.0.0.1"
@@ -54,6 +55,13 @@ class ConsulSchema(SectionSchema):
             raise ValidationError(f"one of {', '.join(_PLACES)}, not {' and '.join(named)}", named[1])
         if data.get("key") is not None and data.get("cert") is None:
             raise ValidationError("cert beside key", "cert")
+
+    def remarks(self, section: Mapping[str, Any], settings: ConsulSettings) -> Iterator[tuple[Path, str]]:
+        """Say that files for encryption are of no use without it."""
+        if not any(one.startswith("https") for one in settings.endpoints):
+            for name in ("cacert", "cert", "key"):
+                if section.get(name):
+                    yield (name,), "is not used: no agent is named with https (scheme: https)"
 
     @post_load
     def freeze(self, data: dict[str, Any], **_: object) -> ConsulSettings:

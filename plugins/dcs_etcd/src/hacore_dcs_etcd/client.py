@@ -9,7 +9,8 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from hacore.errors import ConfigError, DcsUnavailableError
+from hacore.errors import DcsUnavailableError
+from hacore.http.certificates import TlsFiles, client_tls
 from hacore.http.connection import Broken, Connection, Reply, Request
 from hacore.http.resolver import Resolver
 from hacore.http.rotation import NoAnswerError, Rotation
@@ -188,14 +189,7 @@ class Client:
 
 def tls_context(settings: EtcdSettings) -> ssl.SSLContext:
     """Build what encrypts the connections. The server's certificate is always verified."""
-    try:
-        context = ssl.create_default_context(cafile=settings.cacert)
-        if settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key, password=str)  # an empty one: nobody is there to be asked
-    except OSError as error:
-        files = ", ".join(file for file in (settings.cacert, settings.cert, settings.key) if file)
-        raise ConfigError(f"etcd3: {files}: {error}, want certificates and keys in PEM") from error
-    return context
+    return client_tls(TlsFiles.of("etcd3", settings))
 
 
 def _request(path: str, body: object, headers: Mapping[str, str]) -> Request:

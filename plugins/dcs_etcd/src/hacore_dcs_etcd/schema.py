@@ -1,6 +1,7 @@
 """The schema of the section ``etcd3``. Imported only where a configuration is read: the agent does without its library."""
 
 import ipaddress
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -8,10 +9,10 @@ from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from hacore import convert
 from hacore.http.address import endpoint_of_host
-from hacore.schema import Converted, Secret, SectionSchema
+from hacore.schema import Converted, Path, Secret, SectionSchema
 from hacore_dcs_etcd.settings import EtcdSettings
 
-_PLACES: Final = ("hosts", "host", "url", "proxy", "srv")
+_PLACES: Final = ("proxy", "hosts", "host", "url", "srv")  # the first one counts
 _URLS: Final = ("proxy", "url")
 _PORT: Final = 2379
 
@@ -54,7 +55,7 @@ class EtcdSchema(SectionSchema):
     def names_a_place(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a section that does not say where the servers are, or says half of a credential."""
         if not any(data.get(place) for place in _PLACES):
-            raise ValidationError(f"where the servers are: one of {', '.join(_PLACES)}", "hosts")
+            raise ValidationError(f"where the servers are: one of {', '.join(sorted(_PLACES))}", "hosts")
         if data.get("srv") is None:
             for name in ("srv_suffix", "srv_nameserver"):
                 if data.get(name) is not None:
@@ -64,11 +65,21 @@ class EtcdSchema(SectionSchema):
         if data.get("key") is not None and data.get("cert") is None:
             raise ValidationError("cert beside key", "cert")
 
+    def remarks(self, section: Mapping[str, Any], settings: EtcdSettings) -> Iterator[tuple[Path, str]]:
+        """Say which of two places counts, and that files for encryption are of no use without it."""
+        used, *others = [place for place in _PLACES if section.get(place)]
+        for place in others:
+            yield (place,), f"{used} stands beside it and wins"
+        if settings.srv is None and not any(one.startswith("https") for one in settings.endpoints):
+            for name in ("cacert", "cert", "key"):
+                if section.get(name):
+                    yield (name,), "is not used: no server is named with https (protocol: https)"
+
     @post_load
     def freeze(self, data: dict[str, Any], **_: object) -> EtcdSettings:
         """Return the settings that the plugin is built with."""
         scheme = "https" if data["protocol"] == "https" else "http"
-        place = next((name for name in ("proxy", "hosts", "host", "url") if data[name]), None)
+        place = next((name for name in _PLACES[:-1] if data[name]), None)
         named = () if place is None else data[place] if place == "hosts" else (data[place],)
         try:
             endpoints = tuple(endpoint_of_host(one, scheme=scheme, port=_PORT if place in _URLS else data["port"]) for one in named)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hacore.errors import ConfigError
+from hacore.http.certificates import Pem, TlsFiles, client_tls
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_kubernetes.settings import KubernetesSettings
 
@@ -67,7 +68,8 @@ def find_access(settings: KubernetesSettings, clock: Clock, *, account: Path = S
     try:
         if host and not named and (account / "token").exists():
             server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-            tls = _tls(settings.cacert or str(account / "ca.crt"))
+            authority = _authority(settings) or Pem.of("kubernetes", "service account", str(account / "ca.crt"))
+            tls = client_tls(TlsFiles(cacert=authority))
             return _chosen(
                 settings, Access(servers=(server,), tls=tls, token=Token(None, account / "token", clock), server_name=SERVICE_NAME)
             )
@@ -100,9 +102,7 @@ def _from_kubeconfig(settings: KubernetesSettings, clock: Clock) -> Access:
         raise ConfigError(f"kubernetes: {path}: user {context['user']}: {unusable[0]}, want a token, a tokenFile or a client certificate")
     file = user.get("tokenFile")
     token = Token(user.get("token"), path.parent / file if file else None, clock)
-    return Access(
-        servers=servers, tls=_tls_of(settings, cluster, user, path.parent), token=token, server_name=cluster.get("tls-server-name")
-    )
+    return Access(servers=servers, tls=_tls_of(settings, cluster, user, path), token=token, server_name=cluster.get("tls-server-name"))
 
 
 def _named(document: Mapping[str, Any], kind: str, name: object) -> Mapping[str, Any]:
@@ -113,30 +113,31 @@ def _named(document: Mapping[str, Any], kind: str, name: object) -> Mapping[str,
     return inner
 
 
-def _tls_of(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapping[str, Any], place: Path) -> ssl.SSLContext | None:
+def _tls_of(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> ssl.SSLContext | None:
     if not str(cluster["server"]).startswith("https") and not settings.api_servers:
         return None
     if cluster.get("insecure-skip-tls-verify"):
         raise ConfigError("kubernetes: insecure-skip-tls-verify: servers are always verified, want certificate-authority")
     with ExitStack() as stack:
-        authority = settings.cacert or _file(cluster, "certificate-authority", place, stack)
-        context = _tls(authority)
-        certificate = _file(user, "client-certificate", place, stack)
-        if certificate is not None:
-            context.load_cert_chain(certificate, _file(user, "client-key", place, stack), password=str)  # nobody is there to be asked
-    return context
+        authority = _authority(settings) or _file(cluster, "certificate-authority", path, stack)
+        certificate, key = (_file(user, name, path, stack) for name in ("client-certificate", "client-key"))
+        return client_tls(TlsFiles(cacert=authority, cert=certificate, key=key))
 
 
-def _file(found: Mapping[str, Any], key: str, place: Path, stack: ExitStack) -> str | None:
+def _authority(settings: KubernetesSettings) -> Pem | None:
+    return Pem.of("kubernetes", "cacert", settings.cacert)
+
+
+def _file(found: Mapping[str, Any], key: str, kubeconfig: Path, stack: ExitStack) -> Pem | None:
     """Return the file that a key names; what stands in the kubeconfig itself is a file only while it is read."""
-    inline = found.get(f"{key}-data")
+    inline, named = found.get(f"{key}-data"), found.get(key)
     if inline is None:
-        return str(place / found[key]) if key in found else None
+        return Pem.of(f"kubernetes: {kubeconfig}", key, str(kubeconfig.parent / named) if named else None)
+    said = f"kubernetes: {kubeconfig}.{key}-data"
     held = stack.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115 - readable by its owner alone, until the stack ends
-    held.write(base64.b64decode(inline))
+    try:
+        held.write(base64.b64decode(inline))
+    except ValueError as error:
+        raise ConfigError(f"{said}: not in base64, want a file in PEM, in base64") from error
     held.flush()
-    return held.name
-
-
-def _tls(authority: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=authority)
+    return Pem(said=said, path=held.name)

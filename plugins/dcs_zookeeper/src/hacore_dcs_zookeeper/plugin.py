@@ -1,6 +1,5 @@
 """The plugins: hooks only."""
 
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +8,7 @@ from kazoo.security import ACL, OPEN_ACL_UNSAFE, make_acl
 
 from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
 from hacore.hookspecs import OpenDcs, Validate, hookimpl
+from hacore.http.certificates import TlsFiles, client_tls
 from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
 from hacore_dcs_zookeeper.connection import RejectedError, Way
 from hacore_dcs_zookeeper.dcs import ZookeeperDcs
@@ -28,6 +28,8 @@ _CONNECT_S: Final = (0.5, 2.0)  # limits of what one attempt may take
 
 class ZookeeperPlugin:
     """``zookeeper``: ZooKeeper 3.6 or newer."""
+
+    _SECTION = "zookeeper"
 
     def __init__(self, settings: ZookeeperSettings) -> None:
         self._settings = settings
@@ -50,7 +52,7 @@ class ZookeeperPlugin:
     def hacore_validate(self, request: Validate) -> Sequence[str]:
         """Read the certificates; with ``online`` ask the servers."""
         try:
-            _check_files(self._settings)
+            _check_files(self._settings, self._SECTION)
             if request.online:
                 _open(self._settings, OpenDcs(context=request.context, observer=True), _VALIDATE_S).close()
         except ConfigError as error:
@@ -62,12 +64,14 @@ class ZookeeperPlugin:
     @hookimpl
     def hacore_open_dcs(self, request: OpenDcs) -> Dcs:
         """Connect, go on with the session of a predecessor where there is one, and see that we may read."""
-        _check_files(self._settings)
+        _check_files(self._settings, self._SECTION)
         return _open(self._settings, request, min(_OPEN_S, request.retry_timeout_s))
 
 
 class ExhibitorPlugin(ZookeeperPlugin):
     """``exhibitor``: ZooKeeper whose servers Exhibitor knows."""
+
+    _SECTION = "exhibitor"
 
     @staticmethod
     @hookimpl
@@ -123,12 +127,8 @@ def _acl(settings: ZookeeperSettings) -> list[ACL]:
     return [make_acl("x509", who, **what) for who, what in rights]
 
 
-def _check_files(settings: ZookeeperSettings) -> None:
+def _check_files(settings: ZookeeperSettings, section: str) -> None:
     """Read certificates and keys as kazoo will: what is wrong with them should be said once, and not look like a server that is gone."""
-    files = [file for file in (settings.cacert, settings.cert, settings.key) if file]
-    try:
-        context = ssl.create_default_context(cafile=settings.cacert) if files else None
-        if context is not None and settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key, settings.key_password)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"zookeeper: {', '.join(files)}: {error}, want certificates and keys in PEM") from error
+    files = TlsFiles.of(section, settings)
+    if settings.use_ssl and files != TlsFiles():
+        client_tls(files, password=settings.key_password)

@@ -1,11 +1,12 @@
 """The schemas of the sections ``zookeeper`` and ``exhibitor``. Imported only where a configuration is read."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from hacore import convert
-from hacore.schema import Converted, Secret, SectionSchema
+from hacore.schema import Converted, Path, Secret, SectionSchema
 from hacore_dcs_zookeeper.settings import ExhibitorSettings, ZookeeperSettings, address
 
 PERMISSIONS: Final = ("CREATE", "READ", "WRITE", "DELETE", "ADMIN", "ALL")
@@ -27,12 +28,17 @@ class _Access(SectionSchema):
 
     @validates_schema
     def has_whole_credentials(self, data: dict[str, Any], **_: object) -> None:
-        """Refuse half of a credential, and certificates that would not be used."""
+        """Refuse half of a credential."""
         if data.get("key") is not None and data.get("cert") is None:
             raise ValidationError("cert beside key", "cert")
-        unused = [name for name in _FILES if data.get(name) is not None and not data.get("use_ssl")]
-        if unused:
-            raise ValidationError("use_ssl: true beside it", unused[0])
+
+    def remarks(self, section: Mapping[str, Any], settings: ZookeeperSettings) -> Iterator[tuple[Path, str]]:
+        """Say that files for encryption are of no use without it, and that rights of certificates shut out whoever shows none."""
+        for name in _FILES:
+            if section.get(name) and not settings.use_ssl:
+                yield (name,), "is not used: nothing is encrypted (use_ssl: true)"
+        if settings.set_acls and not (settings.use_ssl and settings.cert) and not settings.auth_data:
+            yield ("set_acls",), "gives rights to certificates, and this member shows none (use_ssl with cert): it shuts itself out"
 
 
 class _Exhibitor(SectionSchema):

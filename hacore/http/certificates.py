@@ -1,0 +1,109 @@
+"""What a client encrypts with, read from the files that a section of the configuration names. What is wrong is said of one of them.
+
+The library says neither which of its files it could not use nor, of a key, why.
+"""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from hacore.errors import ConfigError
+
+_MISMATCH: Final = "KEY_VALUES_MISMATCH"
+
+
+class NamesFiles(Protocol):
+    """Settings of a section with the usual three keys."""
+
+    @property
+    def cacert(self) -> str | None:
+        """Return a path."""
+
+    @property
+    def cert(self) -> str | None:
+        """Return a path."""
+
+    @property
+    def key(self) -> str | None:
+        """Return a path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pem:
+    """A file in PEM."""
+
+    said: str  # how it is shown to a person: ``consul.cacert: /etc/consul/ca.crt``
+    path: str
+
+    @classmethod
+    def of(cls, section: str, key: str, path: str | None) -> "Pem | None":
+        """Return the file that a key of a section names, if it names one."""
+        return None if path is None else cls(said=f"{section}.{key}: {path}", path=path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What a client needs of files."""
+
+    cacert: Pem | None = None  # authorities that sign the servers' certificates; ``None``: the machine's own
+    cert: Pem | None = None  # our certificate, where the servers want one
+    key: Pem | None = None  # its key; ``None``: it is in the same file
+
+    @classmethod
+    def of(cls, section: str, settings: NamesFiles) -> "TlsFiles":
+        """Return the files that a section names."""
+        return cls(
+            cacert=Pem.of(section, "cacert", settings.cacert),
+            cert=Pem.of(section, "cert", settings.cert),
+            key=Pem.of(section, "key", settings.key),
+        )
+
+
+def client_tls(files: TlsFiles, *, password: str | None = None, verify: bool = True) -> ssl.SSLContext:
+    """Build what encrypts connections.
+
+    :param password: that opens the key; nobody is there to be asked for it.
+    :param verify: the servers' certificates.
+    :raises ConfigError: which file is not as it should be, and what is wanted in its place.
+    """
+    cacert, cert = files.cacert, files.cert
+    for pem in filter(None, (cacert, cert, files.key)):
+        _see_readable(pem)
+    try:
+        context = ssl.create_default_context(cafile=None if cacert is None else cacert.path)
+    except OSError as error:
+        raise _not_usable(cacert, "no certificate in it", "the authorities' certificates in PEM") from error
+    if cert is not None:
+        _load(context, cert, files.key or cert, password or "")
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _load(context: ssl.SSLContext, cert: Pem, key: Pem, password: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert.path)  # to see that there is a certificate
+    except OSError as error:
+        raise _not_usable(cert, "no certificate in it", "a certificate in PEM") from error
+    try:
+        context.load_cert_chain(cert.path, key.path, password=lambda: password)
+    except (OSError, ValueError) as error:  # the latter: a password that is too long
+        if isinstance(error, ssl.SSLError) and error.reason == _MISMATCH:
+            raise _not_usable(key, "the key of another certificate", f"that of {cert.path}") from error
+        wanted = "its key in PEM, which the password opens" if password else "its key in PEM, without a password"
+        raise _not_usable(key, "no key in it that can be read", wanted) from error
+
+
+def _see_readable(pem: Pem) -> None:
+    try:
+        with Path(pem.path).open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise ConfigError(f"{pem.said}: {error.strerror}, want a file that this user may read") from error
+
+
+def _not_usable(pem: Pem | None, found: str, wanted: str) -> ConfigError:
+    where = "the machine's own authorities" if pem is None else pem.said
+    return ConfigError(f"{where}: {found}, want {wanted}")
