@@ -7,25 +7,23 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from hacore.errors import HacoreError
 from hacore.testing.ports import Ports
+from hacore.testing.server_process import ServerError, ServerProcess, Servers
 from hacore.testing.servers import locate
-from hacore.testing.workdir import give_away, server_user
+from hacore.testing.workdir import give_away
 
 READY_S: Final = 40.0
-_STOP_S: Final = 5.0
 _ASK_S: Final = 2.0
-_PAUSE_S: Final = 0.05
 _PORTS: Final = ("http", "https", "dns", "server", "serf_lan")
 _OFF: Final = ("grpc", "grpc_tls", "serf_wan")
 _SETTINGS: Final[Mapping[str, Any]] = {
@@ -43,19 +41,12 @@ _SETTINGS: Final[Mapping[str, Any]] = {
 }
 
 
-class ConsulError(HacoreError):
-    """The server did not do what the test asked of it."""
-
-
 @dataclass(slots=True, kw_only=True)
-class ConsulAgent:
+class ConsulAgent(ServerProcess):
     """One agent, a server or not: a process, its ports and its directory."""
 
-    name: str
-    directory: Path
     ports: dict[str, int]
     settings: dict[str, Any]
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def endpoint(self) -> str:
@@ -67,40 +58,15 @@ class ConsulAgent:
         """The address for clients."""
         return f"http://{self.endpoint}"
 
-    def start(self) -> None:
-        """Start the process; it need not answer yet."""
+    def command(self) -> list[str]:
+        """Write the configuration; return program and arguments."""
         path = self.directory / "agent.json"
         path.write_text(json.dumps(self.settings, indent=1))
         give_away(path)
-        command = [str(locate("consul").program("consul")), "agent", "-config-file", str(path)]
-        user = server_user()
-        with (self.directory / "consul.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user, group=user, cwd=self.directory
-            )
-
-    def kill(self) -> None:
-        """End it at once, as a loss of its machine would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def freeze(self) -> None:
-        """Stop it: it goes on accepting connections and never answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.process is None:
-            raise ConsulError(f"{self.name}: not running, cannot be sent {number.name}")
-        self.process.send_signal(number)
+        return [str(locate("consul").program("consul")), "agent", "-config-file", str(path)]
 
 
-class Consul:
+class Consul(Servers):
     """A cluster, ready when its block is entered, gone when it is left.
 
     :param size: number of servers.
@@ -124,16 +90,8 @@ class Consul:
             role = {"server": True, "bootstrap_expect": size} if agent in self.servers else {"server": False}
             agent.settings |= {**_SETTINGS, **role, "retry_join": joined, **(settings or {})}
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__exit__()
         self._ports.close()
 
     @property
@@ -157,10 +115,7 @@ class Consul:
         """Wait until each running agent takes writes."""
         deadline = time.monotonic() + READY_S
         for agent in self.agents:
-            while agent.process is not None and not self._is_healthy(agent):
-                if agent.process.poll() is not None or time.monotonic() > deadline:
-                    raise ConsulError(f"{agent.name}: not ready within {READY_S:.0f} s, see {agent.directory}/consul.log")
-                time.sleep(_PAUSE_S)
+            agent.wait_ready(partial(self._is_healthy, agent), until=deadline)
 
     def leader(self) -> ConsulAgent:
         """Find the server that leads now."""
@@ -168,7 +123,7 @@ class Consul:
             with contextlib.suppress(OSError, ValueError):
                 place = self.ask("status/leader", agent=agent)
                 return next(server for server in self.servers if place == f"127.0.0.1:{server.ports['server']}")
-        raise ConsulError("no server leads")
+        raise ServerError("no server leads")
 
     def ask(self, path: str, body: object = None, *, method: str = "GET", agent: ConsulAgent | None = None) -> Any:  # noqa: ANN401 - JSON
         """Send one request to an agent (the first that runs) and return what it said; ``None`` where there is no such thing."""
@@ -191,7 +146,7 @@ class Consul:
         command = [str(locate("consul").program("consul")), *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=READY_S, check=False)
         if done.returncode != 0:
-            raise ConsulError(f"consul {' '.join(arguments)}: {done.stderr.strip()}")
+            raise ServerError(f"consul {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
     def save(self) -> Path:

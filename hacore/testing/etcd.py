@@ -7,31 +7,25 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
-from hacore.errors import HacoreError
+from hacore.testing.server_process import ServerError, ServerProcess, Servers
 from hacore.testing.servers import locate
-from hacore.testing.workdir import give_away, server_user
+from hacore.testing.workdir import give_away
 
 Answer = dict[str, Any]  # JSON, as the gateway sent it
 READY_S: Final = 30.0
-_STOP_S: Final = 5.0
 _ASK_S: Final = 2.0
-_PAUSE_S: Final = 0.02
 _TIMING: Final = ("--heartbeat-interval", "100", "--election-timeout", "500")  # a new leader in a second; the shortest lease lasts one
-
-
-class EtcdError(HacoreError):
-    """The server did not do what the test asked of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +38,13 @@ class Tls:
 
 
 @dataclass(slots=True, kw_only=True)
-class EtcdMember:
+class EtcdMember(ServerProcess):
     """One member: a process, its ports and its directory."""
 
-    name: str
-    directory: Path
     client_port: int
     peer_port: int
     arguments: tuple[str, ...] = ()  # everything but what follows from the fields above
     scheme: str = "http"
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
@@ -70,47 +61,14 @@ class EtcdMember:
         """The address for the other members."""
         return f"http://127.0.0.1:{self.peer_port}"
 
-    def start(self) -> None:
-        """Start the process; it need not answer yet."""
+    def command(self) -> list[str]:
+        """Return program and arguments."""
         command = [str(locate("etcd").program("etcd")), "--name", self.name, "--data-dir", str(self.directory / "data")]
         command += ["--listen-client-urls", self.url, "--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url]
-        user = server_user()
-        with (self.directory / "etcd.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user, group=user, cwd=self.directory
-            )
-
-    def kill(self) -> None:
-        """End it at once, as a loss of its machine would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def freeze(self) -> None:
-        """Stop it: it goes on accepting connections and never answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def end(self) -> None:
-        """End it in order."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_STOP_S)
-            self.kill()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.process is None:
-            raise EtcdError(f"{self.name}: not running, cannot be sent {number.name}")
-        self.process.send_signal(number)
+        return [*command, *self.arguments]
 
 
-class Etcd:
+class Etcd(Servers):
     """A cluster of members, ready when its block is entered, gone when it is left.
 
     :param tls: the servers' certificate; clients must show one that the same authority has signed, and we show the servers' own.
@@ -144,17 +102,6 @@ class Etcd:
             shown = advertise(index, member.url)
             member.arguments = ("--advertise-client-urls", shown, "--initial-cluster", self.initial, *_TIMING, *_of_server(tls), *arguments)
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def endpoints(self) -> list[str]:
         """The addresses of all members, as the configuration has them."""
@@ -176,19 +123,16 @@ class Etcd:
         """Wait until each running member serves writes."""
         deadline = time.monotonic() + READY_S
         for member in self.members:
-            while member.process is not None and not self._is_healthy(member):
-                if member.process.poll() is not None or time.monotonic() > deadline:
-                    raise EtcdError(f"{member.name}: not ready within {READY_S:.0f} s, see {member.directory}/etcd.log")
-                time.sleep(_PAUSE_S)
+            member.wait_ready(partial(self._is_healthy, member), until=deadline)
 
     def leader(self) -> EtcdMember:
         """Find the member that leads now."""
         for member in self.members:
-            with contextlib.suppress(OSError, KeyError, EtcdError):
+            with contextlib.suppress(OSError, KeyError, ServerError):
                 status = self.ask(member, "maintenance/status", {})
                 if status["leader"] == status["header"]["member_id"]:
                     return member
-        raise EtcdError("no member says that it leads")
+        raise ServerError("no member says that it leads")
 
     def ask(self, member: EtcdMember, path: str, body: object) -> Answer:
         """Send one request to the gateway of a member: ``kv/range``."""
@@ -202,7 +146,7 @@ class Etcd:
         command += [*(("--user", self.user) if self.user else ()), *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=READY_S, check=False)
         if done.returncode != 0:
-            raise EtcdError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
+            raise ServerError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
     def save(self) -> Path:

@@ -9,49 +9,35 @@ import secrets
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from hacore.testing.etcd import Etcd
 from hacore.testing.kubernetes_api import KubernetesApi, KubernetesError
 from hacore.testing.ports import Ports
+from hacore.testing.server_process import ServerProcess, Servers
 from hacore.testing.servers import locate
-from hacore.testing.workdir import give_away, server_user
+from hacore.testing.workdir import give_away
 
 READY_S: Final = 60.0
-_PAUSE_S: Final = 0.05
 _ADMIN: Final = "admin"
 
 
 @dataclass(slots=True, kw_only=True)
-class ApiServer:
+class ApiServer(ServerProcess):
     """One API server: a process and its port."""
 
-    name: str
-    directory: Path
     port: int
     arguments: tuple[str, ...]
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
-    def start(self) -> None:
-        """Start the process; it need not answer yet."""
-        command = [str(locate("kube-apiserver").program("kube-apiserver")), "--secure-port", str(self.port), *self.arguments]
-        user = server_user()
-        with (self.directory / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user, group=user, cwd=self.directory
-            )
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+    def command(self) -> list[str]:
+        """Return program and arguments."""
+        return [str(locate("kube-apiserver").program("kube-apiserver")), "--secure-port", str(self.port), *self.arguments]
 
 
-class Kubernetes(KubernetesApi):
+class Kubernetes(KubernetesApi, Servers):
     """API servers on one etcd, ready when its block is entered, gone when it is left.
 
     :param directory: an existing directory of the unprivileged user.
@@ -69,18 +55,6 @@ class Kubernetes(KubernetesApi):
             ApiServer(name=f"apiserver{index}", directory=directory, port=self._ports.take(), arguments=given) for index in range(size)
         ]
 
-    def __enter__(self) -> Self:
-        try:
-            self.etcd.start()
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def port(self) -> int:
         """The port of the first API server that runs."""
@@ -90,7 +64,8 @@ class Kubernetes(KubernetesApi):
         return running[0].port
 
     def start(self) -> None:
-        """Start every API server that does not run, and wait until all answer."""
+        """Start etcd and every API server that does not run, and wait until all answer."""
+        self.etcd.start()
         for server in self.servers:
             if server.process is None:
                 server.start()
@@ -111,10 +86,7 @@ class Kubernetes(KubernetesApi):
         """Wait until each running API server says that it is ready."""
         deadline = time.monotonic() + READY_S
         for server in self.servers:
-            while server.process is not None and not self._is_ready(server):
-                if server.process.poll() is not None or time.monotonic() > deadline:
-                    raise KubernetesError(f"{server.name}: not ready within {READY_S:.0f} s, see {self.directory}/{server.name}.log")
-                time.sleep(_PAUSE_S)
+            server.wait_ready(partial(self._is_ready, server), until=deadline)
 
     def save(self) -> Path:
         """Take a copy of the store as it is now."""

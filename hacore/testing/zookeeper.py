@@ -5,27 +5,22 @@ and speaks no more of ZooKeeper's protocol than its commands of four letters.
 """
 
 import contextlib
-import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-from hacore.errors import HacoreError
 from hacore.testing.ports import Ports
+from hacore.testing.server_process import ServerError, ServerProcess, Servers
 from hacore.testing.servers import locate
-from hacore.testing.workdir import give_away, server_user
+from hacore.testing.workdir import give_away
 
 READY_S: Final = 90.0  # servers that were stopped all at once may need several elections
-_STOP_S: Final = 5.0
 _ASK_S: Final = 2.0
-_PAUSE_S: Final = 0.05
 _TICK_MS: Final = 500  # a session lasts two ticks at least, and ends at a tick
 _LONGEST_MS: Final = 600_000
 _SYNC_TICKS: Final = 4  # a follower that has lost its leader notices after so many
@@ -42,20 +37,13 @@ _MAIN: Final = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 _MODE: Final = re.compile(r"^Mode: (\w+)$", re.MULTILINE)
 
 
-class ZooKeeperError(HacoreError):
-    """The server did not do what the test asked of it."""
-
-
 @dataclass(slots=True, kw_only=True)
-class ZooKeeperMember:
+class ZooKeeperMember(ServerProcess):
     """One member: a process, its port for clients and its directory."""
 
-    name: str
-    directory: Path
     client_port: int
     environment: Mapping[str, str] = field(default_factory=dict)  # besides our own
     properties: tuple[str, ...] = ()  # of the JVM, besides those of every server
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def endpoint(self) -> str:
@@ -67,17 +55,15 @@ class ZooKeeperMember:
         """Where snapshots and transaction logs are."""
         return self.directory / "data" / "version-2"
 
-    def start(self) -> None:
-        """Start the process; it need not answer yet."""
+    def command(self) -> list[str]:
+        """Return program and arguments."""
         server = locate("zookeeper")
         jars = ":".join(str(path) for name, path in server.programs.items() if name != "java")
-        command = [str(server.programs["java"]), *_JVM, *_PROPERTIES, *self.properties, "-cp", jars, _MAIN, str(self.directory / "zoo.cfg")]
-        user = server_user()
-        with (self.directory / "zookeeper.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user, group=user, cwd=self.directory,
-                env={**os.environ, **self.environment},
-            )  # fmt: skip
+        return [str(server.programs["java"]), *_JVM, *_PROPERTIES, *self.properties, "-cp", jars, _MAIN, str(self.directory / "zoo.cfg")]
+
+    def variables(self) -> Mapping[str, str]:
+        """Return variables of its environment besides our own."""
+        return self.environment
 
     def ask(self, command: str) -> str:
         """Send a command of four letters: ``srvr``.
@@ -95,37 +81,12 @@ class ZooKeeperMember:
             return found.group(1) if found else None
         return None
 
-    def kill(self) -> None:
-        """End it at once, as a loss of its machine would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def freeze(self) -> None:
-        """Stop it: it goes on accepting connections and never answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def end(self) -> None:
-        """End it in order."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_STOP_S)
-            self.kill()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.process is None:
-            raise ZooKeeperError(f"{self.name}: not running, cannot be sent {number.name}")
-        self.process.send_signal(number)
+    def serves(self) -> bool:
+        """Tell whether it serves clients."""
+        return self.mode() is not None
 
 
-class ZooKeeper:
+class ZooKeeper(Servers):
     """An ensemble of servers, ready when its block is entered, gone when it is left.
 
     :param lines: further lines of every server's configuration.
@@ -156,17 +117,6 @@ class ZooKeeper:
             )
             _write(self.members[-1], index, quorum, lines)
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def endpoints(self) -> list[str]:
         """The addresses of all servers, as the configuration has them."""
@@ -193,17 +143,14 @@ class ZooKeeper:
         """Wait until each running server serves."""
         deadline = time.monotonic() + READY_S
         for server in self.members:
-            while server.process is not None and server.mode() is None:
-                if server.process.poll() is not None or time.monotonic() > deadline:
-                    raise ZooKeeperError(f"{server.name}: not ready within {READY_S:.0f} s, see {server.directory}/zookeeper.log")
-                time.sleep(_PAUSE_S)
+            server.wait_ready(server.serves, until=deadline)
 
     def leader(self) -> ZooKeeperMember:
         """Find the server that leads now, or the only one."""
         for server in self.members:
             if server.mode() in ("leader", "standalone"):
                 return server
-        raise ZooKeeperError("no server says that it leads")
+        raise ServerError("no server says that it leads")
 
     def save(self) -> Path:
         """Take a copy of the store as it is now: whoever leads has all that was ever acknowledged."""

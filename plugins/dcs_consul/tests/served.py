@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
 from hacore.testing.consul import Consul
-from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import work_directory
 from hacore_dcs_consul.plugin import ConsulPlugin
 from hacore_dcs_consul.settings import ConsulSettings
@@ -33,7 +33,7 @@ class Served:
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        with frozen(*(server.process.pid for server in self.consul.servers if server.process is not None)):
+        with all_frozen(self.consul.servers):
             yield
         self.consul.wait_ready()
 

@@ -14,7 +14,7 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, Renewed, RenewRequest
 from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, request_for, take, takes_at_most, write, written
 from hacore.testing.consul import Consul
-from hacore.testing.faults.freezer import frozen
+from hacore.testing.server_process import all_frozen
 from hacore_dcs_consul.plugin import ConsulPlugin
 from hacore_dcs_consul.settings import ConsulSettings
 
@@ -224,8 +224,7 @@ def test_the_agent_of_the_machine_finds_another_server_when_the_leader_is_frozen
         session.publish("member", ttl_s=20.0, timeout_s=CALL_S)
         lock = take(session, 20.0)
         leader = three.leader()
-        assert leader.process is not None
-        with frozen(leader.process.pid):
+        with leader.frozen():
             eventually(lambda: renewed(session, lock.instance), within_s=18.0)
         three.wait_ready()
         seen = look(session)
@@ -247,8 +246,7 @@ def test_while_the_agent_of_the_machine_is_started_anew_another_takes_its_place(
 def test_a_minority_renews_nothing(three: Consul) -> None:
     with opened(settings_of(three)) as session:
         lock = take(session, 30.0)
-        others = [server.process.pid for server in three.servers[1:] if server.process is not None]
-        with frozen(*others), takes_at_most(1.5), pytest.raises(DcsUnavailableError):
+        with all_frozen(three.servers[1:]), takes_at_most(1.5), pytest.raises(DcsUnavailableError):
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.5)
         three.wait_ready()
         eventually(lambda: renewed(session, lock.instance))

@@ -12,8 +12,8 @@ from hacore.interfaces import Dcs, Put, Renewed, RenewRequest
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
 from hacore.testing.conformance.store import CALL_S, look, request_for, write
 from hacore.testing.etcd import Etcd, Tls
-from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import work_directory
 from hacore_dcs_etcd.plugin import EtcdPlugin
 from hacore_dcs_etcd.settings import EtcdSettings
@@ -38,7 +38,7 @@ class Served:
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        with frozen(*(member.process.pid for member in self.etcd.members if member.process is not None)):
+        with all_frozen(self.etcd.members):
             yield
         self.etcd.wait_ready()
 

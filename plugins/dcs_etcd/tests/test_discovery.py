@@ -9,7 +9,6 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Put
 from hacore.testing.conformance.store import eventually, look, renew, take, takes_at_most, written
 from hacore.testing.etcd import Etcd
-from hacore.testing.faults.freezer import frozen
 from hacore_dcs_etcd.settings import EtcdSettings
 from plugins.dcs_etcd.tests.name_server import DOMAIN, NameServer, free_port
 from plugins.dcs_etcd.tests.served import is_written, opened
@@ -19,7 +18,7 @@ MOVED_S = 40.0  # ten seconds until DNS is asked in need, and a busy machine
 
 @pytest.fixture
 def name_server(scratch: Path) -> Iterator[NameServer]:
-    with NameServer(scratch) as server:
+    with NameServer(directory=scratch) as server:
         yield server
 
 
@@ -70,7 +69,7 @@ def test_a_domain_without_records_is_named(name_server: NameServer) -> None:
 
 def test_a_name_server_that_is_silent_at_the_start_is_waited_for_no_longer_than_allowed(etcd: Etcd, name_server: NameServer) -> None:
     name_server.serve([("_etcd-client._tcp", etcd.members[0].client_port)])
-    with frozen(name_server.pid), takes_at_most(3.0), pytest.raises(DcsUnavailableError, match=DOMAIN), opened(settings(name_server)):
+    with name_server.frozen(), takes_at_most(3.0), pytest.raises(DcsUnavailableError, match=DOMAIN), opened(settings(name_server)):
         pass
 
 
@@ -78,7 +77,7 @@ def test_a_name_server_that_falls_silent_later_costs_nothing(etcd: Etcd, name_se
     name_server.serve([("_etcd-client._tcp", etcd.members[0].client_port)])
     with opened(settings(name_server)) as session:
         lock = take(session, 10.0)
-        with frozen(name_server.pid), takes_at_most(0.5):
+        with name_server.frozen(), takes_at_most(0.5):
             for number in range(10):
                 renew(session, lock, 10.0, Put(name="hacore", value=str(number)))
         assert look(session).records["hacore"].value == "9"

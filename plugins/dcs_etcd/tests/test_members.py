@@ -10,8 +10,8 @@ from hacore.interfaces import Put, Renewed, RenewRequest
 from hacore.model.clock import BootClock
 from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, take, takes_at_most, written
 from hacore.testing.etcd import EtcdMember
-from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault
+from hacore.testing.server_process import all_frozen
 from hacore_dcs_etcd.client import Client
 from hacore_dcs_etcd.discovery import Discovery
 from hacore_dcs_etcd.settings import EtcdSettings
@@ -41,8 +41,7 @@ def test_the_loss_of_etcd_s_leader_costs_neither_the_lock_nor_the_member(three: 
         session.publish("member", ttl_s=10.0, timeout_s=CALL_S)
         lock = take(session, 10.0)
         leader = three.etcd.leader()
-        assert leader.process is not None
-        with frozen(leader.process.pid):
+        with leader.frozen():
             eventually(lambda: renewed(session, lock.instance), within_s=8.0)
         three.etcd.wait_ready()
         seen = look(session)
@@ -53,8 +52,7 @@ def test_the_loss_of_etcd_s_leader_costs_neither_the_lock_nor_the_member(three: 
 def test_a_minority_renews_nothing(three: Served) -> None:
     with opened(EtcdSettings(endpoints=three.endpoints)) as session:
         lock = take(session, 30.0)
-        others = [member.process.pid for member in three.etcd.members[1:] if member.process is not None]
-        with frozen(*others), takes_at_most(1.5), pytest.raises(DcsUnavailableError):
+        with all_frozen(three.etcd.members[1:]), takes_at_most(1.5), pytest.raises(DcsUnavailableError):
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.5)
         three.etcd.wait_ready()
         eventually(lambda: renewed(session, lock.instance))
@@ -75,8 +73,7 @@ def test_a_member_that_was_stalled_shows_what_was_written_meanwhile_or_nothing(t
     with opened(EtcdSettings(endpoints=three.endpoints)) as session, opened(alone, "b") as reader:
         written(session, Put(name="config", value="old"))
         assert look(reader).records["config"].value == "old"
-        assert behind.process is not None
-        with frozen(behind.process.pid):
+        with behind.frozen():
             eventually(lambda: is_written(session, "config", "new"))
             with takes_at_most(1.0), pytest.raises(DcsUnavailableError):
                 reader.snapshot(timeout_s=1.0)
@@ -88,12 +85,12 @@ def test_a_member_that_was_stalled_shows_what_was_written_meanwhile_or_nothing(t
 
 def test_a_member_cut_off_from_the_others_shows_nothing_that_is_stale(three: Served) -> None:
     behind = follower(three)
-    others = [member.process.pid for member in three.etcd.members if member is not behind and member.process is not None]
+    others = [member for member in three.etcd.members if member is not behind]
     alone = EtcdSettings(endpoints=(behind.url,), discover=False)
     with opened(alone) as reader:
         written(reader, Put(name="config", value="1"))
         reader.publish("member", ttl_s=30.0, timeout_s=CALL_S)
-        with frozen(*others):
+        with all_frozen(others):
             with takes_at_most(1.0), pytest.raises(DcsUnavailableError):
                 reader.snapshot(timeout_s=1.0)
             with takes_at_most(1.0), pytest.raises(DcsUnavailableError):
@@ -106,8 +103,7 @@ def test_a_picture_that_a_stalled_member_keeps_is_recalled_no_longer_than_allowe
     with opened(EtcdSettings(endpoints=three.endpoints)) as writer, opened(alone, "b") as reader:
         reader.watch(lambda: None)
         eventually(lambda: reader.snapshot(timeout_s=CALL_S, max_age_s=10.0).sent_at < now() - 0.5)  # it recalls
-        assert behind.process is not None
-        with frozen(behind.process.pid):
+        with behind.frozen():
             eventually(lambda: is_written(writer, "config", "new"))
             since = now()
             while now() < since + 3.0:

@@ -10,10 +10,10 @@ from pathlib import Path
 import yaml
 
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
-from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
 from hacore.testing.kubernetes import Kubernetes
 from hacore.testing.kubernetes_api import Answer, KubernetesError
+from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import give_away, work_directory
 from hacore_dcs_kubernetes.objects import CONFIG_MAPS, ENDPOINTS, LEASES, Kind
 from hacore_dcs_kubernetes.plugin import KubernetesPlugin
@@ -96,7 +96,7 @@ class Served:
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        with frozen(*(server.process.pid for server in self.kubernetes.servers if server.process is not None)):
+        with all_frozen(self.kubernetes.servers):
             yield
         self.kubernetes.wait_ready()
 

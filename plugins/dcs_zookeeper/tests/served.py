@@ -10,8 +10,8 @@ from typing import Any
 from kazoo.client import KazooClient
 
 from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
-from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import work_directory
 from hacore.testing.zookeeper import ZooKeeper
 from hacore_dcs_zookeeper.plugin import ZookeeperPlugin
@@ -37,7 +37,7 @@ class Served:
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
-        with frozen(*(server.process.pid for server in self.zookeeper.members if server.process is not None)):
+        with all_frozen(self.zookeeper.members):
             yield
         self.zookeeper.wait_ready()
 

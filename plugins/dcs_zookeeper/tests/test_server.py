@@ -14,8 +14,8 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Put, Refused, Renewed, RenewRequest
 from hacore.model.lease import Lock
 from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, renew, take, takes_at_most, write, written
-from hacore.testing.faults.freezer import frozen
 from hacore.testing.faults.proxy import Fault
+from hacore.testing.server_process import all_frozen
 from hacore.testing.zookeeper import ZooKeeper
 from hacore_dcs_zookeeper.settings import ZookeeperSettings
 from plugins.dcs_zookeeper.tests.served import Served, another_client, served
@@ -156,13 +156,12 @@ def test_the_loss_of_the_leader_of_the_servers_costs_neither_the_lock_nor_the_me
         session.publish("member", ttl_s=20.0, timeout_s=CALL_S)
         lock = take(session, 20.0)
         leader = three.zookeeper.leader()
-        assert leader.process is not None
         if loss == "killed":
             leader.kill()
             eventually(lambda: renewed(session, lock.instance, 20.0), within_s=18.0)
             leader.start()
         else:
-            with frozen(leader.process.pid):
+            with leader.frozen():
                 eventually(lambda: renewed(session, lock.instance, 20.0), within_s=18.0)
         three.zookeeper.wait_ready()
         seen = look(session)
@@ -174,8 +173,8 @@ def test_a_server_that_is_cut_off_from_the_others_renews_nothing_though_it_answe
     follower = next(server for server in three.zookeeper.members if server.mode() == "follower")
     with opened(ZookeeperSettings(hosts=(follower.endpoint,))) as session:
         lock = take(session, 30.0)
-        others = [server.process.pid for server in three.zookeeper.members if server is not follower and server.process is not None]
-        with frozen(*others), takes_at_most(1.0), pytest.raises(DcsUnavailableError):
+        others = [server for server in three.zookeeper.members if server is not follower]
+        with all_frozen(others), takes_at_most(1.0), pytest.raises(DcsUnavailableError):
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.0)
         three.zookeeper.wait_ready()
         eventually(lambda: renewed(session, lock.instance, 30.0))
