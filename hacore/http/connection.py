@@ -115,11 +115,15 @@ class Connection:
         self._http.sock = self._socket
 
     def ask(self, request: Request, *, until: Instant) -> Reply:
-        """Send a request and read its answer. Any failure leaves the connection closed."""
+        """Send a request and read its answer. Any failure leaves the connection closed.
+
+        :raises TimeoutError: it is not there by ``until``, or only because no wait of a socket counts the time in which the machine slept.
+        """
         try:
             response = self._send(request, until)
             content = response.read(_MOST_BYTES)
             response.close()
+            self._see_in_time(until)
         except BaseException:
             self.close()
             raise
@@ -150,12 +154,17 @@ class Connection:
     def _lines(self, response: http.client.HTTPResponse, silence_s: float) -> Iterator[bytes]:
         rest = b""
         while chunk := response.read1(_CHUNK):
+            self._see_in_time(math.inf if self._socket is None else self._socket.until)
             *lines, rest = (rest + chunk).split(b"\n")
             yield from (line for line in lines if line)
             if len(rest) > _MOST_BYTES:
                 raise http.client.LineTooLong("a line of a stream")
             if lines and self._socket is not None:  # bytes alone are no sign of life
                 self._socket.until = self._clock.now() + silence_s
+
+    def _see_in_time(self, until: Instant) -> None:
+        if self._clock.now() > until:
+            raise TimeoutError("the answer came too late")
 
     def _send(self, request: Request, until: Instant) -> http.client.HTTPResponse:
         if self._socket is None or self._http is None:

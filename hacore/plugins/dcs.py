@@ -19,6 +19,7 @@ from hacore.interfaces import (
     WriteRequest,
     Written,
 )
+from hacore.model.clock import Clock
 from hacore.plugins.calling import Calls, isolated
 from hacore.plugins.declaration import CAPABILITIES_HOOK
 from hacore.plugins.finding import Found
@@ -61,15 +62,19 @@ def open_dcs(plugin: Plugin, request: OpenDcs) -> Dcs:
         assert_dcs: Dcs = session  # type: ignore[assignment] # its answers are checked, one by one
     except PluginUnavailableError as error:
         raise DcsUnavailableError(str(error)) from error
-    return GuardedDcs(calls, assert_dcs)
+    return GuardedDcs(calls, assert_dcs, request.clock)
 
 
 class GuardedDcs:
-    """A session whose calls are made on the plugin's thread and cut off shortly after their limit."""
+    """A session whose calls are made on the plugin's thread and cut off shortly after their limit.
 
-    def __init__(self, calls: Calls, session: Dcs) -> None:
+    The wait for them does not count the time in which the machine slept, so an answer is also held against the clock that does.
+    """
+
+    def __init__(self, calls: Calls, session: Dcs, clock: Clock) -> None:
         self._calls = calls
         self._session = session
+        self._clock = clock
 
     def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
         """Read all records of the cluster."""
@@ -111,8 +116,12 @@ class GuardedDcs:
             logger.warning("session with the store did not end in order", extra={"plugin": self._calls.name, "error": str(error)})
 
     def _ask(self, call: str, answers: tuple[type, ...], function: Callable[[], T], timeout_s: float) -> T:
+        until = self._clock.now() + timeout_s + _GRACE_S
+
         def checked() -> T:
             answer = function()
+            if self._clock.now() > until:
+                raise DcsUnavailableError(f"{self._calls.name}: {call}: the answer came too late")
             if not isinstance(answer, answers):
                 raise TypeError(f"returned {type(answer).__name__}, want {' or '.join(one.__name__ for one in answers)}")
             return answer

@@ -3,13 +3,13 @@
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 
-from hacore.http.connection import Connection, Request
+from hacore.http.connection import Connection, NotSentError, Request
 from hacore.http.resolver import Resolver
 from hacore.model.clock import BootClock
 
@@ -18,7 +18,7 @@ PATIENCE_S = 10.0
 
 
 @contextmanager
-def serving(first: bytes, drip: bytes) -> Iterator[str]:
+def serving(first: bytes, drip: Iterable[int]) -> Iterator[str]:
     """A server that answers once: the head, something at once, then one byte after the other."""
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -42,6 +42,26 @@ def serving(first: bytes, drip: bytes) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             ended.set()
+            thread.join(PATIENCE_S)
+
+
+@contextmanager
+def answering(before: Callable[[], None]) -> Iterator[str]:
+    """A server that does something before it answers once, in one piece."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                before()
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
             thread.join(PATIENCE_S)
 
 
@@ -78,6 +98,9 @@ class Later:
     def now(self) -> float:
         return self.seconds
 
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
     def wall(self) -> datetime:
         return datetime.now(UTC)
 
@@ -101,3 +124,36 @@ def test_an_address_stays_known_while_the_name_server_is_silent(monkeypatch: pyt
     assert resolver.addresses("server.example", 80, until=100.0 + PATIENCE_S) == first
     assert BootClock().now() - began < PATIENCE_S / 2
     silent.set()
+
+
+@pytest.mark.parametrize("slept_s", [0.0, 60.0])
+def test_an_answer_that_is_late_only_by_the_time_in_which_the_machine_slept_has_not_come(slept_s: float) -> None:
+    clock = Later()
+    with answering(lambda: clock.sleep(slept_s)) as endpoint:
+        connection = Connection(endpoint, Resolver(clock), clock, None)
+        connection.connect(PATIENCE_S)
+        if slept_s < PATIENCE_S:
+            assert connection.ask(Request(method="GET", path="/"), until=PATIENCE_S).body == b"yes"
+        else:
+            with pytest.raises(TimeoutError, match=r"deadline|too late"):
+                connection.ask(Request(method="GET", path="/"), until=PATIENCE_S)
+            with pytest.raises(NotSentError, match="not connected"):  # what may still come belongs to nothing
+                connection.ask(Request(method="GET", path="/"), until=1e9)
+        connection.close()
+
+
+def test_a_line_that_is_late_only_by_the_time_in_which_the_machine_slept_ends_the_stream() -> None:
+    clock = Later()
+
+    def bytes_of_days() -> Iterator[int]:
+        for byte in b"two\nthree\n":
+            clock.sleep(60.0)
+            yield byte
+
+    with serving(b"one\n", bytes_of_days()) as endpoint:
+        connection = Connection(endpoint, Resolver(clock), clock, None)
+        connection.connect(PATIENCE_S)
+        lines = connection.stream(Request(method="GET", path="/"), silence_s=PATIENCE_S).lines
+        with pytest.raises(TimeoutError):
+            list(lines)
+        connection.close()

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -72,6 +74,36 @@ def test_every_call_of_a_session_is_made_on_the_same_thread() -> None:
     dcs.watch(lambda: None)
     assert len(session.threads) == 1
     assert threading.get_ident() not in session.threads
+
+
+class Sleeping:
+    """The clock of a machine that sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@pytest.mark.parametrize(("slept_s", "counts"), [(0.9, True), (60.0, False)])
+def test_an_answer_that_is_late_by_the_time_in_which_the_machine_slept_counts_as_none(slept_s: float, counts: bool) -> None:
+    clock = Sleeping()
+
+    def answer() -> Snapshot:
+        clock.seconds += slept_s
+        return SNAPSHOT
+
+    request = OpenDcs(context=replace(CONTEXT, clock=clock))
+    dcs = open_dcs(plugin(Store(Session(answer)), kind="dcs"), request)
+    if counts:
+        assert dcs.snapshot(timeout_s=1) is SNAPSHOT
+    else:
+        with pytest.raises(DcsUnavailableError, match="too late"):
+            dcs.snapshot(timeout_s=1)
 
 
 @pytest.mark.parametrize("answer", [fail(KeyError("x")), fail(PluginError("x")), lambda: None, lambda: "yes", fail(SystemExit(2))])
