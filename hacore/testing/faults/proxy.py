@@ -29,11 +29,14 @@ class Fault:
 
 
 class TcpProxy:
-    """Stands before one server. Used as a block."""
+    """Stands before one server. Used as a block.
 
-    def __init__(self, target: Place) -> None:
+    :param place: where it listens; port 0: any that is free.
+    """
+
+    def __init__(self, target: Place, place: Place = ("127.0.0.1", 0)) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(place)
         self._mutex = threading.Lock()
         self._open: set[socket.socket] = set()
         self._fault = Fault()
@@ -48,13 +51,13 @@ class TcpProxy:
 
     @property
     def port(self) -> int:
-        """The port to connect to, on 127.0.0.1."""
+        """The port to connect to."""
         return int(self._listener.getsockname()[1])
 
     @property
     def endpoint(self) -> str:
         """Host and port."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self._listener.getsockname()[0]}:{self.port}"
 
     def aim(self, target: Place) -> None:
         """Send new connections elsewhere."""

@@ -22,8 +22,10 @@ def settings_of(zookeeper: ZooKeeper, **more: Any) -> ZookeeperSettings:
 
 
 @contextlib.contextmanager
-def opened(settings: ZookeeperSettings, member: str = "a", *, state: Path | None = None, observer: bool = False) -> Iterator[Dcs]:
-    request = replace(request_for("demo", member, observer=observer), state_dir=str(state) if state is not None else None)
+def opened(
+    settings: ZookeeperSettings, member: str = "a", *, cluster: str = "demo", state: Path | None = None, observer: bool = False
+) -> Iterator[Dcs]:
+    request = replace(request_for(cluster, member, observer=observer), state_dir=str(state) if state is not None else None)
     with contextlib.closing(ZookeeperPlugin(settings).hacore_open_dcs(request)) as session:
         yield session
 

@@ -83,6 +83,7 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
         super().__init__()
         self._connect_s = connect_s
         self._socket: socket.socket | None = None
+        self.has_begun = False
 
     def start(self) -> None:
         """Do nothing: kazoo would start two threads."""
@@ -92,6 +93,11 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
         found: socket.socket = super().create_connection(**{**options, "timeout": self._connect_s})
         self._socket = found
         return found
+
+    def select(self, readers: list[Any], writers: list[Any], others: list[Any], timeout: float | None = None) -> Any:  # noqa: ANN401 - kazoo's
+        """Wait no longer than our time for whoever is to begin a session: kazoo gives one address of a name all the time of the session."""
+        limit_s = timeout if self.has_begun or timeout is None else min(timeout, self._connect_s)
+        return super().select(readers, writers, others, limit_s)
 
     def cut(self) -> None:
         """End the connection under kazoo, which reads the end of it at once."""
@@ -119,6 +125,7 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
 
     def _connect_attempt(self, *arguments: object) -> object:
         """Try one address; once a connection has begun there is no other, though the name may have further addresses."""
+        self._owner.is_tried()
         status = super()._connect_attempt(*arguments)
         return STOP_CONNECTING if self._owner.heard_at else status
 
@@ -156,6 +163,7 @@ class Connection:
         self.negotiated_s = 0.0
         self.heard_at: Instant = 0.0
         self.ended = threading.Event()
+        self._tried_at: Instant = 0.0
         self._clock = way.clock
         self._known = threading.Event()  # whether it has begun, or never will
         self._handler = _Handler(way.connect_s)
@@ -166,8 +174,8 @@ class Connection:
     def open(self) -> bool:
         """Connect. ``False``: nobody answered in time."""
         self._client.start_async()
-        until = self._clock.now() + 2 * self._connect_s  # the socket, then the session
-        while not self._known.wait(_TICK_S) and self._clock.now() < until:
+        self.is_tried()
+        while not self._known.wait(_TICK_S) and self._clock.now() < self._tried_at + 2 * self._connect_s:  # the socket, then the session
             pass
         if self.heard_at and not self.ended.is_set():
             return True
@@ -207,8 +215,13 @@ class Connection:
         self._client._stopped.set()  # noqa: SLF001 - its `stop` would end the session
         self._handler.cut()
 
+    def is_tried(self) -> None:
+        """Take note that an address is tried: it has our time from now on."""
+        self._tried_at = self._clock.now()
+
     def has_begun(self, negotiated_s: float) -> None:
         """Take note that there is a session, which lasts so long."""
+        self._handler.has_begun = True
         self.session = Session(*self._client.client_id)
         self.negotiated_s, self.heard_at = negotiated_s, self._clock.now()
         self._known.set()
