@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hacore.agent.archivist import Archivist
 from hacore.agent.desk import Desk
 from hacore.agent.disk import StateDirectory
 from hacore.agent.fence import GuardLine, LoopFence
@@ -72,9 +73,11 @@ class Agent:
     loop: Loop
     count: Count
     journal: Journal
+    archivist: Archivist
 
     def close(self) -> None:
         """End threads and connections; guard and server stay as they are."""
+        self.archivist.close()
         self.site.listeners.close(2.0)
         self.site.routers.close(2.0)
         self.journal.close(2.0)
@@ -108,10 +111,13 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     node, worker = _server(site)
     peers, count, journal = HttpPeers(local.ctl), Count(registry, site.routers), Journal(site.state_dir)
     dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
+    archivist = Archivist(node.instance, context=site.context, wake=waiter.wake)
+    archivist.use(next(iter(registry.of_kind("archive")), None))
     publishers: tuple[Publisher, ...] = (
         RoutingNews(site.routers, clock, site.context()),
         RestPicture(environ, clock, count.figures),
         Narrator(clock, site.listeners.tell, journal),
+        archivist,
     )
     ports = Ports(
         clock=clock,
@@ -131,11 +137,14 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
         registry.update(agent_plugins(local, postgres))
         site.listeners.use(registry.of_kind("listener"))
         site.routers.use(registry.of_kind("router"), traits)
+        archivist.use(next(iter(registry.of_kind("archive")), None))
         node.configure(postgres)
         peers.use(local.ctl)
 
     settings.on_change(changed)
-    return Agent(site=site, node=node, worker=worker, dcs=dcs, peers=peers, loop=Loop(ports), count=count, journal=journal)
+    return Agent(
+        site=site, node=node, worker=worker, dcs=dcs, peers=peers, loop=Loop(ports), count=count, journal=journal, archivist=archivist
+    )
 
 
 def _server(site: "_Site") -> tuple[PostgresNode, JobWorker]:

@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hacore.api.status import Measured, may_have_server
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.clock import Instant
 from hacore.publish.picture import Picture
 from hacore.publish.snapshot import Seen
@@ -46,7 +47,7 @@ class _Once(Collector):
         labels = {"scope": picture.scope, "name": picture.name}
         rows = [*_age(self._seen, self._now)]
         if self._is_fresh:
-            rows += [*_server(picture, self._measured), *_of_cluster(picture), *_own(picture)]
+            rows += [*_server(picture, self._measured), *_of_cluster(picture), *_own(picture), *_archive(picture.archive)]
         yield from (_gauge(name, help_text, labels, value) for name, help_text, value in rows)
         if self._is_fresh:
             yield from _counted(picture, labels)
@@ -120,6 +121,26 @@ def _own(picture: Picture) -> Iterable[Row]:
         yield "hacore_dcs_latency_seconds", "Time of the store's last answer.", figures.dcs_latency_s
     yield "hacore_dcs_errors", "Calls to the store without an answer since the agent was started.", figures.dcs_errors
     yield "hacore_unsupported_settings", "Dynamic settings that this node ignores.", len(picture.unsupported)
+
+
+def _archive(state: ArchiveState | None) -> Iterable[Row]:
+    """What is not known is not shown: 0 would look as if all were well."""
+    if state is None:
+        return
+    is_own = state.identity is ArchiveIdentity.OWN
+    yield "hacore_archive_own", "1 if the archive is known to be this cluster's.", is_own
+    yield "hacore_archive_conflict", "1 if the archive is another cluster's: nothing is pushed.", state.identity is ArchiveIdentity.CONFLICT
+    yield "hacore_archive_failing", "1 if this is the primary and its WAL cannot be pushed.", state.fault is not None
+    yield "hacore_archive_broken_fetches", "Times that a fetch found the archive broken.", state.fetches_broken
+    if state.ready_files is not None:
+        yield "hacore_archive_ready_files", "Files that wait to be pushed.", state.ready_files
+        yield "hacore_archive_oldest_ready_seconds", "For how long the oldest of them has waited.", state.oldest_ready_s or 0
+    if state.pushed is not None:
+        yield "hacore_archive_pushed_files", "Files that the server has pushed, as it counts.", state.pushed
+    if state.failed is not None:
+        yield "hacore_archive_failed_pushes", "Pushes that failed, as the server counts.", state.failed
+    if state.last_segment is not None:
+        yield "hacore_archive_gaps", "Ranges of segments that the archive lacks.", len(state.gaps)
 
 
 def _counted(picture: Picture, labels: dict[str, str]) -> Iterable[Metric]:

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 
 from hacore import INTERFACE_VERSION, __version__
+from hacore.model.archive import ArchiveState
 from hacore.publish.picture import Picture, Sender
 
 _SERVER_STATES = frozenset({"running", "restarting", "starting"})
@@ -163,6 +164,7 @@ def _own(picture: Picture, measured: Measured | None) -> dict[str, object]:
         "unsupported": list(picture.unsupported),
         "refuses_election": picture.refuses_election,
         "routers": _routers(picture),
+        "archive": _archive(picture.archive) if picture.archive is not None else None,
         "durable_lsn": measured.durable if measured is not None and measured.in_recovery else None,
     }
     return {key: value for key, value in found.items() if value or key in {"version", "fence"}}
@@ -175,6 +177,19 @@ def _routers(picture: Picture) -> dict[str, object]:
         shown = {"layer": layer, "state": state, "reason": problem, "target": target}
         found[name] = {key: value for key, value in shown.items() if value is not None}
     return found
+
+
+def _archive(state: ArchiveState) -> dict[str, object]:
+    found: dict[str, object] = {
+        "name": state.name,
+        "identity": state.identity.value,
+        "owner": state.owner,
+        "fault": state.fault,
+        "ready_files": state.ready_files,
+        "last_segment": state.last_segment,
+        "gaps": list(state.gaps) or None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _max(*positions: int | None) -> int | None:

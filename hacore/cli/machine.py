@@ -16,7 +16,9 @@ from hacore.model.policy import Policy
 from hacore.plugins.registry import Registry
 from hacore.plugins.reports import validate
 from hacore.plugins.selection import agent_plugins
-from hacore.postgres.files import not_ours
+from hacore.postgres.archive_parameters import overruled
+from hacore.postgres.conffile import parse_settings
+from hacore.postgres.files import not_ours, read_if_there
 from hacore.postgres.programs import Programs
 
 
@@ -45,6 +47,7 @@ def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Fin
             yield Finding(line, is_fault=False)
     yield from _programs(found.postgres, is_named=found.postgres.bin_dir is not None)
     yield from _plugins(loaded, found.postgres, found.policy, online=online)
+    yield from _archive(loaded, found.postgres)
     wrong = not_ours(Path(found.postgres.data_dir))
     if wrong is not None:  # no fault: who looks is not always who runs it
         yield Finding(f"postgresql.data_dir: {wrong}", is_fault=False)
@@ -89,6 +92,18 @@ def _plugins(loaded: LoadedConfig, postgres: PostgresSettings, policy: Policy, *
     finally:
         registry.close()
     yield from (Finding(sentence, is_fault=True) for sentences in wrong.values() for sentence in sentences)
+
+
+def _archive(loaded: LoadedConfig, postgres: PostgresSettings) -> Iterator[Finding]:
+    """Say which settings of a person's own do not count beside an archive plugin."""
+    if loaded.local.plugins.archive is None:
+        return
+    base = Path(postgres.config_dir or postgres.data_dir) / f"{postgres.config_base_name}.base.conf"
+    try:
+        text = read_if_there(base) or ""
+    except OSError:  # not ours to read
+        text = ""
+    yield from (Finding(sentence, is_fault=False) for sentence in overruled(postgres, parse_settings(text)))
 
 
 def _ports(loaded: LoadedConfig) -> Iterator[Finding]:

@@ -163,5 +163,8 @@ def _footer(view: ClusterView, scope: str) -> Iterator[str]:
             ignoring.setdefault(sentence, []).append(member.name)
     for sentence, members in sorted(ignoring.items()):
         yield f" Note: {sentence} (by {', '.join(sorted(members))})"
+    for member in view.members:
+        if member.archive_fault is not None:
+            yield f" Archive of {member.name}: {' '.join(member.archive_fault.split())}"
     if view.broken:
         yield f" Records that cannot be read: {', '.join(sorted(view.broken))}"

@@ -26,6 +26,9 @@ class EventKind(StrEnum):
     CONFIG_CHANGED = "config_changed"
     PAUSED = "paused"
     RESUMED = "resumed"
+    ARCHIVE_CONFLICT = "archive_conflict"  # the archive is another cluster's, nothing is pushed; ``archive``, ``owner``
+    ARCHIVE_FAILING = "archive_failing"  # WAL is kept here because it cannot be pushed; ``archive``, ``error``
+    ARCHIVE_RECOVERED = "archive_recovered"  # neither any more; ``archive``
     DCS_LOST = "dcs_lost"  # ``error``
     DCS_BACK = "dcs_back"
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hacore.model.archive import ArchiveState
 from hacore.model.clock import Instant
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory
@@ -151,6 +152,7 @@ class NodeState:
     pending_restart: tuple[tuple[str, str, str], ...] = ()  # setting, old value, new value
     settings_wanted: bool = False  # written settings differ from those in force: a reload is due
     last_start_failed: str | None = None  # why the last start did not come up
+    archive: ArchiveState | None = None  # ``None``: no archive plugin, or not looked at yet
 
     @property
     def is_primary(self) -> bool:

@@ -17,7 +17,7 @@ def store_of(local: LocalSettings) -> Wanted:
 
 def agent_plugins(local: LocalSettings, postgres: PostgresSettings) -> tuple[Wanted, ...]:
     """Return every plugin that the agent of this node needs."""
-    return (store_of(local), *_listeners(local, postgres), *_replica(local, postgres), *_routers(local))
+    return (store_of(local), *_listeners(local, postgres), *_replica(local, postgres), *_archive(local), *_routers(local))
 
 
 def _listeners(local: LocalSettings, postgres: PostgresSettings) -> Iterator[Wanted]:
@@ -38,6 +38,12 @@ def _replica(local: LocalSettings, postgres: PostgresSettings) -> Iterator[Wante
 def _routers(local: LocalSettings) -> Iterator[Wanted]:
     for name in local.plugins.routers:
         yield Wanted(kind="router", name=name, settings=local.plugins.settings.get(name))
+
+
+def _archive(local: LocalSettings) -> Iterator[Wanted]:
+    name = local.plugins.archive
+    if name is not None:
+        yield Wanted(kind="archive", name=name, settings=local.plugins.settings.get(name))
 
 
 def callback_commands(postgres: PostgresSettings) -> dict[str, str]:

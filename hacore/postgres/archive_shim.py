@@ -77,6 +77,19 @@ class ShimNotes:
     last_fetch_broken: str | None = None
 
 
+def hold(place: ShimPlace, reason: str) -> tuple[str, str | None]:
+    """Return the commands for the programs that are there already; where there is none that pushes, write one that keeps all WAL.
+
+    :returns: ``archive_command`` and, where a program that fetches was ever written, ``restore_command``.
+    :raises OSError: the disk did not take it.
+    """
+    push, fetch = place.directory / scripts.PUSH, place.directory / scripts.FETCH
+    if not push.exists():
+        place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put(push, scripts.held_text(reason), _PROGRAM_MODE)
+    return scripts.command_of(push, "%p", "%f"), scripts.command_of(fetch, "%f", "%p") if fetch.exists() else None
+
+
 def restore_command_for(settings: ArchiveSettings, place: ShimPlace) -> str:
     """Write the programs of any archive below ``place.directory`` and return the ``restore_command`` that fetches from it.
 

@@ -18,6 +18,8 @@ from hacore.config.settings import BootstrapSettings, ConnectionSettings
 from hacore.errors import DataDirectoryError, PostgresUnreachableError
 from hacore.guard.paths import state_dir_of
 from hacore.model.node import Upstream
+from hacore.postgres.archive_parameters import ArchivePart, archive_part
+from hacore.postgres.archiving import ArchiveCall, Archiving
 from hacore.postgres.conffile import parse_settings
 from hacore.postgres.config_files import ConfigFiles
 from hacore.postgres.connection import Connection
@@ -78,11 +80,13 @@ class Instance:
         self.wal_ends = WalEndFinder(self.layout.wal_dir, self.histories)
         self.mark = Mark(self.layout.state_dir)
         self.files = ConfigFiles(self.layout)
+        self.archiving = Archiving(self.layout)
         self.writing = threading.Lock()  # held while configuration files are written
         self._resolver = Resolver()
         self._lock = threading.Lock()
         self._settings = settings
         self._notes = Notes()
+        self._archive_part: ArchivePart | None = None
 
     @property
     def settings(self) -> PostgresSettings:
@@ -107,6 +111,17 @@ class Instance:
             self.programs = Programs(settings.bin_dir, settings.bin_name)
         self._settings = settings
         self.note(settings_wanted=True)
+
+    def archive_by(self, call: ArchiveCall | None) -> None:
+        """Reach the archive as ``call`` says, from the next reload or start on; ``None``: there is none."""
+        self.archiving.use(call)
+        self.note(settings_wanted=True)
+
+    @property
+    def wanted_parameters(self) -> dict[str, str]:
+        """What the server shall run with, but for recovery, as far as it was written."""
+        archive = self._archive_part
+        return {**self.settings.parameters, **self.settings.controlled_parameters, **(archive.normal if archive else {})}
 
     def session(self, *, statement_timeout_s: float | None = None, database: str | None = None) -> Connection:
         """A connection of the superuser to this server, not yet opened."""
@@ -191,15 +206,25 @@ class Instance:
         return plan, is_new
 
     def plan(self, upstream: Upstream, *, standby: bool, recovery: Mapping[str, str]) -> Plan:
-        """Lay out the settings in force."""
+        """Lay out the settings in force, and write the programs of the archive that they name."""
         limits: Mapping[str, int] = {}
         if standby and self.control.stamp() is not None:
             limits = self.control.read(self.programs).limits
         usual = recovery_settings(self.settings, upstream, major=self.programs.major, passfile=self.settings.pgpass)
         restore = read_restore_settings(self.layout.state_dir)
         base = parse_settings(read_if_there(self.layout.base_conf) or "")
-        wanted = {**with_retry_interval(self.settings, {**base, **restore, **recovery}), **restore, **usual, **recovery}
-        return make_plan(self.settings, known=self.programs.parameters, recovery=wanted, limits=limits)
+        archive = self._archive_part = self._write_archive(base)
+        wanted = {**with_retry_interval(self.settings, {**base, **restore, **recovery}), **restore, **usual}
+        wanted |= {**(archive.recovery if archive else {}), **recovery}
+        return make_plan(self.settings, known=self.programs.parameters, recovery=wanted, limits=limits, archive=archive)
+
+    def _write_archive(self, base: Mapping[str, str]) -> ArchivePart | None:
+        """Write the archive's programs, which must stand there before a configuration names them."""
+        if not self.archiving.is_wanted or self.control.stamp() is None:
+            return None
+        known = self.control.cached() or self.control.read(self.programs)  # what the archive asks for never changes
+        wanted = self.archiving.write(known.control)
+        return archive_part(self.settings, wanted, base=base, known=self.programs.parameters) if wanted else None
 
     def _write_passfile(self, upstream: Upstream) -> None:
         connection = self.settings.authentication.replication

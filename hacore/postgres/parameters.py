@@ -7,6 +7,7 @@ from typing import Final
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.model.node import Upstream
 from hacore.postgres import units
+from hacore.postgres.archive_parameters import RETRY_INTERVAL, ArchivePart
 from hacore.postgres.conninfo import format_conninfo, options_of
 from hacore.postgres.programs import KnownParameter
 
@@ -46,7 +47,6 @@ RECOVERY: Final = frozenset(
 FOREIGN: Final = RECOVERY - {"archive_cleanup_command", "recovery_end_command", "recovery_min_apply_delay"}
 
 # Written where nobody has set it. PostgreSQL's five seconds are what a standby waits before it connects to the next primary.
-RETRY_INTERVAL: Final = "wal_retrieve_retry_interval"
 _RETRY: Final = "500ms"
 
 Change = tuple[str, str, str]  # setting, value in force, value wanted
@@ -69,13 +69,16 @@ def make_plan(
     known: Mapping[str, KnownParameter],
     recovery: Mapping[str, str],
     limits: Mapping[str, int] | None = None,
+    archive: ArchivePart | None = None,
 ) -> Plan:
     """Lay out the settings.
 
+    :param recovery: with the archive's part in it.
     :param limits: of a standby's control file: with less than its primary it would not start.
+    :param archive: stands above what a person has set.
     """
-    warnings: list[str] = []
-    merged = {**settings.parameters, **settings.controlled_parameters}
+    warnings: list[str] = [] if archive is None else list(archive.warnings)
+    merged = {**settings.parameters, **settings.controlled_parameters, **(archive.normal if archive else {})}
     moved = {name: value for name, value in merged.items() if name in RECOVERY}
     normal = {name: value for name, value in merged.items() if name not in RECOVERY}
     normal, clamped = clamp(normal, limits or {})

@@ -117,8 +117,7 @@ class ServerReader:
         return just_reloaded or pid != self._pending_pid or now >= self._pending_due
 
     def _read_pending(self, pid: int, deadline: float) -> None:
-        settings = self._instance.settings
-        wanted = {**settings.parameters, **settings.controlled_parameters}
+        wanted = self._instance.wanted_parameters
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return

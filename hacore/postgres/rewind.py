@@ -81,7 +81,7 @@ def _refuse(instance: Instance, control: ControlData, facts: LeaderFacts, end: W
 
 def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts: LeaderFacts) -> None:
     wait_settled(instance.launcher)
-    instance.write_settings()  # pg_rewind asks the target's configuration for restore_command
+    plan, _ = instance.write_settings()  # pg_rewind asks the target's configuration for restore_command
     kept = instance.files.take()
     instance.mark.set(MARK)
     is_touched = False
@@ -100,7 +100,9 @@ def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts:
             "PGOPTIONS": "-c statement_timeout=0",
         }
         try:
-            finished = job.run(_argv(instance, address), environment=environment, on_line=told)
+            finished = job.run(
+                _argv(instance, address, restores=bool(plan.recovery.get("restore_command"))), environment=environment, on_line=told
+            )
         except JobCancelledError:
             if not is_touched:
                 instance.mark.clear()
@@ -113,7 +115,7 @@ def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts:
     instance.mark.clear()
 
 
-def _argv(instance: Instance, address: tuple[str, int]) -> list[str]:
+def _argv(instance: Instance, address: tuple[str, int], *, restores: bool) -> list[str]:
     layout = instance.layout
     conninfo = format_conninfo(rewind_dsn(instance, *address) | {"application_name": instance.settings.name})
     argv = [
@@ -122,7 +124,7 @@ def _argv(instance: Instance, address: tuple[str, int]) -> list[str]:
         f"--source-server={conninfo}",
         "--progress",
     ]
-    if instance.settings.recovery_conf.get("restore_command"):
+    if restores:
         if instance.programs.major >= _CONFIG_FILE_SINCE:
             argv += ["--restore-target-wal", f"--config-file={layout.conf}"]
         elif layout.config_dir == layout.data_dir:

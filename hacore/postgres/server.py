@@ -75,6 +75,7 @@ class PostgresNode:
             history=directory.history,
             settings_wanted=notes.settings_wanted and answer is not None,
             last_start_failed=notes.start_failed if server is ServerState.STOPPED else None,
+            archive=self._instance.archiving.state,
         )
         return state if answer is None else self._with_answer(state, answer)
 

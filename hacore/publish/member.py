@@ -40,4 +40,5 @@ def member_of(world: World) -> Member:
         pause=world.policy.pause,
         checkpoint_after_promote=not unsettled,
         unsupported=world.policy.unsupported,
+        archive_fault=node.archive.fault if node.archive is not None else None,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hacore.model.clock import Clock, Instant
 from hacore.model.events import Event
 from hacore.model.world import Decision, World
+from hacore.publish.archive_events import ArchiveTold, tell_of_archive
 from hacore.publish.events import Happening, Told, narrate
 from hacore.publish.handover import Progress, follow
 from hacore.publish.journal import Journal
@@ -22,6 +23,7 @@ class Narrator:
         self._journal = journal
         self._next_id = journal.last_id + 1
         self._told = Told()
+        self._of_archive = ArchiveTold()
         self._progress = Progress()
         self._released_at: Instant | None = None
 
@@ -31,7 +33,8 @@ class Narrator:
         self._progress, course = follow(self._progress, world, released_at=self._released_at, now=self._clock.now())
         if world.lease is None:
             self._released_at = None
-        for happening in (*happenings, *([course] if course is not None else [])):
+        self._of_archive, archive = tell_of_archive(self._of_archive, world)
+        for happening in (*happenings, *(one for one in (course, archive) if one is not None)):
             self._emit(happening, world)
 
     def lease_ends(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hacore import INTERFACE_VERSION, __version__
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.clock import Instant
 from hacore.model.commands import RestartCommand
 from hacore.model.node import Role, ServerState, WalSender
@@ -95,6 +96,7 @@ class Picture:
     fence: str = "none"  # coverage: full, partial or none
     fence_armed: bool = False
     token: int | None = None  # fencing token of the lease that is held
+    archive: ArchiveState | None = None
     member_hosts: tuple[str, ...] = ()  # of all members' ``api_url``
     figures: Figures = field(default_factory=Figures)
 
@@ -142,6 +144,7 @@ def picture(world: World, decision: Decision, *, figures: Figures | None = None)
         fence=node.fence.coverage,
         fence_armed=node.fence.armed,
         token=world.lease.token if world.lease else None,
+        archive=node.archive,
         member_hosts=_member_hosts(world),
         figures=figures or Figures(),
     )
@@ -152,7 +155,7 @@ def encode(shown: Picture) -> bytes:
     return _ENCODER.encode(shown).encode()
 
 
-def _fields(value: Picture | Sender | Figures) -> dict[str, object]:
+def _fields(value: Picture | Sender | Figures | ArchiveState) -> dict[str, object]:
     """What the encoder asks for where it meets a dataclass; ``asdict`` would copy every value first, each turn."""
     return {name: getattr(value, name) for name in value.__slots__}
 
@@ -168,7 +171,15 @@ def decode(document: bytes) -> Picture:
     plain["senders"] = tuple(Sender(**one) for one in found.get("senders", ()))
     numbers: Mapping[str, Any] = found.get("figures", {})
     plain["figures"] = Figures(**{name: _frozen(numbers[name]) for name in numbers if name in {one.name for one in fields(Figures)}})
+    plain["archive"] = _archive(found.get("archive"))
     return Picture(**plain)
+
+
+def _archive(found: dict[str, Any] | None) -> ArchiveState | None:
+    if found is None:
+        return None
+    known = {name: _frozen(value) for name, value in found.items() if name in {one.name for one in fields(ArchiveState)}}
+    return ArchiveState(**{**known, "identity": ArchiveIdentity(known["identity"])})
 
 
 def _frozen(value: object) -> Any:  # noqa: ANN401 - JSON holds any plain value

@@ -42,6 +42,7 @@ def read_member(name: str, text: str) -> Member:
         pause=found.flag("pause") or False,
         checkpoint_after_promote=found.flag("checkpoint_after_promote") is not False,
         unsupported=own.texts("unsupported"),
+        archive_fault=own.text("archive_fault"),
     )
 
 
@@ -96,6 +97,8 @@ def _own_fields(member: Member) -> dict[str, object]:
         fields["times"] = list(member.times)
     if member.unsupported:
         fields["unsupported"] = list(member.unsupported)
+    if member.archive_fault is not None:
+        fields["archive_fault"] = member.archive_fault
     return fields
 
 

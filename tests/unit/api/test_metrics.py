@@ -5,6 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hacore.api import metrics, status
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.publish.picture import Figures, Picture
 from tests.unit.api.samples import NOW, OPTIME, PRIMARY, STANDBY, seen
 
@@ -133,3 +134,29 @@ def test_routers_are_measured_each_under_its_name() -> None:
         ("degraded", "vip"): 1,
         ("on_target", "pooler"): 1,
     }
+
+
+def test_an_archive_in_numbers() -> None:
+    state = ArchiveState(
+        name="walg", identity=ArchiveIdentity.OWN, fault="away", ready_files=3, oldest_ready_s=61.5, pushed=7, failed=2, fetches_broken=4,
+        last_segment="000000010000000000000001", gaps=("1-2",),
+    )  # fmt: skip
+    found = values(replace(PRIMARY, archive=state))
+    assert {name: value for name, value in found.items() if name.startswith("hacore_archive")} == {
+        "hacore_archive_own": 1,
+        "hacore_archive_conflict": 0,
+        "hacore_archive_failing": 1,
+        "hacore_archive_broken_fetches": 4,
+        "hacore_archive_ready_files": 3,
+        "hacore_archive_oldest_ready_seconds": 61.5,
+        "hacore_archive_pushed_files": 7,
+        "hacore_archive_failed_pushes": 2,
+        "hacore_archive_gaps": 1,
+    }
+
+
+def test_what_is_not_known_of_an_archive_is_not_shown_as_zero() -> None:
+    found = values(replace(PRIMARY, archive=ArchiveState(name="walg", identity=ArchiveIdentity.CONFLICT)))
+    assert found["hacore_archive_conflict"] == 1
+    assert not {"hacore_archive_ready_files", "hacore_archive_pushed_files", "hacore_archive_gaps"} & found.keys()
+    assert not [name for name in values(PRIMARY) if name.startswith("hacore_archive")]

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 from hacore.api import status
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.node import Role
 from hacore.observe.peers import peer_state
 from hacore.publish.picture import Picture, Sender
@@ -127,3 +128,10 @@ def test_routers_are_shown_by_name() -> None:
         "vip": {"layer": "address", "state": "waiting"},
     }
     assert "routers" not in document(PRIMARY)["hacore"]  # type: ignore[operator]
+
+
+def test_an_archive_is_shown_with_whose_it_is_and_what_is_wrong() -> None:
+    state = ArchiveState(name="walg", identity=ArchiveIdentity.CONFLICT, owner="other", fault="WAL is kept", ready_files=3)
+    own = document(replace(PRIMARY, archive=state))["hacore"]
+    assert isinstance(own, dict)
+    assert own["archive"] == {"name": "walg", "identity": "conflict", "owner": "other", "fault": "WAL is kept", "ready_files": 3}

@@ -75,7 +75,7 @@ def test_the_title_tells_the_cluster_and_how_far_its_creation_is() -> None:
 def test_lines_below_tell_of_pause_schedule_ignored_settings_and_broken_records() -> None:
     shown = view(
         leader("a", unsupported=("failsafe_mode is ignored",)),
-        member("b", unsupported=("failsafe_mode is ignored",)),
+        member("b", unsupported=("failsafe_mode is ignored",), archive_fault="push of x ended with 1:\n no bucket"),
         config='{"pause":true}',
         failover=FailoverRequest(leader="a", candidate="b", scheduled_at=datetime(2030, 1, 1, tzinfo=UTC), version=1),
         broken=frozenset({"members/c"}),
@@ -86,6 +86,7 @@ def test_lines_below_tell_of_pause_schedule_ignored_settings_and_broken_records(
         "                   from: a",
         "                     to: b",
         " Note: failsafe_mode is ignored (by a, b)",
+        " Archive of b: push of x ended with 1: no bucket",
         " Records that cannot be read: members/c",
     )
 

@@ -29,6 +29,11 @@ def test_a_node_without_anything_has_its_store_and_the_replica_methods() -> None
     ]
 
 
+def test_the_archive_is_built_with_its_section() -> None:
+    wanted = agent_plugins(local(archive="walg", settings={"walg": "bucket"}), settings("/nowhere"))
+    assert [one for one in wanted if one.kind == "archive"] == [Wanted(kind="archive", name="walg", settings="bucket")]
+
+
 def test_the_field_s_callbacks_are_a_listener_before_all_others() -> None:
     postgres = replace(settings("/nowhere"), callbacks=CallbackSettings(on_stop="/bin/x"), pre_promote="/bin/y")
     wanted = agent_plugins(local(listeners=("pager", "callbacks"), settings={"pager": "number"}), postgres)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.publish.picture import Figures, Sender, decode, encode
 from hacore.publish.snapshot import SnapshotReader, SnapshotWriter, create_snapshot
 from tests.unit.api.samples import PRIMARY, STANDBY
@@ -33,8 +34,15 @@ def write_forever(fd: int) -> None:
 def test_a_picture_comes_out_as_it_went_in() -> None:
     sender = Sender(usename="r", application_name="b", client_addr=None, state="streaming", sync_state="async", sync_priority=0)
     figures = Figures(turns=3, rules=(("leading", "keep_leading", 3),), plugin_calls=(("p", "h", "ok", 1),))
+    archive = ArchiveState(name="walg", identity=ArchiveIdentity.CONFLICT, owner="x", gaps=("1-2",), oldest_ready_s=1.5)
     full = replace(
-        STANDBY, senders=(sender,), figures=figures, pending_restart=(("a", "1", "2"),), tags=(("x", True), ("y", 1)), unsupported=("z",)
+        STANDBY,
+        archive=archive,
+        senders=(sender,),
+        figures=figures,
+        pending_restart=(("a", "1", "2"),),
+        tags=(("x", True), ("y", 1)),
+        unsupported=("z",),
     )
     assert decode(encode(full)) == full
 

@@ -247,6 +247,7 @@ def test_a_member_record_written_by_us_is_read_back_as_it_was() -> None:
         pause=True,
         checkpoint_after_promote=False,
         unsupported=("synchronous_mode",),
+        archive_fault="push of x ended with 1",
     )
     assert read_member("node1", member_json(member)) == member
 
