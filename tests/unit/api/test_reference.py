@@ -5,11 +5,13 @@ from pathlib import Path
 from hacore.api import metrics, status
 from hacore.api.app import _operations
 from hacore.control.answers import COMMANDS
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.publish.picture import Figures
 from hacore.publish.words import STATES
 from tests.unit.api.samples import NOW, PRIMARY, seen
 
 ROUTER = ("proxy", "proxy", None, NOW, "a", True)
+ARCHIVE = ArchiveState(name="walg", identity=ArchiveIdentity.OWN, ready_files=1, pushed=1, failed=1, last_segment="x")
 PAGES = Path(__file__).parents[3] / "docs" / "reference"
 
 
@@ -19,7 +21,7 @@ def in_code(page: str) -> set[str]:
 
 def test_every_metric_has_its_line_and_every_line_its_metric() -> None:
     figures = Figures(turn_s=0.1, dcs_latency_s=0.1, rules=(("a", "b", 1),), plugin_calls=(("a", "b", "ok", 1),), routers=(ROUTER,))
-    picture = replace(PRIMARY, figures=figures)
+    picture = replace(PRIMARY, figures=figures, archive=ARCHIVE)
     text = metrics.render(seen(picture), status.of_picture(picture), NOW).decode()
     rendered = set(re.findall(r"^# HELP (\S+)", text, flags=re.MULTILINE))
     documented = {name for name in in_code("metrics.md") if re.fullmatch(r"(patroni|hacore)_[a-z_]+", name)}
