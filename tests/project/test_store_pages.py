@@ -62,16 +62,21 @@ def at_home(text: str, home: Path) -> str:
     return text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_configuration_of_a_page_is_valid(page: Path, tmp_path: Path) -> None:
-    (text,) = configurations(page)
-    configuration = tmp_path / "node1.yml"
-    configuration.write_text(at_home(text, tmp_path))
+def validate(text: str, home: Path) -> None:
+    """Have a configuration checked as its administrator would, and see that there is nothing to remark."""
+    configuration = home / "node1.yml"
+    configuration.write_text(at_home(text, home))
     command = [sys.executable, "-c", "from hacore.cli.main import main; main()", "validate", "--ignore-listen-port", "--format", "json"]
     done = subprocess.run([*command, str(configuration)], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)
     assert load(str(configuration), {}, plugins=InstalledSchemas(), strict=True).warnings == ()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_configuration_of_a_page_is_valid(page: Path, tmp_path: Path) -> None:
+    (text,) = configurations(page)
+    validate(text, tmp_path)
 
 
 def test_every_store_has_a_page(checkout: Path) -> None:

@@ -1,0 +1,180 @@
+"""One HAProxy: look at it, tell it what differs, look again. It does not know why, nor of any other proxy."""
+
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hacore.errors import PluginUnavailableError
+from hacore.interfaces import RoutingState
+from hacore.model.clock import Clock, Instant
+from hacore_router_haproxy import plan, wire
+from hacore_router_haproxy.client import Client
+from hacore_router_haproxy.master import Master
+from hacore_router_haproxy.plan import Known
+from hacore_router_haproxy.settings import HaproxySettings
+from hacore_router_haproxy.wire import GarbageError, Shown, server_name
+
+_PID: Final = re.compile(r"^Pid: (\d+)$", flags=re.MULTILINE)
+_DESCRIPTION: Final = re.compile(r"^description: (.*)$", flags=re.MULTILINE)
+_LONGEST_LINE: Final = 8000  # characters; HAProxy takes a little less than its buffer of 16 kB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What a proxy showed when it was last asked."""
+
+    backends: dict[str, Shown]
+    target: str | None  # the server that gets new writes; ``None``: none, or more than one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """Who answers."""
+
+    pid: str
+    description: str  # the keyword of this name in its configuration
+
+
+class Proxy:
+    """Tells one HAProxy. Calls do not overlap: each waits for the one before, which ends at its deadline."""
+
+    def __init__(self, place: str, settings: HaproxySettings) -> None:
+        self.place = place
+        self.cuts = 0
+        self.changes = 0
+        self.sight: Sight | None = None  # ``None``: it does not answer, or has not been asked
+        self._settings = settings
+        self._client = Client(place)
+        self.master = Master(settings.master_socket) if settings.master_socket is not None else None
+        self._known = Known()
+        self._turn = threading.Lock()
+
+    def route(self, state: RoutingState, *, clock: Clock, until: Instant) -> tuple[str, ...]:
+        """Make it show the state; return what is not as it shall be.
+
+        :raises PluginUnavailableError: it does not answer.
+        """
+        with self._turn:
+            backends = self._look(clock, until).backends
+            if plan.is_older(state, self._known):
+                return (f"{plan.NEWER_RULES}, token {self._known.token} and not {state.token}",)
+            primaries = backends.get(self._settings.primary_backend)
+            leader = None if primaries is None else plan.leader_of(state, self._known, primaries)
+            if primaries is not None:
+                closed = plan.is_taken_back(self._known, state, primaries, leader)
+                self._known = replace(self._known, token=state.token, is_closed=closed)
+            if state.leader is not None:
+                self._known = replace(self._known, seen_leading=(state.token, server_name(state.leader.member)))
+            commands = tuple(self._commands(backends, state, leader, hold=plan.is_held(state, clock.now())))
+            complaints, backends = self._tell(commands, backends, clock, until)
+            complaints += self._cut_in_old_workers(leader, clock, until)
+            return (*complaints, *plan.problems(self._settings, backends, state, leader))
+
+    def revoke(self, token: int, member: str, *, clock: Clock, until: Instant) -> tuple[str, ...]:
+        """Close the member's server, and let nobody open one under this token who does not hold the lease."""
+        backend, name = self._settings.primary_backend, server_name(member)
+        with self._turn:
+            backends = self._look(clock, until).backends
+            primaries = backends.get(backend)
+            if primaries is None or token < self._known.token:
+                return ()
+            self._known = replace(self._known, token=token, is_closed=True)
+            told = plan.primary_commands(backend, primaries, leader=None, hold=False, token=token, closed=True)
+            complaints, _ = self._tell(tuple(told), backends, clock, until)
+            complaints += self._cut_in_old_workers(None, clock, until)
+            return complaints if name in primaries.servers else (*complaints, f"backend {backend} has no server for {member}")
+
+    def sessions(self, member: str, *, clock: Clock, until: Instant) -> int:
+        """Return how many sessions to the member's server are open in the primary's backend."""
+        with self._turn:
+            primaries = self._look(clock, until).backends.get(self._settings.primary_backend)
+            server = primaries.servers.get(server_name(member)) if primaries is not None else None
+            return server.sessions if server is not None else 0
+
+    def cut(self, member: str, *, clock: Clock, until: Instant) -> tuple[str, ...]:
+        """End the sessions to the member's server in the primary's backend."""
+        with self._turn:
+            backends = self._look(clock, until).backends
+            return self._tell((wire.cut(self._settings.primary_backend, server_name(member)),), backends, clock, until)[0]
+
+    def look(self, *, clock: Clock, until: Instant) -> Sight:
+        """Return what it shows."""
+        with self._turn:
+            return self._look(clock, until)
+
+    def states(self, *, clock: Clock, until: Instant) -> str:
+        """Return the states of all its servers, as its file of states has them."""
+        with self._turn:
+            return self._client.ask("show servers state", clock=clock, until=until)
+
+    def process(self, *, clock: Clock, until: Instant) -> Process:
+        """Return which process answers, and what its configuration says of itself."""
+        with self._turn:
+            answer = self._client.ask("show info", clock=clock, until=until)
+            pid, description = (pattern.search(answer) for pattern in (_PID, _DESCRIPTION))
+            return Process(pid=pid[1] if pid else "", description=description[1] if description else "")
+
+    def _look(self, clock: Clock, until: Instant) -> Sight:
+        self.sight = None
+        self.sight = self._seen(self._client.ask(wire.show(*plan.backends_of(self._settings)), clock=clock, until=until))
+        return self.sight
+
+    def _seen(self, answer: str) -> Sight:
+        try:
+            backends = wire.tables(answer, plan.backends_of(self._settings))
+        except GarbageError as error:
+            raise PluginUnavailableError(f"haproxy {self.place}: {error}") from error
+        if not backends and not answer.startswith("No such proxy"):
+            raise PluginUnavailableError(f"haproxy {self.place}: not what HAProxy answers: {answer[:60]!r}")
+        primaries = backends.get(self._settings.primary_backend)
+        usable = [server.name for server in primaries.servers.values() if server.is_usable] if primaries is not None else []
+        if primaries is not None:
+            self._known = self._known.with_shown(primaries)
+        return Sight(backends=backends, target=usable[0] if len(usable) == 1 else None)
+
+    def _commands(self, backends: dict[str, Shown], state: RoutingState, leader: str | None, *, hold: bool) -> Iterable[str]:
+        name = self._settings.primary_backend
+        if name in backends:
+            yield from plan.primary_commands(
+                name, backends[name], leader=leader, hold=hold, token=self._known.token, closed=self._known.is_closed
+            )
+        name = self._settings.standby_backend or ""
+        if name in backends:
+            yield from plan.standby_commands(name, backends[name], state, self._settings.reads_from_leader)
+
+    def _tell(
+        self, commands: tuple[str, ...], backends: dict[str, Shown], clock: Clock, until: Instant
+    ) -> tuple[tuple[str, ...], dict[str, Shown]]:
+        """Say it all in as few lines as hold it, and read in the last one what has come of it."""
+        if not commands:
+            return (), backends
+        complaints: list[str] = []
+        *lines, last = list(_lines(commands))
+        for line in lines:
+            complaints += wire.complaints(self._client.ask(line, clock=clock, until=until))
+        answer = self._client.ask(f"{last};{wire.show(*plan.backends_of(self._settings))}", clock=clock, until=until)
+        self.changes += len(commands)
+        self.cuts += sum(command.startswith("shutdown") for command in commands)
+        self.sight = self._seen(answer)
+        return (*complaints, *wire.complaints(answer)), self.sight.backends
+
+    def _cut_in_old_workers(self, leader: str | None, clock: Clock, until: Instant) -> tuple[str, ...]:
+        if self.master is None:
+            return ()
+        try:
+            self.cuts += self.master.cut_in_old_workers(self._settings.primary_backend, leader, clock=clock, until=until)
+        except PluginUnavailableError as error:  # what new connections do is settled already
+            return (str(error),)
+        return ()
+
+
+def _lines(commands: Iterable[str]) -> Iterable[str]:
+    line: list[str] = []
+    for command in commands:
+        if line and sum(map(len, line)) + len(line) + len(command) > _LONGEST_LINE:
+            yield ";".join(line)
+            line = []
+        line.append(command)
+    yield ";".join(line)

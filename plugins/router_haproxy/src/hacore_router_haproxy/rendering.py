@@ -1,0 +1,106 @@
+"""The text of HAProxy's configuration, from a template and the members. It touches no file but the template.
+
+The first lines say which members it was written for. A member whose record has gone, because its node is down, keeps its server:
+it is closed anyway, and a reload for each node that comes and goes would help nobody. It loses it with the next text that has to be
+written for another reason.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from hacore.errors import ConfigError
+from hacore.interfaces import Endpoint, RoutingState
+from hacore_router_haproxy.settings import HaproxySettings, Site
+from hacore_router_haproxy.wire import server_name
+
+TEMPLATE: Final = "haproxy.cfg.j2"
+HOLD_SCRIPT: Final = "hacore-hold.lua"
+_FIRST_LINE: Final = "# Written by hacore for the cluster {scope}: changes of this file are undone, its template is the place for them."
+_MEMBERS: Final = "# Members: "
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """A member as a template sees it."""
+
+    server: str  # its name, as HAProxy takes it
+    address: str  # ``10.0.0.1:5432``, ``[fe80::1]:5432``, ``db1.example:5432``
+
+
+def members_of(state: RoutingState) -> tuple[Member, ...]:
+    """Return every member that is known, this one always."""
+    endpoints: Iterable[Endpoint] = (state.me, *state.members)
+    return tuple(sorted({server_name(one.member): _member(one) for one in endpoints}.values()))
+
+
+def wanted_members(state: RoutingState, written: str) -> tuple[Member, ...]:
+    """Return the members that the text has to have, where there is one already: those who are gone stay, as long as nobody else came."""
+    present, before = members_of(state), written_members(written)
+    return before if set(present) <= set(before) else present
+
+
+def written_members(text: str) -> tuple[Member, ...]:
+    """Return the members for whom a text was written."""
+    found = re.search(rf"^{_MEMBERS}(.*)$", text, flags=re.MULTILINE)
+    words = [word.split("=", 1) for word in found[1].split()] if found else []
+    return tuple(Member(*word) for word in words if len(word) == 2)  # noqa: PLR2004 - name and address
+
+
+def render(scope: str, settings: HaproxySettings, site: Site, members: tuple[Member, ...]) -> str:
+    """Return the whole text.
+
+    :raises ConfigError: the template cannot be read, or is none.
+    """
+    from jinja2 import Environment, StrictUndefined, TemplateError  # noqa: PLC0415 - only where a configuration is written
+
+    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 - no HTML
+    try:
+        source = template_text(site)
+        body = environment.from_string(source).render(
+            digest=hashlib.sha256(repr((source, scope, settings, members)).encode()).hexdigest()[:12],
+            scope=scope,
+            site=site,
+            members=members,
+            stats_socket=settings.stats_sockets[0],
+            primary_backend=settings.primary_backend,
+            standby_backend=settings.standby_backend,
+            reads_from_leader=settings.reads_from_leader,
+            hold=settings.hold,
+            ms=_milliseconds,
+        )
+    except TemplateError as error:
+        raise ConfigError(f"{site.template or TEMPLATE}: {error}") from error
+    listed = " ".join(f"{one.server}={one.address}" for one in members)
+    return f"{_FIRST_LINE.format(scope=scope)}\n{_MEMBERS}{listed}\n{body}"
+
+
+def template_text(site: Site) -> str:
+    """Return the template.
+
+    :raises ConfigError: it cannot be read.
+    """
+    if site.template is None:
+        return packaged(TEMPLATE)
+    try:
+        return Path(site.template).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{site.template}: {error}") from error
+
+
+def packaged(name: str) -> str:
+    """Return a file of this distribution."""
+    return resources.files("hacore_router_haproxy").joinpath(name).read_text()
+
+
+def _member(endpoint: Endpoint) -> Member:
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return Member(server_name(endpoint.member), f"{host}:{endpoint.port}")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"

@@ -1,0 +1,26 @@
+"""The pages about what stands around a cluster: the configuration on each is right to the last key."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.project.conftest import CHECKOUT
+from tests.project.test_store_pages import configurations, sections, validate
+
+PAGES = sorted((CHECKOUT / "docs" / "integrations").glob("*.md"))
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), [(page, text) for page in PAGES for text in configurations(page)], ids=lambda one: getattr(one, "stem", "")
+)
+def test_the_configuration_of_a_page_is_valid(page: Path, text: str, tmp_path: Path) -> None:
+    validate(text, tmp_path)
+
+
+def test_every_page_has_a_configuration_with_plugins() -> None:
+    assert [page.name for page in PAGES if not any("plugins" in sections(text) for text in configurations(page))] == []
+
+
+def test_every_page_is_on_the_page_of_all_pages(checkout: Path) -> None:
+    index = (checkout / "docs" / "index.md").read_text()
+    assert [page.name for page in PAGES if f"integrations/{page.name}" not in index] == []
