@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -250,6 +251,16 @@ def test_a_minority_renews_nothing(three: Consul) -> None:
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.5)
         three.wait_ready()
         eventually(lambda: renewed(session, lock.instance))
+
+
+def test_a_member_record_does_not_age_while_consul_itself_is_without_a_quorum(three: Consul) -> None:
+    with opened(settings_of(three)) as session:
+        session.publish("member", ttl_s=8.0, timeout_s=CALL_S)
+        leader = three.leader()
+        with all_frozen(server for server in three.servers if server is not leader):
+            time.sleep(11.0)  # longer than its session
+        three.wait_ready()
+        assert "a" in look(session).members
 
 
 def renewed(session: Dcs, instance: str) -> bool:

@@ -1,6 +1,7 @@
 """Several members: one that is lost, frozen or behind, the leader lost, the majority lost."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -56,6 +57,16 @@ def test_a_minority_renews_nothing(three: Served) -> None:
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.5)
         three.etcd.wait_ready()
         eventually(lambda: renewed(session, lock.instance))
+
+
+def test_a_member_record_does_not_age_while_etcd_itself_is_without_a_quorum(three: Served) -> None:
+    with opened(EtcdSettings(endpoints=three.endpoints)) as session:
+        session.publish("member", ttl_s=8.0, timeout_s=CALL_S)
+        leader = three.etcd.leader()
+        with all_frozen(member for member in three.etcd.members if member is not leader):
+            time.sleep(11.0)  # longer than its lease
+        three.etcd.wait_ready()
+        assert "a" in look(session).members
 
 
 def test_advertised_loopback_addresses_are_no_servers_of_another_machine(three: Served) -> None:
