@@ -202,6 +202,7 @@ def test_a_member_that_hangs_is_not_asked_by_a_second_thread() -> None:
         peers = HttpPeers(CTL)
         member = Member(name="b", api_url=url)
         peers.ask([member], timeout_s=0.2)
+        assert asked.acquire(timeout=10.0)  # so that no thread of the listener's begins after the count
         before = threading.active_count()
         peers.ask([member], timeout_s=0.05)
         assert threading.active_count() <= before
