@@ -20,6 +20,7 @@ ENVIRONMENT: Final = "environment"
 BROKEN: Final = "fetch.broken"  # how often the archive was broken in standby mode or in a restore, when it was said last, code, file
 FAILED: Final = "push.failed"  # code and file of the last push, if it failed
 SAID: Final = {PUSH: "push.said", FETCH: "fetch.said"}  # the tool's own words, of its last run
+HUNG: Final = "fetch.hung"  # when a fetch of a standby hung, in seconds since boot; ``slow``: it is known to take long
 RUNNING: Final = "fetch.pid"  # process and, in seconds since boot, when it began
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -35,6 +36,8 @@ class ShimLimits:
     """How long what may last. A look-up of a history stands in the way of a promotion (integrations reference 1.2)."""
 
     history_s: float = 5.0  # on a standby
+    standby_s: float = 15.0  # a fetch of a standby, unless the archive is known to be slow: meanwhile it neither streams nor starts
+    calm_s: float = 60.0  # after a fetch that hung, a standby asks no more for so long
     restore_s: float = 600.0  # a broken archive is tried again in a restore, for each file
     kill_s: float = 5.0  # between SIGTERM and SIGKILL of a tool
 
@@ -83,7 +86,10 @@ def fetch_text(place: ShimPlace, settings: ArchiveSettings, limits: ShimLimits) 
         (
             _FETCH_HEAD,
             *_common(place, settings.fetch_limit_s, settings.fetch, "temporary", limits, FETCH),
-            f"history_limit={limits.history_s:g}",
+            f"history_limit={min(limits.history_s, settings.fetch_limit_s):g}",
+            f"standby_limit={min(limits.standby_s, settings.fetch_limit_s):g}",
+            f"slow_from={min(limits.standby_s, settings.fetch_limit_s):.0f}",
+            f"calm={limits.calm_s:.0f}",
             f"restore_limit={limits.restore_s:.0f}",
             f"segment={place.segment_bytes or ''}",
             _FETCH_BODY.replace("@MISSING@", missing),
@@ -193,9 +199,14 @@ trap 'exit "$answer"' EXIT
 
 _FETCH_BODY: Final = f"""\
 mode=restore
+began=
 end() {{ # the server ends; QUIT passes it by while it waits for us, so it must see a code above 125
     [ -z "$child" ] || kill "$child" 2>/dev/null
     if [ "$1" -eq 131 ] || [ "$mode" = restore ]; then answer=$1; else answer=1; fi
+    if [ "$mode" = standby ] && [ -n "$began" ]; then
+        uptime
+        if [ $((now - began)) -ge 5 ]; then printf '%s\n' "$now" >"$state/{HUNG}"; fi
+    fi
     exit
 }}
 trap 'end 131' QUIT
@@ -229,6 +240,26 @@ attempt() {{ # 0: fetched, 1: missing, 2: broken, and why
     return 2
 }}
 
+be_brief() {{ # an archive that hangs must hold up a standby once, not for each file
+    hung=
+    if [ -r "$state/{HUNG}" ]; then read -r hung rest <"$state/{HUNG}"; fi
+    case $hung in
+        slow) return ;;
+        ''|*[!0-9]*) limit=$standby_limit ;;
+        *) if [ "$now" -ge "$hung" ] && [ $((now - hung)) -lt "$calm" ]; then exit; fi ;;
+    esac
+}}
+
+remember() {{ # how long it took, for the next file
+    uptime
+    case $code in
+        124|137) printf '%s\n' "$now" >"$state/{HUNG}" ;;
+        *)
+            if [ $((now - began)) -ge "$slow_from" ]; then printf 'slow\n' >"$state/{HUNG}"
+            elif [ -e "$state/{HUNG}" ]; then rm -f "$state/{HUNG}"; fi ;;
+    esac
+}}
+
 report() {{ # counts, and says it at most once a minute
     count=0
     last=
@@ -248,10 +279,18 @@ report() {{ # counts, and says it at most once a minute
 name=$1
 destination=$2
 cd -- "$data" || exit
+uptime
+began=$now
 if [ ! -e recovery.signal ] || [ -e standby.signal ]; then
     mode=standby
     answer=1
-    case $name in *.history) limit=$history_limit ;; esac
+    be_brief
+    case $name in
+        *.history)
+            limit=$history_limit
+            # It never changes, and PostgreSQL looks here where the archive has none: no tool stands in the way of a promotion.
+            if [ -s "pg_wal/$name" ]; then exit; fi ;;
+    esac
 fi
 [ -r "$state/{ENVIRONMENT}" ] || exit
 . "$state/{ENVIRONMENT}"
@@ -260,13 +299,13 @@ for left in "$place"/.hacore.*; do
     if [ -e "$left" ]; then rm -f "$left"; fi
 done
 temporary=$place/.hacore.$name.$$
-uptime
-began=$now
 printf '%s %s\\n' "$$" "$began" >"$state/{RUNNING}"
 pause=1
 while :; do
     attempt
-    case $? in
+    outcome=$?
+    if [ "$mode" = standby ]; then remember; fi
+    case $outcome in
         0)
             if is_orphan; then rm -f "$temporary"; exit; fi
             if mv -f "$temporary" "$destination"; then answer=0; exit; fi

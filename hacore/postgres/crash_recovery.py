@@ -8,6 +8,7 @@ from hacore.postgres.files import remove_durably
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import wait_settled
+from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.programs import C_LOCALE
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ _TOLD: Final = 300
 def recover(instance: Instance, job: JobHandle) -> None:
     """Replay the local WAL to its end and shut down. A directory that is shut down already is left as it is.
 
-    :raises DataDirectoryError: the server could not do it, processes of it live, or it is a backup that was never started.
+    :raises DataDirectoryError: the server could not do it, processes of it live, it is a backup that was never started, or the archive has
+        other WAL under the names of what waits here.
     """
     layout = instance.layout
     left = instance.processes.alive()
@@ -31,6 +33,7 @@ def recover(instance: Instance, job: JobHandle) -> None:
     wait_settled(instance.launcher)
     if (layout.data_dir / "backup_label").exists():
         raise DataDirectoryError(f"{layout.data_dir}: backup_label is there: a base backup, not a crashed server")
+    push_leftovers(instance, job, stops_at_conflict=True)
     instance.processes.drop_stale_pid_file()
     remove_durably(layout.standby_signal)
     remove_durably(layout.recovery_signal)

@@ -10,6 +10,7 @@ from typing import Final
 
 from hacore.errors import DataDirectoryError, GuardUnavailableError, JobCancelledError, PostgresUnreachableError
 from hacore.model.steps import Promote
+from hacore.postgres.archive_shim import DIRECTORY, end_hanging_fetch
 from hacore.postgres.connection import Connection
 from hacore.postgres.files import remove_durably, sync_directory, write_durably
 from hacore.postgres.history import FIRST, name_of
@@ -23,6 +24,7 @@ _LOOK_S: Final = 0.005
 _ANSWER_S: Final = 5.0
 _TIMELINE_DIGITS: Final = 8
 _LIMIT_S: Final = 300.0  # to replay what is received already; the lease is kept or the job is cancelled meanwhile
+_FETCH_S: Final = 5.0  # a fetch that hangs would keep the server in recovery: it is ended as if the file were missing
 _RECOVERY: Final = "SELECT pg_is_in_recovery()"
 _WRITTEN: Final = "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"
 
@@ -79,6 +81,7 @@ def _leave_recovery(instance: Instance, job: JobHandle, session: Connection, tok
             if now >= repeat_at:
                 _ask(instance, token)
                 repeat_at = now + _REPEAT_S
+                end_hanging_fetch(instance.layout.state_dir / DIRECTORY, longer_than_s=_FETCH_S)
             if not session.query(_RECOVERY, timeout_s=min(_ANSWER_S, max(until - now, 0.0)))[0][0]:
                 return
             job.wait(_LOOK_S)

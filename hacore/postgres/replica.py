@@ -5,12 +5,14 @@ from typing import Final
 
 from hacore.errors import ConfigError, PostgresUnreachableError
 from hacore.interfaces import Source
+from hacore.model.node import DirectoryState
 from hacore.model.steps import CreateReplica
 from hacore.postgres.cleaning import clean, refuse_foreign
 from hacore.postgres.conninfo import endpoint, format_conninfo, options_of
 from hacore.postgres.directory import read_directory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.passfile import Login, login, temporary_passfile
 from hacore.postgres.programs import C_LOCALE
 from hacore.postgres.restore_settings import keep_restore_settings
@@ -28,6 +30,8 @@ def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, arou
     """
     refuse_foreign(instance, step.system_id)
     directory = read_directory(instance, answer=None, is_stopped=False, patience_s=0.0)
+    if directory.state is DirectoryState.INITIALIZED:
+        push_leftovers(instance, job, stops_at_conflict=False)
     instance.mark.set(MARK)
     logins: tuple[Login, ...] = ()
     address = around.address_of(step.source) if step.source is not None else None

@@ -14,6 +14,7 @@ from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import wait_settled
 from hacore.postgres.leader import LeaderFacts, leader_facts, rewind_dsn
+from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.lineage import Prefix, compare
 from hacore.postgres.passfile import login, temporary_passfile
 from hacore.postgres.programs import C_LOCALE
@@ -53,6 +54,7 @@ def rewind(instance: Instance, job: JobHandle, step: Rewind, around: Surrounding
         _refuse(instance, control, facts, end)
         if control.state not in CLEAN:
             recover(instance, job)
+        push_leftovers(instance, job, stops_at_conflict=True)
         _rewind(instance, job, address, facts)
     except DataDirectoryError:
         if step.wipe_on_failure:

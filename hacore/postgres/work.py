@@ -22,6 +22,7 @@ from hacore.postgres.bootstrap import bootstrap
 from hacore.postgres.crash_recovery import recover
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.promotion import forget_upstream, promote
 from hacore.postgres.replica import create_replica
 from hacore.postgres.rewind import rewind
@@ -86,6 +87,8 @@ def _start(instance: Instance, job: JobHandle, step: StartServer | RestartServer
     token = around.token() if step.role is Role.PRIMARY else None
     if step.role is Role.PRIMARY and token is None:
         raise DataDirectoryError("the lease is not held any more, no primary is started")
+    if step.role is Role.STANDBY and not instance.processes.alive():
+        push_leftovers(instance, job, stops_at_conflict=False)
     upstream = step.upstream or (instance.upstream() if step.role is Role.STANDBY else None)
     start(instance, job, Start(role=step.role, token=token, upstream=upstream, timeout_s=step.timeout_s))
 

@@ -176,6 +176,52 @@ def test_without_any_signal_file_broken_does_not_stop_pg_rewind_by_a_signal(site
     assert site.fetch() == 1
 
 
+def attempts(site: Site, path: str = "asked") -> int:
+    found = site.store / path
+    return len(found.read_text().split()) if found.exists() else 0
+
+
+def test_an_archive_that_hangs_holds_up_a_standby_once_and_is_asked_again_later_with_patience(site: Site) -> None:
+    site.standing_by()
+    site.fetching(
+        'echo x >>"$STORE/asked"; sleep 2; cp "$STORE/$1" "$2"', limits=replace(QUICK, standby_s=0.3, calm_s=3600), fetch_limit_s=30.0
+    )
+    content = stored(site)
+    assert [site.fetch(), site.fetch(), site.fetch(HISTORY)] == [1, 1, 1]
+    assert attempts(site) == 1
+    site.made(fetch=site.shim.settings.fetch, limits=replace(QUICK, standby_s=0.3, calm_s=0), fetch_limit_s=30.0)
+    assert [site.fetch(), site.fetch()] == [0, 0], "known to be slow, it has all of its time"
+    assert site.fetched == content
+    site.made(limits=replace(QUICK, standby_s=0.3, calm_s=3600))
+    assert site.fetch() == 0
+
+
+def test_in_a_restore_nobody_minds_that_the_archive_hung_before(site: Site) -> None:
+    (site.state / "fetch.hung").write_text("1\n")
+    site.restoring()
+    stored(site)
+    assert site.fetch() == 0
+
+
+@pytest.mark.parametrize("left", ["", "x\n", "99999999999\n"])
+def test_a_spoilt_note_of_a_hanging_archive_costs_nothing(site: Site, left: str) -> None:
+    (site.state / "fetch.hung").write_text(left)
+    site.standing_by()
+    stored(site)
+    assert site.fetch() == 0
+
+
+def test_a_history_that_is_in_pg_wal_already_is_not_asked_for_on_a_standby(site: Site) -> None:
+    site.standing_by()
+    site.fetching('echo x >>"$STORE/asked"; exit 74')
+    (site.data_dir / "pg_wal" / HISTORY).write_text("1\t0/3000000\tno recovery target specified\n")
+    assert site.fetch(HISTORY, "pg_wal/RECOVERYHISTORY") == 1
+    assert attempts(site) == 0
+    (site.data_dir / "pg_wal" / HISTORY).write_text("")
+    assert site.fetch(HISTORY, "pg_wal/RECOVERYHISTORY") == 1
+    assert attempts(site) == 1
+
+
 def started(site: Site, signalled: Callable[[Path], bool]) -> "subprocess.Popen[bytes]":
     words = ["sh", "-c", expand(site.shim.restore_command, "pg_wal/RECOVERYXLOG", SEGMENT)]
     process = subprocess.Popen(words, cwd=site.data_dir, stderr=subprocess.DEVNULL, start_new_session=True)
