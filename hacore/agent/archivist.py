@@ -17,17 +17,22 @@ from hacore.hookspecs import ArchiveRequest, PluginContext
 from hacore.interfaces import ArchiveConflict, ArchiveSettings, ArchiveStatus, Identity
 from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.clock import Instant
+from hacore.model.node import Role
 from hacore.model.world import Decision, World
 from hacore.plugins.archive import archive_identity, archive_settings, archive_status
 from hacore.plugins.registry import Plugin
 from hacore.postgres.archiver import archiver_facts, waiting
 from hacore.postgres.archiving import ArchiveOrder
 from hacore.postgres.instance import Instance, superuser_name
+from hacore.postgres.job import JobHandle
+from hacore.postgres.leftovers import push_leftovers
 
 logger = logging.getLogger(__name__)
 
 _LOOK_S: Final = 10.0
 _STATUS_S: Final = 60.0
+_PUSH_S: Final = 60.0
+_PUSH_PATIENCE_S: Final = 10.0
 _END_S: Final = 2.0
 _FAULT_CHARS: Final = 300
 _GAPS_MAX: Final = 20
@@ -67,6 +72,8 @@ class Archivist:
         self._fault: str | None = None
         self._status: ArchiveStatus | None = None
         self._status_at: float | None = None
+        self._pushed_at: float | None = None
+        self._job: JobHandle | None = None  # of a push that this thread does
         self._thread: threading.Thread | None = None
 
     def use(self, plugin: Plugin | None) -> None:
@@ -111,6 +118,8 @@ class Archivist:
             if before is None or _is_primary(before) is not _is_primary(world):
                 self._is_due = True
                 self._changed.notify_all()
+            if self._job is not None and not _is_idle_standby(world):
+                self._job.cancel("the node has something else to do")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="archivist", daemon=True)
                 self._thread.start()
@@ -125,6 +134,8 @@ class Archivist:
         """End the thread; one that waits for a plugin is left to end with the process."""
         with self._changed:
             self._is_closed = True
+            if self._job is not None:
+                self._job.cancel("the agent ends")
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(_END_S)
@@ -145,6 +156,15 @@ class Archivist:
             with self._changed:
                 if self._plugin is plugin:
                     self._instance.archiving.state = state
+                now = time.monotonic()
+                if not _is_idle_standby(world) or not state.ready_files or state.identity is not ArchiveIdentity.OWN:
+                    continue
+                if self._pushed_at is not None and now - self._pushed_at < _PUSH_S:
+                    continue
+                self._pushed_at, self._job = now, JobHandle()
+            _push_waiting(self._instance, self._job)
+            with self._changed:
+                self._job = None
 
     def _look(self, plugin: Plugin, world: World) -> ArchiveState:
         node = world.node
@@ -259,6 +279,18 @@ def _request(
         superuser=superuser_name(settings.authentication.superuser),
         environment=instance.server_environment(),
     )
+
+
+def _push_waiting(instance: Instance, job: JobHandle) -> None:
+    """Push what this node kept when it was primary: a standby recycles it sooner or later, whether it waits or not."""
+    try:
+        push_leftovers(instance, job, stops_at_conflict=False, patience_s=_PUSH_PATIENCE_S)
+    except (HacoreError, OSError) as error:
+        logger.info("WAL of the time as primary waits on", extra={"reason": str(error)})
+
+
+def _is_idle_standby(world: World) -> bool:
+    return world.node.role is Role.STANDBY and world.lease is None and world.job is None
 
 
 def _is_primary(world: World) -> bool:

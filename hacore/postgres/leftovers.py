@@ -39,7 +39,7 @@ class _Pusher:
 
 
 def push_leftovers(instance: Instance, job: JobHandle, *, stops_at_conflict: bool, patience_s: float = _PATIENCE_S) -> None:
-    """Push every file that waits, while the server is down; what cannot be pushed stays, and is said.
+    """Push every file that waits, while the server is down or a standby; what cannot be pushed stays, and is said.
 
     :param patience_s: after so long without a success the rest is left.
     :raises DataDirectoryError: with ``stops_at_conflict``: the archive has another file of the same name.

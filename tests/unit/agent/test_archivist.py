@@ -15,6 +15,7 @@ from hacore.errors import PluginUnavailableError, PostgresUnreachableError
 from hacore.hookspecs import ArchiveRequest, hookimpl
 from hacore.interfaces import ArchiveConflict, ArchiveEmpty, ArchiveOwned, ArchiveSettings, ArchiveStatus
 from hacore.model.archive import ArchiveIdentity, ArchiveState
+from hacore.model.jobs import JobKind
 from hacore.model.world import World
 from hacore.plugins.registry import Plugin
 from hacore.postgres.archiving import Archiving
@@ -79,12 +80,14 @@ class Node:
         (layout.wal_dir / "archive_status").mkdir(parents=True, exist_ok=True)
         layout.state_dir.mkdir(exist_ok=True)
         self.archiving = Archiving(layout)
+        control = SimpleNamespace(control=w.control(major_version=15))
         parts: Any = SimpleNamespace(
             layout=layout,
             archiving=self.archiving,
             archive_by=self.archiving.use,
             note=lambda **facts: self.notes.append(facts),
-            control=SimpleNamespace(cached=lambda: SimpleNamespace(control=w.control(major_version=15))),
+            programs=None,
+            control=SimpleNamespace(cached=lambda: control, read=lambda _: control),
             settings=postgres_settings(str(layout.data_dir)),
             session=lambda **_: self.session,
             server_environment=lambda: {"PATH": "/bin"},
@@ -269,3 +272,36 @@ def test_a_memory_of_archives_that_cannot_be_read_asks_again(tmp_path: Path, tex
     assert not memory.knows("b")
     memory.keep("b")
     assert ArchiveMemory(tmp_path).knows("b")
+
+
+def waits(node: Node, name: str) -> Path:
+    wal_dir = Path(node.instance.layout.wal_dir)
+    (wal_dir / name).write_text("content")
+    (wal_dir / "archive_status" / f"{name}.ready").touch()
+    return wal_dir / "archive_status" / f"{name}.done"
+
+
+def test_a_standby_pushes_what_it_kept_as_primary_once_the_archive_is_known(node: Node, archive: Archive, tmp_path: Path) -> None:
+    archive.settings = replace(SETTINGS, push=("/bin/cp", "%p", f"{tmp_path}/%f"))
+    node.sees(LEADING)
+    until_state(node, identity=ArchiveIdentity.OWN)
+    done = waits(node, "000000010000000000000007")
+    node.sees(FOLLOWING)
+    wait_until(done.exists)
+    assert (tmp_path / "000000010000000000000007").read_text() == "content"
+
+
+def test_a_push_of_a_standby_ends_when_there_is_work_to_do(node: Node, archive: Archive, tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid; exec sleep 60\n")
+    tool.chmod(0o755)
+    archive.settings = replace(SETTINGS, push=(str(tool), "%p"))
+    node.sees(LEADING)
+    until_state(node, identity=ArchiveIdentity.OWN)
+    done = waits(node, "000000010000000000000007")
+    node.sees(FOLLOWING)
+    wait_until(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+    node.sees(replace(FOLLOWING, job=w.job(JobKind.STOP)))
+    pid = (tmp_path / "pid").read_text().strip()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    assert not done.exists()
