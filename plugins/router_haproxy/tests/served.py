@@ -17,6 +17,7 @@ from hacore.testing.conformance.plugin import CONTEXT
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
 from hacore.testing.waiting import wait_for
+from hacore.testing.workdir import server_user
 from hacore_router_haproxy.client import Client
 
 ANSWER_S = 0.4  # of a server on this machine; who has not said its name by then was not reached
@@ -94,6 +95,7 @@ class Haproxy:
 
     directory: Path
     ports: Ports
+    is_given_away: bool = False  # it belongs to the user as whom agents run, and so do its sockets
     primary_port: int = 0
     standby_port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -116,7 +118,8 @@ class Haproxy:
     def start(self) -> None:
         with (self.directory / "haproxy.log").open("ab") as log:
             command = [str(word) for word in (locate("haproxy").program("haproxy"), "-W", "-S", self.master, "-f", self.config)]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            user = server_user() if self.is_given_away else None
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user)
         wait_for(self.is_up, "HAProxy answers", deadline_s=20)
 
     def is_up(self) -> bool:

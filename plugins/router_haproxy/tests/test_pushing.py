@@ -76,6 +76,21 @@ def test_a_proxy_that_was_started_anew_leads_nowhere_until_it_is_told(proxy: Hap
     assert reached(proxy.primary_port) == "a"
 
 
+def test_a_proxy_that_was_started_anew_is_told_when_it_is_next_looked_at(proxy: Haproxy, agent: Agent, servers: dict[str, Who]) -> None:
+    now = agent.context.clock.now()
+    for valid_until, target in ((None, "a"), (now + 60, "a"), (now - 1, None)):  # what ended with the lease is not put up again
+        agent.route(replace(leading(servers, "a"), valid_until=valid_until))
+        proxy.stop()
+        proxy.start()
+        assert agent.probe().target == target
+        assert reached(proxy.primary_port) == target
+    agent.route(leading(servers, "a"))
+    agent.revoke(5)
+    proxy.stop()
+    proxy.start()
+    assert agent.probe().target is None
+
+
 def test_the_newest_token_wins_whoever_comes_last(proxy: Haproxy, agent: Agent, other: Agent, servers: dict[str, Who]) -> None:
     other.route(leading(servers, "b", me="b", token=6))
     late = agent.route(leading(servers, "a", token=5))

@@ -80,6 +80,13 @@ def test_this_member_has_a_server_before_its_record_is_there() -> None:
     assert rendering.members_of(RoutingState(token=1, revision=1, me=ME)) == (Member("a", "10.0.0.1:5432"),)
 
 
+def test_a_member_without_an_address_has_no_server() -> None:
+    nowhere = replace(ME, host="", port=0)
+    assert rendering.members_of(RoutingState(token=1, revision=1, me=nowhere, members=(nowhere, replace(ME, member="b")))) == (
+        Member("b", "10.0.0.1:5432"),
+    )
+
+
 def test_a_template_of_somebody_else_gets_the_same_words(tmp_path: Path) -> None:
     template = tmp_path / "mine.j2"
     template.write_text("global\n{% for member in members %}# {{ member.server }} {{ scope }} {{ primary_backend }}\n{% endfor %}")

@@ -37,6 +37,7 @@ class HaproxyPlugin(RouterPlugin):
         self._settings = settings
         self._proxies = Proxies(settings)
         self._keeper = Keeper(settings, settings.config, next(iter(self._proxies))) if settings.config is not None else None
+        self._told: RoutingState | None = None  # last; not for longer than until this node's lease ends
         self._members: dict[str, str] = {}  # by the names of their servers
 
     @staticmethod
@@ -58,6 +59,7 @@ class HaproxyPlugin(RouterPlugin):
         """Bring the configuration up to date, then tell every proxy where writes and reads go."""
         state, clock = request.state, request.context.clock
         until = clock.now() + _ROUTE_S
+        self._told = state
         self._members = {wire.server_name(one.member): one.member for one in (state.me, *state.members)}
         problem = self._keeper.keep(request.context.scope, state, clock=clock, until=until) if self._keeper is not None else None
         return self._tell(state, clock, until, [problem] if problem else [])
@@ -84,6 +86,7 @@ class HaproxyPlugin(RouterPlugin):
     @hookimpl
     def hacore_revoke(self, request: Revoke) -> Applied | Degraded:
         """Close this node's server and cut its sessions."""
+        self._told = None
         clock, member = request.context.clock, request.context.member
         until = clock.now() + _PROMPT_S
         answers = self._proxies.every(lambda proxy: proxy.revoke(request.token, member, clock=clock, until=until))
@@ -91,14 +94,21 @@ class HaproxyPlugin(RouterPlugin):
 
     @hookimpl
     def hacore_route_probe(self, request: Probe) -> Observed:
-        """Ask every proxy where new writes go."""
+        """Ask every proxy where new writes go. One that was restarted is told at once, and not at the next occasion."""
         clock = request.context.clock
         until = clock.now() + _PROMPT_S
-        seen = self._proxies.every(lambda proxy: proxy.look(clock=clock, until=until))
+        seen = self._proxies.every(lambda proxy: self._look(proxy, clock, until))
         targets = {answer.target for answer in seen.values() if isinstance(answer, Sight)}
         detail = "; ".join(f"{proxy.place}: {telling.words(proxy.sight, self._settings.primary_backend)}" for proxy in seen)
         (target,) = targets if len(targets) == 1 else (None,)
         return Observed(target=self._members.get(target, target) if target is not None else None, detail=detail)
+
+    def _look(self, proxy: Proxy, clock: Clock, until: Instant) -> Sight:
+        sight, told = proxy.look(clock=clock, until=until), self._told
+        if told is None or not proxy.has_forgotten(told) or (told.valid_until is not None and told.valid_until <= clock.now()):
+            return sight
+        proxy.route(told, clock=clock, until=until)
+        return proxy.look(clock=clock, until=until)
 
     @hookimpl
     def hacore_validate(self, request: Validate) -> Sequence[str]:

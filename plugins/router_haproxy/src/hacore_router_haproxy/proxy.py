@@ -104,6 +104,11 @@ class Proxy:
         with self._turn:
             return self._look(clock, until)
 
+    def has_forgotten(self, state: RoutingState) -> bool:
+        """Tell whether it was restarted since it was told, as it showed when it was last asked."""
+        primaries = self.sight.backends.get(self._settings.primary_backend) if self.sight is not None else None
+        return primaries is not None and primaries.token is not None and primaries.token < state.token
+
     def states(self, *, clock: Clock, until: Instant) -> str:
         """Return the states of all its servers, as its file of states has them."""
         with self._turn:

@@ -7,7 +7,6 @@ written for another reason.
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -33,9 +32,13 @@ class Member:
 
 
 def members_of(state: RoutingState) -> tuple[Member, ...]:
-    """Return every member that is known, this one always."""
-    endpoints: Iterable[Endpoint] = (state.me, *state.members)
-    return tuple(sorted({server_name(one.member): _member(one) for one in endpoints}.values()))
+    """Return every member that is known, this one always; without those whose address is not."""
+    return tuple(sorted({server_name(one.member): _member(one) for one in known(state)}.values()))
+
+
+def known(state: RoutingState) -> tuple[Endpoint, ...]:
+    """Return the endpoints that can have a server."""
+    return tuple(one for one in (state.me, *state.members) if one.host)
 
 
 def wanted_members(state: RoutingState, written: str) -> tuple[Member, ...]:

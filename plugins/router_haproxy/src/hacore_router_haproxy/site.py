@@ -154,7 +154,7 @@ class Keeper:
         except PluginUnavailableError:
             return None
         no_backends = tuple(f"backend {name}" for name in plan.backends_of(self._settings) if name not in shown)
-        no_servers = {f"server {name}" for one in shown.values() for name in plan.missing(one, (state.me, *state.members))}
+        no_servers = {f"server {name}" for one in shown.values() for name in plan.missing(one, rendering.known(state))}
         return Running(process=process, lacking=(*no_backends, *sorted(no_servers)))
 
     def _reload(self, clock: Clock, until: Instant) -> str | None:
