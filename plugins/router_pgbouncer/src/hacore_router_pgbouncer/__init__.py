@@ -1,0 +1,1 @@
+"""PgBouncer as a router of hacore."""

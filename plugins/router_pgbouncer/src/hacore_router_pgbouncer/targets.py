@@ -1,0 +1,71 @@
+"""The file that pgbouncer.ini includes: where each database leads, and under which token that was said. Pure but for the file."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from hacore.errors import PluginUnavailableError
+from hacore.interfaces import Endpoint, RoutingState
+from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
+
+_HEAD: Final = ";; Written by hacore whenever another member leads: do not edit. pgbouncer.ini includes it.\n"
+_UNDER: Final = ";; token "
+_FIND_UNDER: Final = re.compile(rf"^{_UNDER}(\d+)$", re.MULTILINE)
+_NOBODY: Final = ("127.0.0.1", 1)  # a database without a target would be one that PgBouncer does not know, and forget the settings of
+
+
+def render(settings: PgbouncerSettings, state: RoutingState) -> str:
+    """Return the text of the file for a state."""
+    leader = _place([state.leader] if state.leader else [])
+    standbys = _place(state.standbys) if state.standbys else leader
+    lines = [*_lines(settings.databases, leader), *_lines(settings.standby_databases, standbys)]
+    return f"{_HEAD}{_UNDER}{state.token}\n[databases]\n" + "".join(lines)
+
+
+def token_of(text: str) -> int:
+    """Return under which token a file was written; 0: it does not say."""
+    found = _FIND_UNDER.search(text)
+    return int(found[1]) if found else 0
+
+
+def read(path: Path) -> str:
+    """Return the text of the file, empty where there is none.
+
+    :raises PluginUnavailableError: it cannot be read.
+    """
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise PluginUnavailableError(f"{path}: {error}") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file as a whole: PgBouncer never reads half of it.
+
+    :raises PluginUnavailableError: it cannot be written.
+    """
+    arriving = path.with_name(f".{path.name}.new")
+    try:
+        arriving.write_text(text)
+        arriving.chmod(0o644)
+        arriving.replace(path)
+    except OSError as error:
+        raise PluginUnavailableError(f"{path}: {error.strerror}") from error
+
+
+def _lines(databases: Iterable[Database], place: tuple[str, int]) -> Iterator[str]:
+    host, port = place
+    for one in databases:
+        yield f"{one.name} = host={host} port={port} dbname={one.dbname}{' ' + one.options if one.options else ''}\n"
+
+
+def _place(endpoints: Iterable[Endpoint]) -> tuple[str, int]:
+    """Return where to: several hosts take turns (PgBouncer 1.17), all with the port of the first, for a line has only one."""
+    found = [one for one in endpoints if one.host]
+    if not found:
+        return _NOBODY
+    port = found[0].port
+    return ",".join(one.host for one in found if one.port == port), port

@@ -1,0 +1,191 @@
+"""Clients that wait, those that work, and everything that may happen between a PAUSE and its RESUME."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from hacore.hookspecs import Drain, PluginContext, Route, Validate
+from hacore.interfaces import Applied, Degraded, Endpoint, Held, Hold, RoutingState
+from hacore.model.clock import BootClock, Clock
+from hacore.postgres.job import JobHandle
+from hacore.testing.history import Session
+from hacore.testing.pgbouncer import PgBouncer, pgbouncer
+from hacore.testing.postgres import PlainServer, plain_server
+from hacore.testing.waiting import wait_for
+from hacore_router_pgbouncer.plugin import PgbouncerPlugin
+from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
+
+ANSWER_S = 20.0
+NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class LaterClock:
+    """A clock that is ahead."""
+
+    ahead_s: float
+
+    def now(self) -> float:
+        return BootClock().now() + self.ahead_s
+
+    def wall(self) -> object:
+        return BootClock().wall()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, PlainServer]]:
+    with plain_server({"cluster_name": "a"}) as a, plain_server({"cluster_name": "b"}) as b:
+        yield {"a": a, "b": b}
+
+
+@pytest.fixture
+def bouncers(servers: dict[str, PlainServer], scratch: Path) -> Iterator[list[PgBouncer]]:
+    with ExitStack() as stack:
+        found = []
+        for name in ("one", "two"):
+            directory = scratch / name
+            directory.mkdir()
+            directory.chmod(0o777)
+            found.append(stack.enter_context(pgbouncer(directory, users=(servers["a"].owner,))))
+        yield found
+
+
+def settings(bouncer: PgBouncer, *others: PgBouncer, options: str = "", waits: bool = True) -> PgbouncerSettings:
+    return PgbouncerSettings(
+        console=bouncer.console,
+        databases=(Database(name="app", dbname="postgres", options=options),),
+        databases_file=bouncer.databases,
+        drain_consoles=tuple(one.console for one in others),
+        waits_without_leader=waits,
+    )
+
+
+def state(servers: dict[str, PlainServer], leader: str, token: int, *, leads: bool = True) -> RoutingState:
+    a, b = (Endpoint(member=name, host="127.0.0.1", port=servers[name].port) for name in "ab")
+    return RoutingState(token=token, revision=next(NUMBERS), me=a, leader=a if leader == "a" else b, leads=leads, members=(a, b))
+
+
+def context(clock: Clock | None = None) -> PluginContext:
+    return PluginContext(scope="kit", namespace="/service", member="a", clock=clock or BootClock())
+
+
+def route(plugin: PgbouncerPlugin, wanted: RoutingState, clock: Clock | None = None) -> object:
+    return plugin.hacore_route(Route(context=context(clock), state=wanted))
+
+
+def drain(plugin: PgbouncerPlugin, wanted: RoutingState, limit_s: float) -> object:
+    ends_at = BootClock().now() + limit_s
+    request = Drain(context=context(), switchover_id="s", token=wanted.token, candidate="b", ends_at=ends_at, state=wanted)
+    return plugin.hacore_drain(request, JobHandle())
+
+
+def cluster_name(session: Session, deadline_s: float = ANSWER_S) -> str:
+    return str(session.query("SELECT current_setting('cluster_name')", deadline_s=deadline_s)[0][0])
+
+
+def test_a_client_that_waits_goes_on_with_the_next_primary_in_the_same_session(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    assert isinstance(route(plugin, state(servers, "a", 1)), Applied)
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        assert cluster_name(client) == "a"
+        assert isinstance(drain(plugin, state(servers, "a", 1), 10.0), Held)
+        answers: list[str] = []
+        waiting = threading.Thread(target=lambda: answers.append(cluster_name(client)))
+        waiting.start()
+        wait_for(lambda: waits(bouncers[0]) == 1, "the client waits")
+        assert isinstance(route(plugin, state(servers, "b", 2, leads=False)), Applied)
+        waiting.join(ANSWER_S)
+        assert answers == ["b"]
+
+
+def test_a_transaction_that_does_not_end_is_said_and_new_work_waits(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    route(plugin, state(servers, "a", 1))
+    with closing(Session(bouncers[0].conninfo("app"))) as working:
+        working.query("BEGIN", deadline_s=ANSWER_S)
+        working.query("SELECT 1", deadline_s=ANSWER_S)
+        answer = drain(plugin, state(servers, "a", 1), 0.5)
+        assert isinstance(answer, Degraded)
+        assert "still under way" in answer.reason
+        assert is_paused(bouncers[0])
+        hold = Hold(switchover_id="s", ends_at=BootClock().now() + 30.0)
+        route(plugin, replace(state(servers, "a", 1), hold=hold))
+        assert is_paused(bouncers[0])
+        working.query("COMMIT", deadline_s=ANSWER_S)
+        route(plugin, state(servers, "a", 1))
+        assert cluster_name(working) == "a"
+
+
+def test_every_bouncer_is_paused_and_one_whose_agent_has_gone_is_let_go_by_the_leader(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    here, there = bouncers
+    other = PgbouncerPlugin(settings(there, here))
+    route(other, state(servers, "a", 1, leads=False))
+    plugin = PgbouncerPlugin(settings(here, there))
+    route(plugin, state(servers, "a", 1))
+    assert isinstance(drain(plugin, state(servers, "a", 1), 10.0), Held)
+    assert [is_paused(one) for one in bouncers] == [True, True]
+    route(plugin, state(servers, "a", 1))
+    assert [is_paused(one) for one in bouncers] == [False, True]  # its own agent may just be about to
+    route(plugin, state(servers, "a", 1), LaterClock(21.0))  # type: ignore[arg-type]
+    assert [is_paused(one) for one in bouncers] == [False, False]
+
+
+def test_a_bouncer_of_another_node_that_does_not_answer_does_not_keep_the_others_from_being_paused(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    here, there = bouncers
+    plugin = PgbouncerPlugin(settings(here, there))
+    route(plugin, state(servers, "a", 1))
+    there.kill()
+    answer = drain(plugin, state(servers, "a", 1), 5.0)
+    assert isinstance(answer, Degraded)
+    assert str(there.port) in answer.reason
+    assert is_paused(here)
+    assert isinstance(route(plugin, state(servers, "a", 1)), Applied)
+
+
+def test_a_file_that_pgbouncer_refuses_is_said(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    answer = route(PgbouncerPlugin(settings(bouncers[0], options="no_such_word=1")), state(servers, "a", 1))
+    assert isinstance(answer, Degraded)
+    assert "its log says more" in answer.reason
+
+
+def test_without_a_leader_new_work_fails_where_the_settings_want_that(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0], waits=False))
+    route(plugin, replace(state(servers, "a", 1), leader=None, leads=False))
+    assert not is_paused(bouncers[0])
+    assert "port=1 " in bouncers[0].databases.read_text()
+
+
+def test_what_pgbouncer_itself_says_is_validated(servers: dict[str, PlainServer], bouncers: list[PgBouncer], scratch: Path) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    route(plugin, state(servers, "a", 1))
+    assert plugin.hacore_validate(Validate(context=context(), online=True)) == []
+    elsewhere = PgbouncerPlugin(replace(settings(bouncers[0]), databases_file=scratch / "no" / "hacore.ini"))
+    assert "no directory" in elsewhere.hacore_validate(Validate(context=context()))[0]
+    (scratch / "slow").mkdir()
+    (scratch / "slow").chmod(0o777)
+    with pgbouncer(scratch / "slow", users=(servers["a"].owner,), settings={"server_login_retry": "15"}) as slow:
+        (wrong,) = PgbouncerPlugin(settings(slow)).hacore_validate(Validate(context=context(), online=True))
+    assert "server_login_retry is 15" in wrong
+
+
+def waits(bouncer: PgBouncer) -> int:
+    """How many clients wait for a server."""
+    rows = bouncer.ask("SHOW POOLS")
+    return sum(int(row[3]) for row in rows if row[0] == "app")
+
+
+def is_paused(bouncer: PgBouncer) -> bool:
+    """Whether the database is paused, as its console shows it."""
+    connection_rows = {row[0]: row for row in bouncer.ask("SHOW DATABASES")}
+    return str(connection_rows["app"][-2]) == "1"

@@ -1,0 +1,70 @@
+"""What the section may say, and how it is refused."""
+
+from pathlib import Path
+
+import pytest
+from marshmallow import ValidationError
+
+from hacore.interfaces import Endpoint, RoutingState
+from hacore_router_pgbouncer import targets
+from hacore_router_pgbouncer.schema import PgbouncerSchema
+from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
+
+A, B, C = (Endpoint(member=name, host=f"10.0.0.{number}", port=5432) for number, name in enumerate("abc", start=1))
+SETTINGS = PgbouncerSettings(
+    console="port=6432",
+    databases=(Database(name="app", dbname="shop", options="pool_size=5"),),
+    standby_databases=(Database(name="app_ro", dbname="shop"),),
+    databases_file=Path("/nowhere/hacore.ini"),
+)
+
+
+def test_a_section_becomes_settings() -> None:
+    section = {
+        "console": "port=6432",
+        "databases": {"app": {"dbname": "shop", "options": "pool_size=5"}},
+        "standby_databases": {"app_ro": {"dbname": "shop"}},
+        "databases_file": "/nowhere/hacore.ini",
+    }
+    assert PgbouncerSchema().load(section) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({}, "databases"),
+        ({"databases": []}, "databases"),
+        ({"databases": ["pgbouncer"]}, "databases"),
+        ({"databases": ["two words"]}, "databases"),
+        ({"databases": {"app": {"host": "10.0.0.1"}}}, "databases"),
+        ({"databases": ["app"], "console": "port"}, "console"),
+        ({"databases": ["app"], "console": "port=6432 password=x"}, "console"),
+        ({"databases": ["app"], "databases_file": "hacore.ini"}, "databases_file"),
+        ({"databases": ["app"], "standby_databases": ["app_ro"]}, "standby_databases"),
+        ({"databases": ["app"], "standby_databases": ["app"], "databases_file": "/f"}, "databases"),
+        ({"databases": ["app"], "without_leader": "panic"}, "without_leader"),
+    ],
+)
+def test_a_wrong_section_is_refused_by_its_key(section: dict[str, object], key: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PgbouncerSchema().load(section)
+    assert key in caught.value.messages_dict
+
+
+def test_each_database_leads_where_it_should() -> None:
+    text = targets.render(SETTINGS, RoutingState(token=7, revision=1, me=A, leader=A, standbys=(B, C)))
+    assert "app = host=10.0.0.1 port=5432 dbname=shop pool_size=5\n" in text
+    assert "app_ro = host=10.0.0.2,10.0.0.3 port=5432 dbname=shop\n" in text
+    assert targets.token_of(text) == 7
+
+
+def test_reads_go_to_the_primary_while_there_is_no_standby() -> None:
+    assert "app_ro = host=10.0.0.1 port=5432" in targets.render(SETTINGS, RoutingState(token=7, revision=1, me=A, leader=A))
+
+
+def test_without_a_leader_a_database_stays_known_and_leads_to_nobody() -> None:
+    assert "app = host=127.0.0.1 port=1 dbname=shop" in targets.render(SETTINGS, RoutingState(token=7, revision=1, me=A))
+
+
+def test_a_file_of_somebody_else_says_no_token() -> None:
+    assert targets.token_of("[databases]\napp = host=x\n") == 0
