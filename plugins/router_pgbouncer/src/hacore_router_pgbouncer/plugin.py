@@ -19,10 +19,10 @@ from hacore.interfaces import (
     SectionChecker,
 )
 from hacore.model.clock import Clock, Instant
-from hacore_router_pgbouncer import targets
 from hacore_router_pgbouncer.bouncer import Bouncer
 from hacore_router_pgbouncer.console import Console
 from hacore_router_pgbouncer.settings import PgbouncerSettings
+from hacore_router_pgbouncer.way import Way
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class PgbouncerPlugin(RouterPlugin):
         self._own = self._bouncer(settings.console, names)
         self._writing = self._bouncer(settings.console, [one.name for one in settings.databases])  # the same, what leads to the primary
         self._others = tuple(self._bouncer(one, self._writing.names) for one in settings.drain_consoles)
-        self._led_to: tuple[str, int] | None = None  # where writes went last, as this agent has said it
+        self._way = Way(settings, self._own)
         self._told: tuple[int, int] = (0, 0)  # token and revision of the newest state
         self._seen_paused_at: dict[str, Instant] = {}
 
@@ -78,11 +78,11 @@ class PgbouncerPlugin(RouterPlugin):
     def hacore_route(self, request: Route) -> Applied | Degraded:
         """Write where the databases lead, and let go or hold back what shall wait."""
         state = request.state
-        if (state.token, state.revision) < self._told or self._is_outdated(state):
+        if (state.token, state.revision) < self._told or self._way.is_outdated(state):
             return Applied(detail="a newer state stands there")
         self._told = (state.token, state.revision)
-        self._lead(state)
-        wrong = self._not_taken(state)
+        self._way.lead(state)
+        wrong = self._way.not_taken(state)
         if wrong:
             return Degraded(reason=wrong)
         if self._shall_wait(state, request.context.clock):
@@ -148,41 +148,6 @@ class PgbouncerPlugin(RouterPlugin):
         """End the sessions. A pause stays: whoever routes next decides about it."""
         for bouncer in (self._own, self._writing, *self._others):
             bouncer.close()
-
-    # --- where to ------------------------------------------------------------------------------------------------------
-
-    def _is_outdated(self, state: RoutingState) -> bool:
-        path = self._settings.databases_file
-        return path is not None and targets.token_of(targets.read(path)) > state.token
-
-    def _lead(self, state: RoutingState) -> None:
-        """Say where the databases lead, where that is another place than before."""
-        path, leader = self._settings.databases_file, state.leader
-        if path is not None and (leader is not None or not self._settings.waits_without_leader or not path.exists()):
-            wanted = targets.render(self._settings, state)
-            if wanted != targets.read(path):
-                targets.write(path, wanted)
-                self._own.reload()
-            elif self._led_to is None:
-                self._own.reload()  # the agent before this one may have ended between its two steps
-        if leader is None:
-            return
-        place = (leader.host, leader.port)
-        if self._led_to not in {None, place}:
-            self._own.reconnect()  # sessions that are idle now may be with a server that has gone without a word
-        self._led_to = place
-
-    def _not_taken(self, state: RoutingState) -> str:
-        """Return what PgBouncer leads elsewhere: its RELOAD says yes also to files that it cannot read."""
-        path, leader = self._settings.databases_file, state.leader
-        if path is None or leader is None:
-            return ""
-        found = self._own.databases()
-        missing = [one.name for one in self._settings.databases if one.name not in found]
-        if missing:
-            return f"PgBouncer does not know {', '.join(missing)}: does pgbouncer.ini include {path}? its log says more"
-        wrong = [name for name in self._writing.names if (found[name]["host"], int(found[name]["port"])) != (leader.host, leader.port)]
-        return f"PgBouncer leads {', '.join(wrong)} elsewhere than {path} says, its log says why" if wrong else ""
 
     # --- who waits -----------------------------------------------------------------------------------------------------
 
