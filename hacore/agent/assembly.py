@@ -5,8 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from hacore.agent.archivist import Archivist
+from hacore.agent.backup_keeper import BackupKeeper
+from hacore.agent.backup_leader import BackupLeader
+from hacore.agent.backup_member import BackupMember
+from hacore.agent.backup_store import BackupStore
+from hacore.agent.backup_tool import BackupTool
 from hacore.agent.desk import Desk
 from hacore.agent.disk import StateDirectory
 from hacore.agent.fence import GuardLine, LoopFence
@@ -74,9 +80,11 @@ class Agent:
     count: Count
     journal: Journal
     archivist: Archivist
+    backups: BackupKeeper
 
     def close(self) -> None:
         """End threads and connections; guard and server stay as they are."""
+        self.backups.close(2.0)
         self.archivist.close()
         self.site.listeners.close(2.0)
         self.site.routers.close(2.0)
@@ -113,12 +121,6 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
     archivist = Archivist(node.instance, context=site.context, wake=waiter.wake)
     archivist.use(next(iter(registry.of_kind("archive")), None))
-    publishers: tuple[Publisher, ...] = (
-        RoutingNews(site.routers, clock, site.context()),
-        RestPicture(environ, clock, count.figures),
-        Narrator(clock, site.listeners.tell, journal),
-        archivist,
-    )
     ports = Ports(
         clock=clock,
         dcs=dcs,
@@ -129,7 +131,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
         disk=StateDirectory(site.state_dir),
         settings=settings,
         boot_id=_BOOT_ID.read_text().strip(),
-        publishers=publishers,
+        publishers=(*_publishers(site, environ, count, journal), archivist),
     )
 
     def changed(local: LocalSettings, postgres: PostgresSettings) -> None:
@@ -143,8 +145,35 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
 
     settings.on_change(changed)
     return Agent(
-        site=site, node=node, worker=worker, dcs=dcs, peers=peers, loop=Loop(ports), count=count, journal=journal, archivist=archivist
+        site=site,
+        node=node,
+        worker=worker,
+        dcs=dcs,
+        peers=peers,
+        loop=Loop(ports),
+        count=count,
+        journal=journal,
+        archivist=archivist,
+        backups=_backups(site, node),
     )
+
+
+def _publishers(site: "_Site", environ: Mapping[str, str], count: Count, journal: Journal) -> tuple[Publisher, ...]:
+    """Build those who are told of each turn."""
+    return (
+        RoutingNews(site.routers, site.clock, site.context()),
+        RestPicture(environ, site.clock, count.figures),
+        Narrator(site.clock, site.listeners.tell, journal),
+    )
+
+
+def _backups(site: "_Site", node: PostgresNode) -> BackupKeeper:
+    """Build what cares for backups, beside the loop."""
+    tool = BackupTool(registry=site.registry, settings=site.settings, desk=site.desk, instance=node.instance, context=site.context)
+    store = BackupStore(site.desk, site.clock)
+    member = BackupMember(store=store, tool=tool, clock=site.clock)
+    leader = BackupLeader(store=store, tool=tool, clock=site.clock, new_id=lambda: uuid4().hex)
+    return BackupKeeper(site.desk.latest, member, leader)
 
 
 def _server(site: "_Site") -> tuple[PostgresNode, JobWorker]:

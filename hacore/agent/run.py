@@ -60,11 +60,14 @@ def run(path: str | None, environ: Mapping[str, str]) -> int:
 
 
 def _live(agent: Agent, environ: Mapping[str, str]) -> int:
-    context = Context(loop=agent.site.desk, peers=agent.peers, clock=agent.site.clock, figures=agent.count.figures)
+    context = Context(
+        loop=agent.site.desk, peers=agent.peers, clock=agent.site.clock, figures=agent.count.figures, backups=agent.backups.leader
+    )
     control = ControlServer(agent.site.state_dir / SOCKET_NAME, answerer(context))
     _listen_to_signals(agent)
     agent.dcs.watch(agent.site.waiter.wake)
     control.start()
+    agent.backups.start()
     try:
         end = _turn_until_exit(agent, Heartbeat.from_environment(environ))
     finally:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from hacore.backup.policy import BackupPolicy
 from hacore.config import Effective, LoadedConfig, check_bootstrap, choose_times, effective
 from hacore.config.child import load_in_child
 from hacore.config.dynamic import accept, dump, read_cache, write_cache
@@ -47,6 +48,11 @@ class SettingsSource:
     def postgres(self) -> PostgresSettings:
         """What PostgreSQL shall run with."""
         return self._effective.postgres
+
+    @property
+    def backup(self) -> BackupPolicy:
+        """What the cluster's configuration says about its backups."""
+        return self._effective.backup
 
     def on_change(self, told: Callable[[LocalSettings, PostgresSettings], None]) -> None:
         """Call ``told`` whenever other settings are in force.

@@ -222,6 +222,11 @@ def _operations(reload: Callable[[], None]) -> dict[str, dict[str, Operation]]:
         "failover": {"POST": Operation("failover", Need.REQUIRED)},
         "restart": {"POST": Operation("restart", Need.OPTIONAL), "DELETE": Operation("restart_cancel")},
         "reload": {"POST": Operation("reload", then=reload)},
+        "backups": {
+            "GET": Operation("backups"),
+            "POST": Operation("backup_begin", Need.OPTIONAL),
+            "DELETE": Operation("backup_cancel"),
+        },
         "reinitialize": {"POST": Operation("reinitialize", Need.OPTIONAL)},
     }
 

@@ -23,6 +23,17 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _WITH_REPLICATION_STATE: Final = 90600  # the first server version that tells its replication state
 _NOTHING: Final = Measured(in_recovery=False)
 
+_BACKUPS: Final = {
+    "newest_good_timestamp_seconds": "Seconds since 1970 at the end of the newest good backup.",
+    "window_start_timestamp_seconds": "Seconds since 1970 at the end of the oldest good backup: the first time that can be recovered to.",
+    "good": "Good backups in the repository.",
+    "running": "1 if a backup, a check or an expiry goes on.",
+    "verified_timestamp_seconds": "Seconds since 1970 when a backup was last checked and found good.",
+    "failures": "Backups that failed since the last one that did not.",
+    "last_attempt_timestamp_seconds": "Seconds since 1970 at the end of the last attempt, good or bad.",
+    "last_attempt_duration_seconds": "Duration of the last attempt.",
+}
+
 Row = tuple[str, str, float]
 
 
@@ -121,6 +132,7 @@ def _own(picture: Picture) -> Iterable[Row]:
         yield "hacore_dcs_latency_seconds", "Time of the store's last answer.", figures.dcs_latency_s
     yield "hacore_dcs_errors", "Calls to the store without an answer since the agent was started.", figures.dcs_errors
     yield "hacore_unsupported_settings", "Dynamic settings that this node ignores.", len(picture.unsupported)
+    yield from ((f"hacore_backup_{name}", _BACKUPS[name], value) for name, value in picture.backups if name in _BACKUPS)
 
 
 def _archive(state: ArchiveState | None) -> Iterable[Row]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hacore.convert import WrongValueError, word
 from hacore.interfaces import Backup, BackupState
@@ -71,7 +70,7 @@ def zone(value: object) -> str:
     text = word(value).strip()
     try:
         _zone(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (LookupError, ValueError, OSError) as error:
         raise WrongValueError("a time zone that this machine knows, like UTC or Europe/Berlin") from error
     return text
 
@@ -132,7 +131,11 @@ def _local(schedule: Schedule, now: datetime) -> datetime:
 
 def _zone(name: str) -> tzinfo:
     """Return a zone; UTC also on a machine without a database of zones."""
-    return UTC if name == "UTC" else ZoneInfo(name)
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - a library that a node without such a schedule does without
+
+    return ZoneInfo(name)
 
 
 def _late(schedule: Schedule, at: datetime) -> datetime:

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "flush": ("hacore.cli.members:flush", "Take back a restart or switchover that waits for its time."),
     "pause": ("hacore.cli.maintenance:pause", "Stop all automatic actions."),
     "resume": ("hacore.cli.maintenance:resume", "Let automatic actions go on."),
+    "backup": ("hacore.cli.backups:backup", "Make, list, verify and expire backups."),
     "show-config": ("hacore.cli.dynamic:show_config", "Show the dynamic configuration."),
     "edit-config": ("hacore.cli.dynamic:edit_config", "Change the dynamic configuration."),
     "dsn": ("hacore.cli.listing:dsn", "Print how to connect to a member."),

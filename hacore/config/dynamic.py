@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from hacore.config import timing
+from hacore.config import backups, timing
 from hacore.config.fault import Fault, Path, dotted, nearest
 from hacore.config.keys import DYNAMIC_KEYS, Dynamic, Reading
 from hacore.config.postgresql_keys import LOCAL_ONLY, SHARED_KEYS, method_names, replica_method
@@ -89,7 +89,9 @@ def faults(config: Mapping[str, Any]) -> tuple[Fault, ...]:
     for name in method_names(section):
         if isinstance(section.get(name), Mapping) and name not in {key.name for key in SHARED_KEYS}:
             _try_method(name, section[name], top.wrong)
-    timing.read_own_times(top.take(Dynamic.HACORE), top, [])
+    own = top.take(Dynamic.HACORE)
+    timing.read_own_times(own, top, [])
+    backups.read_backup(own, top)
     return tuple(_fault(path, _value_at(config, path), wanted) for path, wanted in top.wrong.items())
 
 
@@ -101,7 +103,8 @@ def unknown(config: Mapping[str, Any]) -> tuple[Fault, ...]:
     shared = {name for key in SHARED_KEYS for name in key.names} | LOCAL_ONLY
     welcome = shared | set(method_names(inner))
     found = [_unknown((name,), known) for name in config if name not in known]
-    return tuple(found + [_unknown(("postgresql", name), shared) for name in inner if name not in welcome])
+    found += [_unknown(("postgresql", name), shared) for name in inner if name not in welcome]
+    return tuple(found + [_unknown(path, set(names)) for path, names in backups.unknown_keys(config.get(Dynamic.HACORE.name))])
 
 
 def patch(config: Mapping[str, Any], change: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

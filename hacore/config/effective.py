@@ -5,10 +5,12 @@ does not work yet is ignored, and both are said. Whether a whole new configurati
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from hacore.backup.policy import BackupPolicy
 from hacore.config import controlled, timing
+from hacore.config.backups import read_backup
 from hacore.config.dynamic import unknown
 from hacore.config.fault import dotted
 from hacore.config.features import refusal_of_election, unsupported
@@ -31,6 +33,7 @@ class Effective:
 
     policy: Policy
     postgres: PostgresSettings
+    backup: BackupPolicy = field(default_factory=BackupPolicy)
     warnings: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
 
@@ -44,10 +47,11 @@ def effective(local: LocalSettings, dynamic: Mapping[str, Any] | None) -> Effect
     postgresql = Reading(merged, path=("postgresql",), wrong=reading.wrong, raised=reading.raised)
     policy = _policy(local, reading, postgresql, warnings)
     postgres = _postgres(local, postgresql, combined, warnings)
+    backup = read_backup(reading.take(Dynamic.HACORE), reading, scope=local.scope)
     warnings.extend(str(fault) for fault in unknown(reading.values))
     warnings.extend(reading.raised)
     warnings.extend(f"{dotted(path)}: not {wanted}: the default is used" for path, wanted in reading.wrong.items())
-    return Effective(policy=policy, postgres=postgres, warnings=tuple(warnings), unsupported=policy.unsupported)
+    return Effective(policy=policy, postgres=postgres, backup=backup, warnings=tuple(warnings), unsupported=policy.unsupported)
 
 
 @dataclass(frozen=True, slots=True)

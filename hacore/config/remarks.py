@@ -7,7 +7,7 @@ Everything here is accepted and stored. What cannot be stored is in ``dynamic.fa
 from collections.abc import Mapping
 from typing import Any
 
-from hacore.config import timing
+from hacore.config import backups, timing
 from hacore.config.controlled import controlled_parameters
 from hacore.config.dynamic import unknown
 from hacore.config.effective import readable_parameters
@@ -22,7 +22,9 @@ def remarks(config: Mapping[str, Any]) -> tuple[str, ...]:
     reading = Reading(config)
     section = reading.take(Dynamic.POSTGRESQL)
     timing.read_times(reading, said)
-    timing.read_own_times(reading.take(Dynamic.HACORE), reading, said)
+    own = reading.take(Dynamic.HACORE)
+    timing.read_own_times(own, reading, said)
+    backups.read_backup(own, reading)
     controlled_parameters(readable_parameters(section.get("parameters"), said), said)
     said.extend(f"postgresql.{name}: counts only in each node's own file" for name in sorted(LOCAL_ONLY & section.keys()))
     said.extend(unsupported(reading))

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hacore.control import cluster, config, explain, node, switchover
+from hacore.control import backups, cluster, config, explain, node, switchover
 from hacore.control.context import Command, Context, RefusedError
 from hacore.control.wire import Reply
 from hacore.errors import DcsUnavailableError
@@ -24,10 +24,13 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "restart_cancel": node.cancel_restart,
     "reload": node.reload,
     "reinitialize": node.reinitialize,
+    "backups": backups.show_backups,
+    "backup_begin": backups.begin_backup,
+    "backup_cancel": backups.cancel_backup,
     "explain": explain.explain,
     "status": explain.status,
 }
-_LOOKS: Final = frozenset({"cluster", "history", "config", "explain", "status"})
+_LOOKS: Final = frozenset({"cluster", "history", "config", "backups", "explain", "status"})
 
 
 def answerer(context: Context) -> Callable[[Mapping[str, Any]], Reply]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from hacore.control.port import Loop
+from hacore.control.port import Backups, Loop
 from hacore.control.wire import Reply
 from hacore.errors import HacoreError
 from hacore.model.clock import Clock
@@ -31,6 +31,7 @@ class Context:
     peers: Peers
     clock: Clock
     figures: Callable[[], Figures] = Figures
+    backups: Backups | None = None
     new_id: Callable[[], str] = new_id
 
     def latest(self) -> tuple[World, Decision]:

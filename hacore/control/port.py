@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from hacore.interfaces import Dcs
+from hacore.backup.leading import Wanted
+from hacore.backup.policy import BackupPolicy
+from hacore.interfaces import Backup, Dcs
+from hacore.model.backups import BackupTask
 from hacore.model.commands import Command
 from hacore.model.world import Decision, World
 
@@ -38,3 +41,28 @@ class Loop(Protocol):
 
     def wake(self) -> None:
         """Begin the next turn at once."""
+
+
+class Backups(Protocol):
+    """What a command needs of the cluster's backups."""
+
+    def begin(self, wanted: Wanted, *, member: str | None = None) -> BackupTask:
+        """Give work to a member.
+
+        :raises HacoreError: nothing was begun, and why.
+        """
+
+    def cancel(self) -> BackupTask | None:
+        """End the work that goes on; return what it was."""
+
+    def listed(self) -> tuple[Backup, ...]:
+        """Read the tool's list.
+
+        :raises PluginUnavailableError: it could not be read.
+        """
+
+    def policy(self) -> BackupPolicy:
+        """Return what the configuration says."""
+
+    def plugin(self) -> str | None:
+        """Return the name of the configured plugin."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hacore.model.backups import BackupRecord
 from hacore.model.clock import Instant
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
@@ -121,6 +122,8 @@ class ClusterView:
     own: OwnRecord | None = None
     own_version: int | None = None
     own_received_at: Instant | None = None  # when this node first received that version
+    backups: BackupRecord | None = None
+    backups_version: int | None = None
     broken: frozenset[str] = frozenset()
 
     def member(self, name: str | None) -> Member | None:

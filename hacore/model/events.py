@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     ARCHIVE_CONFLICT = "archive_conflict"  # the archive is another cluster's, nothing is pushed; ``archive``, ``owner``
     ARCHIVE_FAILING = "archive_failing"  # WAL is kept here because it cannot be pushed; ``archive``, ``error``
     ARCHIVE_RECOVERED = "archive_recovered"  # neither any more; ``archive``
+    BACKUP_COMPLETED = "backup_completed"  # ``work`` (``backup``, ``verify``, ``expire``), ``backup``, ``on``, ``took_s``, ``detail``
+    BACKUP_FAILED = "backup_failed"  # the same with ``error`` and ``failures`` in a row
     DCS_LOST = "dcs_lost"  # ``error``
     DCS_BACK = "dcs_back"
 

@@ -17,7 +17,18 @@ def store_of(local: LocalSettings) -> Wanted:
 
 def agent_plugins(local: LocalSettings, postgres: PostgresSettings) -> tuple[Wanted, ...]:
     """Return every plugin that the agent of this node needs."""
-    return (store_of(local), *_listeners(local, postgres), *_replica(local, postgres), *_archive(local), *_routers(local))
+    return (store_of(local), *_listeners(local, postgres), *_replica(local, postgres), *_archive(local), *_routers(local), *_backup(local))
+
+
+def backup_of(local: LocalSettings) -> str | None:
+    """Return the name of the plugin that makes backups."""
+    return None if local.plugins.backup is None else str(local.plugins.backup["plugin"])
+
+
+def _backup(local: LocalSettings) -> Iterator[Wanted]:
+    name = backup_of(local)
+    if name is not None:
+        yield Wanted(kind="backup", name=name, settings=local.plugins.settings.get(name))
 
 
 def _listeners(local: LocalSettings, postgres: PostgresSettings) -> Iterator[Wanted]:

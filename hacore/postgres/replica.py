@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from hacore.errors import ConfigError, PostgresUnreachableError
+from hacore.errors import PostgresUnreachableError
 from hacore.interfaces import Source
 from hacore.model.node import DirectoryState
 from hacore.model.steps import CreateReplica
@@ -14,13 +14,12 @@ from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.passfile import Login, login, temporary_passfile
-from hacore.postgres.programs import C_LOCALE
 from hacore.postgres.restore_settings import keep_restore_settings
 from hacore.postgres.seal import seal
 from hacore.postgres.surroundings import ReplicaSite, Surroundings
+from hacore.postgres.tooling import environment_of, programs_of
 
 MARK: Final = "creation of a replica"
-_PROGRAMS: Final = ("postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_isready")
 
 
 def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, around: Surroundings) -> None:
@@ -46,8 +45,8 @@ def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, arou
             source=source,
             system_id=step.system_id,
             major_version=instance.programs.major,
-            programs=_programs(instance),
-            environment=_environment(instance, passfile),
+            programs=programs_of(instance),
+            environment=environment_of(instance, passfile),
             space_bytes=directory.free_bytes,
             directory_state=directory.state.value,
             clean=lambda: clean(instance),
@@ -67,17 +66,3 @@ def source_conninfo(instance: Instance, host: str, port: int) -> str:
 
 def _source(instance: Instance, member: str, address: tuple[str, int], passfile: Path) -> Source:
     return Source(member=member, conninfo=source_conninfo(instance, *address), passfile=str(passfile))
-
-
-def _programs(instance: Instance) -> dict[str, str]:
-    found = {}
-    for name in _PROGRAMS:
-        try:
-            found[name] = instance.programs.path(name)
-        except ConfigError:  # not every installation has them all; the method that needs it will say so
-            continue
-    return found
-
-
-def _environment(instance: Instance, passfile: Path) -> dict[str, str]:
-    return {**instance.server_environment(), **C_LOCALE, "PGPASSFILE": str(passfile)}

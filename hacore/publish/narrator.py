@@ -6,6 +6,7 @@ from hacore.model.clock import Clock, Instant
 from hacore.model.events import Event
 from hacore.model.world import Decision, World
 from hacore.publish.archive_events import ArchiveTold, tell_of_archive
+from hacore.publish.backup_events import BackupsTold, tell_of_backups
 from hacore.publish.events import Happening, Told, narrate
 from hacore.publish.handover import Progress, follow
 from hacore.publish.journal import Journal
@@ -24,6 +25,7 @@ class Narrator:
         self._next_id = journal.last_id + 1
         self._told = Told()
         self._of_archive = ArchiveTold()
+        self._of_backups: BackupsTold = None
         self._progress = Progress()
         self._released_at: Instant | None = None
 
@@ -34,7 +36,8 @@ class Narrator:
         if world.lease is None:
             self._released_at = None
         self._of_archive, archive = tell_of_archive(self._of_archive, world)
-        for happening in (*happenings, *(one for one in (course, archive) if one is not None)):
+        self._of_backups, backups = tell_of_backups(self._of_backups, world)
+        for happening in (*happenings, *backups, *(one for one in (course, archive) if one is not None)):
             self._emit(happening, world)
 
     def lease_ends(self) -> None:

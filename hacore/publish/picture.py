@@ -4,13 +4,14 @@ A pure function of world and decision. It knows neither the shared memory nor th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from hacore import INTERFACE_VERSION, __version__
 from hacore.model.archive import ArchiveIdentity, ArchiveState
+from hacore.model.backups import BackupRecord, BackupWork
 from hacore.model.clock import Instant
 from hacore.model.commands import RestartCommand
 from hacore.model.node import Role, ServerState, WalSender
@@ -98,6 +99,7 @@ class Picture:
     token: int | None = None  # fencing token of the lease that is held
     archive: ArchiveState | None = None
     member_hosts: tuple[str, ...] = ()  # of all members' ``api_url``
+    backups: tuple[tuple[str, float], ...] = ()  # figures of the cluster's backups, by the end of their metric's name
     figures: Figures = field(default_factory=Figures)
 
 
@@ -146,8 +148,28 @@ def picture(world: World, decision: Decision, *, figures: Figures | None = None)
         token=world.lease.token if world.lease else None,
         archive=node.archive,
         member_hosts=_member_hosts(world),
+        backups=tuple(_backups(view.backups)) if view is not None and view.backups is not None else (),
         figures=figures or Figures(),
     )
+
+
+def _backups(record: BackupRecord) -> Iterator[tuple[str, float]]:
+    """Yield what is known; instants as seconds since 1970."""
+    if record.newest_good is not None:
+        yield "newest_good_timestamp_seconds", record.newest_good.timestamp()
+    if record.window_start is not None:
+        yield "window_start_timestamp_seconds", record.window_start.timestamp()
+    if record.listed is not None:
+        yield "good", record.listed
+    yield "running", record.task is not None
+    verified_at = max((at for _, at in record.verified), default=None)
+    if verified_at is not None:
+        yield "verified_timestamp_seconds", verified_at.timestamp()
+    result = record.result(BackupWork.BACKUP)
+    if result is not None:
+        yield "failures", result.failures
+        yield "last_attempt_timestamp_seconds", result.ended_at.timestamp()
+        yield "last_attempt_duration_seconds", (result.ended_at - result.began_at).total_seconds()
 
 
 def encode(shown: Picture) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from hacore.interfaces import Record, Snapshot
 from hacore.model.cluster import ClusterView, Member, Status
 from hacore.records import names
+from hacore.records.backups import read_backups
 from hacore.records.failover import read_failover
 from hacore.records.history import read_history
 from hacore.records.json_text import BrokenRecordError, parse_fields
@@ -43,6 +44,8 @@ def read_cluster(snapshot: Snapshot) -> ClusterView:
         history=reading.read(names.HISTORY, read_history),
         own=reading.read(names.OWN, read_own),
         own_version=reading.version(names.OWN),
+        backups=reading.read(names.BACKUP, read_backups),
+        backups_version=reading.version(names.BACKUP),
         own_received_at=snapshot.records[names.OWN].received_at if names.OWN in snapshot.records else None,
         broken=frozenset(reading.broken),  # last: the readers above have named them
     )

@@ -12,6 +12,7 @@ SYNC: Final = "sync"
 HISTORY: Final = "history"
 FAILSAFE: Final = "failsafe"
 OWN: Final = "hacore"
+BACKUP: Final = "backup"  # hacore's own: what goes on with the cluster's backups
 MEMBERS: Final = "members"
 
 NO_FAILOVER: Final = "{}"  # the failover record is blanked, never deleted

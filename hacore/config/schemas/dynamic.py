@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from marshmallow import EXCLUDE, fields
 
-from hacore.config.keys import DYNAMIC_KEYS, OWN_KEYS, Dynamic, Key
+from hacore.config.backups import BACKUP_KEYS, RETENTION_KEYS, OwnBackup
+from hacore.config.keys import DYNAMIC_KEYS, OWN_KEYS, Dynamic, Key, Own
 from hacore.config.postgresql_keys import LOCAL_ONLY, SHARED_KEYS, method_names
 from hacore.schema import Converted, SectionSchema
 
@@ -28,6 +29,26 @@ class DynamicPostgresqlSchema(SectionSchema):
         return key in LOCAL_ONLY or key in method_names(section)
 
 
+class OwnRetentionSchema(SectionSchema):
+    """Section ``hacore.backup.retention`` of the dynamic configuration."""
+
+    class Meta:
+        """The keys come from their table."""
+
+        unknown = EXCLUDE
+        include = _fields(RETENTION_KEYS)
+
+
+class OwnBackupSchema(SectionSchema):
+    """Section ``hacore.backup`` of the dynamic configuration."""
+
+    class Meta:
+        """The keys come from their table."""
+
+        unknown = EXCLUDE
+        include = _fields(BACKUP_KEYS) | {OwnBackup.RETENTION.name: fields.Nested(OwnRetentionSchema)}
+
+
 class OwnTimesSchema(SectionSchema):
     """Section ``hacore`` of the dynamic configuration."""
 
@@ -35,7 +56,7 @@ class OwnTimesSchema(SectionSchema):
         """The keys come from their table."""
 
         unknown = EXCLUDE
-        include = _fields(OWN_KEYS)
+        include = _fields(OWN_KEYS) | {Own.BACKUP.name: fields.Nested(OwnBackupSchema)}
 
 
 _NESTED: Final = {

@@ -1,6 +1,6 @@
 """The whole local file: its sections, the keys at its top, and which plugins it names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from marshmallow import Schema, fields
@@ -37,13 +37,10 @@ def _default(schema: type[Schema]) -> Callable[[], Any]:
 
 
 class BackupSchema(SectionSchema):
-    """Section ``backup``: the plugin's name; every other key is the plugin's."""
+    """Section ``backup``: what differs between nodes. Schedule and retention are the cluster's: ``hacore.backup``."""
 
     plugin = Converted(convert.word, required=True)
-
-    def welcomes(self, key: str, section: Mapping[str, Any]) -> bool:  # noqa: ARG002 - any key
-        """The plugin checks the rest."""
-        return True
+    scratch_dir = Converted(convert.word, load_default=None)
 
 
 class CitusSchema(SectionSchema):

@@ -139,7 +139,7 @@ TAKEN: Final[list[tuple[str, object, str, object]]] = [
     ("listeners", ["plain"], "plugins.listeners", ("plain",)),
     ("routers", "plain", "plugins.routers", ("plain",)),
     ("archive", "plain", "plugins.archive", "plain"),
-    ("backup", {"plugin": "plain", "keep": 3}, "plugins.backup.plugin", "plain"),
+    ("backup", {"plugin": "plain", "scratch_dir": "/srv/x"}, "plugins.backup.scratch_dir", "/srv/x"),
     ("sqlite.path", "/srv/x.db", "dcs.settings", (("path", "/srv/x.db"), ("token", None))),
 ]
 
@@ -262,9 +262,9 @@ REFUSED: Final[list[tuple[str, object, str]]] = [
 @pytest.mark.parametrize(("path", "value", "where", "wanted"), TAKEN)
 def test_a_key_reaches_the_settings(path: str, value: object, where: str, wanted: object, tmp_path: Path) -> None:
     local = load_values(changed({path: value}), tmp_path).local
-    if where == "plugins.backup.plugin":
+    if where == "plugins.backup.scratch_dir":
         assert local.plugins.backup is not None
-        assert local.plugins.backup["plugin"] == wanted
+        assert local.plugins.backup["scratch_dir"] == wanted
         return
     assert attrgetter(where)(local) == wanted
 

@@ -1,0 +1,163 @@
+"""What this node does about the cluster's backups while it leads: begins what is due, passes on what nobody takes, counts out the dead."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from hacore.agent.backup_store import BackupStore
+from hacore.agent.backup_tool import BackupTool
+from hacore.backup import leading
+from hacore.backup.leading import DEAD_S, TAKE_S, Wanted
+from hacore.backup.policy import BackupPolicy, Prefer
+from hacore.errors import HacoreError
+from hacore.interfaces import Backup
+from hacore.model.backups import BackupRecord, BackupTask, BackupWork
+from hacore.model.clock import Clock, Instant
+from hacore.model.cluster import ClusterView
+from hacore.model.world import World
+
+_LIST_S: Final = 300.0  # how old the leader's list may be
+_RETRY_LIST_S: Final = 60.0
+
+_Seen = tuple[str, str, int, bool]
+
+
+class BackupRefusedError(HacoreError):
+    """Nothing was begun; the message says why."""
+
+
+class BackupLeader:
+    """:meth:`begin`, :meth:`cancel` and :meth:`listed` may be called from any thread."""
+
+    def __init__(self, *, store: BackupStore, tool: BackupTool, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._store, self._tool, self._clock, self._new_id = store, tool, clock, new_id
+        self._unmoved: tuple[_Seen, Instant] | None = None  # a member's task as it was seen last, and since when
+        self._listed: tuple[tuple[Backup, ...], Instant] | None = None
+        self._list_at: Instant = 0.0  # not before
+
+    def turn(self, world: World) -> None:
+        """Look at the store, and at the tool's list.
+
+        :raises HacoreError: something could not be found out or done; the next turn tries again.
+        """
+        if world.lease is None or not world.node.is_primary or world.cluster is None or self._tool.name is None:
+            self._unmoved, self._listed, self._list_at = None, None, 0.0
+            return
+        record = world.cluster.backups or BackupRecord()
+        if record.task is not None:
+            self._listed = None  # it changes what there is
+            self._watch(record.task)
+        elif not world.policy.pause:
+            self._unmoved = None
+            self._schedule(world, record)
+
+    def begin(self, wanted: Wanted, *, prefer: Prefer | None = None, member: str | None = None) -> BackupTask:
+        """Give work to a member, under the lease of this node.
+
+        :raises BackupRefusedError: this node does not lead, other work goes on, or no member may work.
+        :raises DcsUnavailableError: whether it begins is not known.
+        """
+        self._tool.plugin()
+        preference = self._tool.settings.backup.prefer if prefer is None else prefer
+
+        def begun(record: BackupRecord, view: ClusterView) -> BackupRecord:
+            if view.own is None or view.lock is None:
+                raise BackupRefusedError("nobody leads")
+            if record.task is not None:
+                raise BackupRefusedError(
+                    f"{record.task.work} goes on on {record.task.member}: {record.task.progress or record.task.reason}"
+                )
+            chosen = _chosen(view, preference, member)
+            return leading.begun(record, wanted, task_id=self._new_id(), member=chosen, token=view.own.token, now=self._clock.wall())
+
+        written = self._store.change(begun, as_leader=True)
+        if written is None or written.task is None:
+            raise BackupRefusedError("this node does not lead")
+        return written.task
+
+    def cancel(self) -> BackupTask | None:
+        """Take the work that goes on out of the store; whoever does it ends it. Return what it was."""
+        found: list[BackupTask] = []
+
+        def cancelled(record: BackupRecord, _: ClusterView) -> BackupRecord | None:
+            if record.task is None:
+                return None
+            found[:] = [record.task]
+            return leading.abandoned(record, now=self._clock.wall(), error="cancelled by a person", is_final=True)
+
+        return found[0] if self._store.change(cancelled) is not None else None
+
+    def listed(self) -> tuple[Backup, ...]:
+        """Read the tool's list afresh.
+
+        :raises PluginUnavailableError: it could not be read.
+        """
+        return self._tool.listed()
+
+    def policy(self) -> BackupPolicy:
+        """Return what the configuration says."""
+        return self._tool.settings.backup
+
+    def plugin(self) -> str | None:
+        """Return the name of the configured plugin."""
+        return self._tool.name
+
+    def _watch(self, task: BackupTask) -> None:
+        """Pass a task on that is not taken; count a member as dead whose task does not move any more."""
+        now, seen = self._clock.now(), _identity(task)
+        if self._unmoved is None or self._unmoved[0] != seen:
+            self._unmoved = (seen, now)
+            return
+        unmoved_s = now - self._unmoved[1]
+        if unmoved_s <= (DEAD_S if task.taken else TAKE_S):
+            return
+
+        def given_up(record: BackupRecord, view: ClusterView) -> BackupRecord | None:
+            if record.task is None or _identity(record.task) != seen:
+                return None
+            if task.taken:
+                error = f"{task.member} has not been heard of for {unmoved_s:.0f} s"
+                return leading.abandoned(record, now=self._clock.wall(), error=error)
+            token = view.own.token if view.own is not None else 0
+            return leading.passed_on(record, view, self._tool.settings.backup.prefer, token=token, now=self._clock.wall())
+
+        self._store.change(given_up, as_leader=True)
+
+    def _schedule(self, world: World, record: BackupRecord) -> None:
+        policy, system_id = self._tool.settings.backup, world.node.system_id
+        now = self._clock.now()
+        if self._listed is None or now - self._listed[1] > _LIST_S:
+            if now >= self._list_at:
+                self._list(record, system_id)
+            return  # decided by the next turn, on what the store has then
+        wanted = leading.due_work(record, policy, self._listed[0], now=self._clock.wall(), system_id=system_id)
+        if wanted is None:
+            return
+        fresh = self._list(record, system_id)
+        wanted = leading.due_work(record, policy, fresh, now=self._clock.wall(), system_id=system_id)
+        if wanted is not None:
+            anywhere = wanted.work is not BackupWork.BACKUP and policy.prefer is Prefer.STANDBY_ONLY
+            self.begin(wanted, prefer=Prefer.STANDBY if anywhere else None)
+
+    def _list(self, record: BackupRecord, system_id: str | None) -> Sequence[Backup]:
+        """List, and note in the store what everybody shows of it. What could not be read is no empty list: nothing is begun."""
+        self._list_at = self._clock.now() + _RETRY_LIST_S
+        backups = self._tool.listed()
+        self._listed, self._list_at = (backups, self._clock.now()), 0.0
+        if leading.summed_up(record, backups, system_id) != record:
+            self._store.change(lambda now, _: leading.summed_up(now, backups, system_id), as_leader=True)
+        return backups
+
+
+def _identity(task: BackupTask) -> _Seen:
+    return task.id, task.member, task.beat, task.taken
+
+
+def _chosen(view: ClusterView, prefer: Prefer, member: str | None) -> str:
+    if member is not None:
+        if member not in leading.places(view, Prefer.STANDBY):
+            raise BackupRefusedError(f"{member} is neither the leader nor a standby that streams")
+        return member
+    able = leading.places(view, prefer)
+    if not able:
+        raise BackupRefusedError("no standby streams, and standby_only is preferred" if prefer is Prefer.STANDBY_ONLY else "nobody leads")
+    return able[0]

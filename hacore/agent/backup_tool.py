@@ -1,0 +1,171 @@
+"""The backup plugin of this node, called as its hooks say. It knows no store, no schedule and no thread."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, cast
+
+from hacore.agent.desk import Desk
+from hacore.agent.settings import SettingsSource
+from hacore.errors import PluginUnavailableError
+from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, PluginContext, VerifyBackup
+from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Job, Verified
+from hacore.model.backups import BackupTask, BackupWork
+from hacore.model.node import ServerState
+from hacore.plugins.registry import Plugin, Registry
+from hacore.plugins.selection import backup_of
+from hacore.postgres.instance import Instance
+from hacore.postgres.passfile import login, temporary_passfile
+from hacore.postgres.tooling import backup_site
+
+_LIST_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How work ended. ``error`` ``None``: it was done."""
+
+    error: str | None = None
+    detail: str = ""
+    backup: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupTool:
+    """May be used from several threads."""
+
+    registry: Registry
+    settings: SettingsSource
+    desk: Desk
+    instance: Instance
+    context: Callable[[], PluginContext]
+    verify_by_restore: Callable[[Plugin, Backup, BackupSite, Job], Ended] | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the configured plugin."""
+        return backup_of(self.settings.local)
+
+    def plugin(self) -> Plugin:
+        """Return the plugin.
+
+        :raises PluginUnavailableError: none is configured.
+        """
+        name = self.name
+        found = None if name is None else self.registry.get("backup", name)
+        if found is None:
+            raise PluginUnavailableError("no plugin for backups is configured on this node (backup.plugin)")
+        return found
+
+    def system_id(self) -> str | None:
+        """Return the system identifier of this node's cluster."""
+        latest = self.desk.latest()
+        if latest is None:
+            return None
+        world = latest[0]
+        return world.node.system_id or (world.cluster.initialize if world.cluster else None) or None
+
+    def listed(self) -> tuple[Backup, ...]:
+        """Return what the repository holds.
+
+        :raises PluginUnavailableError: it could not be read: an error is no empty list.
+        """
+        plugin = self.plugin()
+        request = ListBackups(site=backup_site(self.instance, self.context(), system_id=self.system_id()))
+        found = plugin.calls.call("hacore_list_backups", Sequence, limit_s=_LIST_S, request=request)
+        wrong = found is None or not all(isinstance(one, Backup) for one in cast("Sequence[object]", found))
+        if wrong:
+            raise PluginUnavailableError(f"plugin {plugin.name}: hacore_list_backups returned no list of backups")
+        return tuple(cast("Sequence[Backup]", found))
+
+    def carry_out(self, task: BackupTask, job: Job) -> Ended:
+        """Do the work of a task, for as long as it takes.
+
+        :raises HacoreError: it could not be done.
+        """
+        with self.site() as site:
+            match task.work:
+                case BackupWork.BACKUP:
+                    return self._back_up(task, site, job)
+                case BackupWork.VERIFY:
+                    return self._verify(task, site, job)
+                case BackupWork.EXPIRE:
+                    return self._expire(task, site, job)
+
+    @contextmanager
+    def site(self) -> Iterator[BackupSite]:
+        """Give where the tool works, with the superuser's password in a file for the time of a block."""
+        superuser = self.instance.settings.authentication.superuser
+        with temporary_passfile(self.instance.layout.state_dir, login(superuser, "*", "*")) as passfile:
+            yield backup_site(self.instance, self.context(), system_id=self.system_id(), passfile=passfile)
+
+    def _back_up(self, task: BackupTask, site: BackupSite, job: Job) -> Ended:
+        latest = self.desk.latest()
+        node = latest[0].node if latest is not None else None
+        if node is None or node.server is not ServerState.RUNNING or node.role is None:
+            return Ended(error="the server of this node does not run")
+        labels = {"scope": site.context.scope, "member": site.context.member, "token": str(task.token), "task": task.id}
+        request = BackupRequest(site=site, kind=BackupKind(task.kind), is_primary=node.is_primary, labels=labels)
+        plugin = self.plugin()
+        outcome = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
+        if isinstance(outcome, Failed):
+            return Ended(error=outcome.reason)
+        if not isinstance(outcome, Backup):
+            return Ended(error=f"plugin {plugin.name}: hacore_backup returned nothing")
+        return self._looked_up(outcome)
+
+    def _looked_up(self, made: Backup) -> Ended:
+        """A tool that says "done" is believed when its list has a good backup of that name."""
+        listed = next((one for one in self.listed() if one.id == made.id), None)
+        if listed is None or listed.state is not BackupState.OK:
+            state = "is not in its list" if listed is None else f"is {listed.state} in its list"
+            return Ended(error=f"the tool says that {made.id} is done, but it {state}", backup=made.id)
+        return Ended(backup=made.id)
+
+    def _verify(self, task: BackupTask, site: BackupSite, job: Job) -> Ended:
+        plugin = self.plugin()
+        good = [one for one in self.listed() if one.state is BackupState.OK and one.system_id in {None, site.system_id}]
+        good.sort(key=lambda one: one.stopped_at.timestamp() if one.stopped_at else 0.0)
+        backup = next((one for one in good if one.id == task.backup), None) if task.backup else good[-1] if good else None
+        if backup is None:
+            return Ended(error=f"there is no good backup {task.backup or 'to verify'}", backup=task.backup)
+        said = []
+        if plugin.calls.has("hacore_verify_backup"):
+            job.progress(f"the tool checks {backup.id}")
+            request = VerifyBackup(site=site, backup=backup)
+            outcome = plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=request, job=job)
+            if isinstance(outcome, Failed):
+                return Ended(error=outcome.reason, backup=backup.id)
+            if isinstance(outcome, Verified):
+                said.append(outcome.detail or "checked by the tool")
+        if task.restores and self.verify_by_restore is not None:
+            restored = self.verify_by_restore(plugin, backup, site, job)
+            if restored.error is not None:
+                return restored
+            said.append(restored.detail)
+        if not said:
+            return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)
+        return Ended(detail="; ".join(said), backup=backup.id)
+
+    def _expire(self, task: BackupTask, site: BackupSite, job: Job) -> Ended:
+        plugin = self.plugin()
+        if not plugin.calls.has("hacore_expire_backups"):
+            return Ended(error=f"plugin {plugin.name} cannot remove backups: {', '.join(task.remove)} shall go")
+        kept = tuple(one for one in self.listed() if one.id not in task.remove)
+        if not any(one.state is BackupState.OK for one in kept):
+            return Ended(error="no good backup would be left: nothing is removed")
+        request = ExpireBackups(site=site, remove=task.remove, kept=tuple(sorted(kept, key=_age)))
+        outcome = plugin.calls.call_here("hacore_expire_backups", Expired, Failed, request=request, job=job)
+        if isinstance(outcome, Failed):
+            return Ended(error=outcome.reason)
+        if not isinstance(outcome, Expired):
+            return Ended(error=f"plugin {plugin.name}: hacore_expire_backups returned nothing")
+        lost = sorted({one.id for one in kept} - {one.id for one in self.listed()})
+        if lost:
+            return Ended(error=f"the tool has removed more than it was told: {', '.join(lost)} are gone, too")
+        return Ended(detail=f"removed {', '.join(outcome.removed) or 'nothing'}")
+
+
+def _age(backup: Backup) -> float:
+    ended = backup.stopped_at or backup.started_at
+    return 0.0 if ended is None else ended.timestamp()

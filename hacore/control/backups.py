@@ -1,0 +1,149 @@
+"""Backups over REST: what the repository holds, what goes on, what is due; and the wish to begin or to end something."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from hacore.backup.leading import Wanted, due_expiry, next_backup
+from hacore.control.context import Body, Context, RefusedError, flag_of, only_known, text_of
+from hacore.control.port import Backups
+from hacore.control.wire import Reply, json_reply
+from hacore.errors import DcsUnavailableError, HacoreError, PluginUnavailableError
+from hacore.interfaces import Backup, BackupKind
+from hacore.model.backups import BackupRecord, BackupTask, BackupWork
+from hacore.model.lsn import Lsn
+from hacore.model.world import World
+
+_KEYS: Final = frozenset({"work", "kind", "backup", "restore", "member", "dry_run"})
+
+
+def show_backups(context: Context, _: Body) -> Reply:
+    """``GET /backups``."""
+    backups = _configured(context)
+    world, _decision = context.latest()
+    record = (world.cluster.backups if world.cluster else None) or BackupRecord()
+    try:
+        found = backups.listed()
+    except PluginUnavailableError as error:
+        return json_reply({**_state(backups, record), "error": str(error)}, status=503)
+    upcoming = next_backup(record, backups.policy(), found, now=context.clock.wall())
+    shown = {**_state(backups, record), "next_backup": _text(upcoming), "backups": [backup_document(one, record) for one in found]}
+    return json_reply(shown)
+
+
+def begin_backup(context: Context, body: Body) -> Reply:
+    """``POST /backups``: begin a backup, a check or an expiry; answered as soon as it stands in the store."""
+    backups = _configured(context)
+    only_known(body, _KEYS)
+    world, _ = context.latest()
+    if world.lease is None:
+        raise RefusedError(503, "this node does not lead: ask the leader")
+    work = _work(text_of(body, "work"))
+    if work is BackupWork.EXPIRE:
+        return _expire(context, backups, world, dry_run=flag_of(body, "dry_run"))
+    wanted = Wanted(
+        work=work,
+        reason="asked by a person",
+        kind=_kind(text_of(body, "kind"), backups),
+        backup=text_of(body, "backup"),
+        restores=flag_of(body, "restore"),
+    )
+    return _begun(_begin(backups, wanted, text_of(body, "member")))
+
+
+def cancel_backup(context: Context, _: Body) -> Reply:
+    """``DELETE /backups``: end what goes on."""
+    try:
+        task = _configured(context).cancel()
+    except DcsUnavailableError:
+        raise
+    except HacoreError as error:
+        raise RefusedError(503, str(error)) from error
+    if task is None:
+        return Reply(status=404, text="nothing goes on")
+    return Reply(status=200, text=f"{task.work} on {task.member} is cancelled")
+
+
+def backup_document(backup: Backup, record: BackupRecord) -> dict[str, object]:
+    """Return a backup as a JSON object, without what the tool does not tell."""
+    verified = dict(record.verified).get(backup.id)
+    found = {name: _plain(value) for name, value in asdict(backup).items()} | {"verified_at": _text(verified)}
+    return {name: value for name, value in found.items() if value not in (None, {}, False)}
+
+
+def _state(backups: Backups, record: BackupRecord) -> dict[str, object]:
+    policy = backups.policy()
+    return {
+        "plugin": backups.plugin(),
+        "schedule": policy.schedule.expression if policy.schedule else None,
+        "task": None if record.task is None else _simple(asdict(record.task)),
+        "results": [_simple(asdict(one)) for one in record.results],
+        "newest_good": _text(record.newest_good),
+        "window_start": _text(record.window_start),
+    }
+
+
+def _expire(context: Context, backups: Backups, world: World, *, dry_run: bool) -> Reply:
+    record = (world.cluster.backups if world.cluster else None) or BackupRecord()
+    try:
+        found = backups.listed()
+    except PluginUnavailableError as error:
+        raise RefusedError(503, f"{error}: nothing expires by a list that cannot be read") from error
+    says = due_expiry(record, backups.policy(), found, now=context.clock.wall(), system_id=world.node.system_id)
+    if says is None:
+        raise RefusedError(412, "no retention is configured (hacore.backup.retention): nothing expires")
+    plan = {
+        "remove": [one.id for one in says.remove],
+        "keep": [{"id": one.id, "reason": reason} for one, reason in says.keep],
+    }
+    if dry_run or not says.remove:
+        return json_reply(plan)
+    task = _begin(backups, Wanted(work=BackupWork.EXPIRE, reason="asked by a person", remove=tuple(one.id for one in says.remove)), None)
+    return json_reply({**plan, "task": _simple(asdict(task))}, status=202)
+
+
+def _begin(backups: Backups, wanted: Wanted, member: str | None) -> BackupTask:
+    try:
+        return backups.begin(wanted, member=member)
+    except DcsUnavailableError:
+        raise
+    except HacoreError as error:
+        raise RefusedError(409, str(error)) from error
+
+
+def _begun(task: BackupTask) -> Reply:
+    return json_reply({"task": _simple(asdict(task))}, status=202)
+
+
+def _configured(context: Context) -> Backups:
+    if context.backups is None or context.backups.plugin() is None:
+        raise RefusedError(501, "no plugin for backups is configured on this node (backup.plugin)")
+    return context.backups
+
+
+def _work(text: str | None) -> BackupWork:
+    try:
+        return BackupWork(text or BackupWork.BACKUP)
+    except ValueError as error:
+        raise RefusedError(400, f"work: want one of {', '.join(BackupWork)}") from error
+
+
+def _kind(text: str | None, backups: Backups) -> BackupKind:
+    try:
+        return backups.policy().kind if text is None else BackupKind(text)
+    except ValueError as error:
+        raise RefusedError(400, f"kind: want one of {', '.join(BackupKind)}") from error
+
+
+def _simple(found: dict[str, Any]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in found.items() if value not in (None, (), "", False)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Lsn) else list(value) if isinstance(value, tuple) else value
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -1,0 +1,137 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from hacore.backup.leading import Wanted, abandoned, begun, due_work, next_backup, passed_on, places, summed_up
+from hacore.backup.policy import BackupPolicy, Prefer
+from hacore.backup.retention import Retention
+from hacore.backup.schedule import Schedule
+from hacore.interfaces import BackupKind
+from hacore.model.backups import BackupRecord, BackupResult, BackupWork
+from hacore.model.lsn import Lsn
+from hacore.model.policy import Tags
+from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
+from tests.unit.decide.worlds import cluster, member
+
+NIGHTLY = BackupPolicy(schedule=Schedule(expression="0 3 * * *"), kind=BackupKind.DIFFERENTIAL)
+FRESH = (backup("old", 3), backup("fresh", 0.1))
+STREAMING = {"replication_state": "streaming"}
+
+
+def result(work: BackupWork, *, hours_ago: float, error: str | None = None, failures: int = 0) -> BackupResult:
+    ended = NOW - timedelta(hours=hours_ago)
+    return BackupResult(id="t", work=work, member="a", began_at=ended, ended_at=ended, error=error, failures=failures)
+
+
+def test_nothing_is_due_where_nothing_is_configured() -> None:
+    assert due_work(BackupRecord(), BackupPolicy(), (), now=NOW, system_id=SYSTEM_ID) is None
+    assert next_backup(BackupRecord(), BackupPolicy(), (), now=NOW) is None
+
+
+def test_a_backup_that_was_missed_is_due_with_the_configured_kind() -> None:
+    found = due_work(BackupRecord(), NIGHTLY, (backup("old", 2),), now=NOW, system_id=SYSTEM_ID)
+    assert found is not None
+    assert (found.work, found.kind) == (BackupWork.BACKUP, BackupKind.DIFFERENTIAL)
+    assert next_backup(BackupRecord(), NIGHTLY, (backup("old", 2),), now=NOW) == NOW
+
+
+def test_those_of_another_cluster_do_not_count_as_made() -> None:
+    foreign = replace(FRESH[1], system_id="1")
+    found = due_work(BackupRecord(), NIGHTLY, (foreign,), now=NOW, system_id=SYSTEM_ID)
+    assert found is not None
+
+
+def test_one_that_failed_just_now_is_not_due_yet() -> None:
+    record = BackupRecord(results=(result(BackupWork.BACKUP, hours_ago=0.01, error="x", failures=1),))
+    assert due_work(record, NIGHTLY, (), now=NOW, system_id=SYSTEM_ID) is None
+
+
+def test_the_newest_good_one_is_verified_by_its_own_schedule_by_restoring_it() -> None:
+    policy = BackupPolicy(verify=Schedule(expression="0 6 * * *"))
+    found = due_work(BackupRecord(), policy, FRESH, now=NOW, system_id=SYSTEM_ID)
+    assert found is not None
+    assert (found.work, found.backup, found.restores) == (BackupWork.VERIFY, None, True)
+    assert due_work(BackupRecord(), policy, (), now=NOW, system_id=SYSTEM_ID) is None
+    checked = BackupRecord(verified=(("fresh", NOW - timedelta(hours=1)),))
+    assert due_work(checked, policy, FRESH, now=NOW, system_id=SYSTEM_ID) is None
+
+
+def test_what_nobody_needs_is_removed_and_a_failure_to_is_not_repeated_at_once() -> None:
+    policy = BackupPolicy(retention=Retention(min_count=1))
+    found = due_work(BackupRecord(), policy, FRESH, now=NOW, system_id=SYSTEM_ID)
+    assert found is not None
+    assert (found.work, found.remove) == (BackupWork.EXPIRE, ("old",))
+    failed = BackupRecord(results=(result(BackupWork.EXPIRE, hours_ago=0.05, error="x", failures=1),))
+    assert due_work(failed, policy, FRESH, now=NOW, system_id=SYSTEM_ID) is None
+    later = BackupRecord(results=(result(BackupWork.EXPIRE, hours_ago=2, error="x", failures=9),))
+    assert due_work(later, policy, FRESH, now=NOW, system_id=SYSTEM_ID) is not None
+
+
+def test_where_backups_are_verified_nothing_goes_before_a_newer_one_was() -> None:
+    policy = BackupPolicy(retention=Retention(min_count=1), verify=Schedule(expression="0 6 1 1 *"))
+    record = BackupRecord(verified=(("old", NOW),))
+    assert due_work(record, policy, FRESH, now=NOW, system_id=SYSTEM_ID) is None
+    assert due_work(BackupRecord(verified=(("fresh", NOW),)), policy, FRESH, now=NOW, system_id=SYSTEM_ID) is not None
+
+
+@pytest.mark.parametrize(
+    ("prefer", "names"), [(Prefer.STANDBY, ("c", "a", "b")), (Prefer.PRIMARY, ("b",)), (Prefer.STANDBY_ONLY, ("c", "a"))]
+)
+def test_streaming_standbys_come_by_their_position_and_the_leader_last(prefer: Prefer, names: tuple[str, ...]) -> None:
+    members = (member("a", **STREAMING, lsn=Lsn(5)), member("b", role="primary"), member("c", **STREAMING, lsn=Lsn(9)))
+    assert places(cluster("b", members=members), prefer) == names
+
+
+def test_a_standby_that_is_meant_to_be_copied_from_comes_first_and_one_that_does_not_stream_not_at_all() -> None:
+    members = (
+        member("a", **STREAMING, lsn=Lsn(5), tags=Tags(clonefrom=True)),
+        member("c", **STREAMING, lsn=Lsn(9)),
+        member("d", replication_state="in archive recovery"),
+        member("e", **STREAMING, state="stopped"),
+        member("f", **STREAMING, hacore_version=None),  # another product's: it does not know what a task is
+    )
+    assert places(cluster("b", members=members), Prefer.STANDBY_ONLY) == ("a", "c")
+
+
+def test_a_task_that_nobody_takes_goes_round_and_fails_at_last() -> None:
+    view = cluster("b", members=(member("a", **STREAMING), member("b", role="primary")))
+    record = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="a", token=1, now=NOW)
+    second = passed_on(record, view, Prefer.STANDBY, token=2, now=NOW)
+    assert second.task is not None
+    assert (second.task.member, second.task.token, second.task.tried) == ("b", 2, ("a",))
+    last = passed_on(second, view, Prefer.STANDBY, token=2, now=NOW)
+    assert last.task is None
+    assert "none of a, b took it" in str(last.result(BackupWork.BACKUP))
+    assert passed_on(BackupRecord(), view, Prefer.STANDBY, token=2, now=NOW) == BackupRecord()
+
+
+def test_failures_are_counted_until_one_is_good() -> None:
+    record = BackupRecord()
+    for number in (1, 2):
+        record = abandoned(
+            begun(record, Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="a", token=1, now=NOW), now=NOW, error="x"
+        )
+        assert [one.failures for one in record.results] == [number]
+    good = record.ended(result(BackupWork.BACKUP, hours_ago=0))
+    assert [one.failures for one in good.results] == [0]
+
+
+def test_what_a_person_ends_is_not_begun_again_by_itself() -> None:
+    record = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="a", token=1, now=NOW)
+    ended = abandoned(record, now=NOW, error="cancelled", is_final=True)
+    assert due_work(ended, NIGHTLY, (), now=NOW + timedelta(hours=2), system_id=SYSTEM_ID) is None
+
+
+def test_a_check_is_remembered_by_backup_and_forgotten_with_it_or_when_it_fails() -> None:
+    good = replace(result(BackupWork.VERIFY, hours_ago=1), backup="fresh")
+    record = BackupRecord().ended(good)
+    assert [name for name, _ in record.verified] == ["fresh"]
+    assert summed_up(record, FRESH, SYSTEM_ID).verified == record.verified
+    assert summed_up(record, FRESH[:1], SYSTEM_ID).verified == ()
+    assert record.ended(replace(good, error="it is damaged")).verified == ()
+
+
+def test_the_list_is_summed_up_for_everybody() -> None:
+    found = summed_up(BackupRecord(), (*FRESH, replace(backup("foreign", 9), system_id="1")), SYSTEM_ID)
+    assert (found.newest_good, found.window_start, found.listed) == (FRESH[1].stopped_at, FRESH[0].stopped_at, 2)

@@ -1,0 +1,62 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
+from hacore.records.backups import backups_json, read_backups
+from hacore.records.json_text import BrokenRecordError
+
+AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+TASK = BackupTask(
+    id="t",
+    work=BackupWork.VERIFY,
+    member="a",
+    token=7,
+    asked_at=AT,
+    reason="r",
+    kind="full",
+    backup="b",
+    restores=True,
+    remove=("c",),
+    taken=True,
+    beat=3,
+    progress="10 %",
+    tried=("d",),
+)
+RESULT = BackupResult(id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="e", detail="d", backup="b", failures=2)
+FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), newest_good=AT, window_start=AT, listed=3)
+
+
+@pytest.mark.parametrize("record", [BackupRecord(), FULL, BackupRecord(listed=0)])
+def test_what_is_written_is_read(record: BackupRecord) -> None:
+    assert read_backups(backups_json(record)) == record
+
+
+def test_fields_of_a_later_version_stay() -> None:
+    assert json.loads(backups_json(FULL, '{"later": 1, "listed": 9}'))["later"] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"task": {}}',
+        '{"task": {"id": "t", "work": "dance", "member": "a", "token": 1, "asked_at": "2026-05-04T03:02:01+00:00"}}',
+        '{"task": {"id": "t", "work": "backup", "member": "a", "token": 1, "asked_at": "2026-05-04T03:02:01"}}',
+        '{"task": {"id": "t", "work": "backup", "member": "a", "token": true, "asked_at": "2026-05-04T03:02:01+00:00"}}',
+        '{"results": [{}]}',
+        '{"verified": [["b"]]}',
+        '{"verified": [["b", ""]]}',
+        '{"newest_good": "soon"}',
+    ],
+)
+def test_a_record_that_cannot_be_understood_is_broken(text: str) -> None:
+    with pytest.raises(BrokenRecordError):
+        read_backups(text)
+
+
+def test_a_tool_that_says_very_much_does_not_fill_the_store() -> None:
+    long = BackupResult(id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="x" * 100_000)
+    assert len(backups_json(BackupRecord(results=(long,)))) < 2000
