@@ -47,7 +47,8 @@ class ReplicaPlugin(AnyPlugin, Protocol):
         """Tell what this method would start from, without any effect.
 
         Called in the thread of the job before ``hacore_create_replica``; may block for 10 s. The core skips an offer that is of another
-        system identifier, of a timeline that is not in the leader's history, or that needs far more WAL than data.
+        system identifier, of a timeline that is not in the leader's history, or that needs more WAL
+        than it is worth: more than ``wal_limit_bytes`` or, where the offer has none, than 10 GiB or 30 % of its size.
 
         :returns: an offer; a refusal: the next method is tried; ``None``, or no such hook: the method always tries.
         :raises PluginUnavailableError: what it drives does not answer: the next method is tried.

@@ -165,7 +165,12 @@ def _wrong_with(offer: Offer, request: ReplicaRequest) -> Iterator[str]:
     history = request.leader_history
     if offer.timeline is not None and history is not None and not history.has(offer.timeline):
         yield f"offers timeline {offer.timeline}, which is not in the history of timeline {history.timeline}"
-    if offer.wal_bytes is not None and offer.wal_bytes > _MOST_WAL_BYTES:
-        yield f"offers {offer.wal_bytes} bytes of WAL to replay, want at most {_MOST_WAL_BYTES}"
-    if offer.wal_bytes is not None and offer.size_bytes is not None and offer.wal_bytes > offer.size_bytes * _MOST_WAL_SHARE:
-        yield f"offers {offer.wal_bytes} bytes of WAL to replay for {offer.size_bytes} of data, want at most {_MOST_WAL_SHARE:.0%}"
+    if offer.wal_bytes is not None and offer.wal_bytes > _most_wal(offer):
+        yield f"offers {offer.wal_bytes} bytes of WAL to replay for {offer.size_bytes} of data, want at most {_most_wal(offer)}"
+
+
+def _most_wal(offer: Offer) -> int:
+    """Return how much WAL is worth replaying: what the method's own settings say, or both of the usual limits."""
+    if offer.wal_limit_bytes is not None:
+        return offer.wal_limit_bytes
+    return _MOST_WAL_BYTES if offer.size_bytes is None else min(_MOST_WAL_BYTES, int(offer.size_bytes * _MOST_WAL_SHARE))

@@ -153,6 +153,13 @@ def test_a_method_that_offers_nothing_useful_is_passed_over(chain: Chain, offer:
     assert chain.log == ["clean", "b"]
 
 
+def test_a_limit_of_the_methods_own_settings_takes_the_place_of_the_usual_ones(chain: Chain) -> None:
+    chain.add("a", Created(), offer=Offer(wal_bytes=400, size_bytes=1000, wal_limit_bytes=399))
+    chain.add("b", Created(), offer=Offer(wal_bytes=400, size_bytes=1000, wal_limit_bytes=400))
+    assert chain.run() == Created()
+    assert chain.log == ["clean", "b"]
+
+
 def test_a_method_whose_plugin_is_not_there_is_passed_over(chain: Chain) -> None:
     chain.add("b", Created())
     chain.methods.insert(0, Method(name="a", plugin="a"))

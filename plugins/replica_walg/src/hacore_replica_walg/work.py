@@ -1,0 +1,115 @@
+"""The long work: backups made, fetched, checked and removed. Each command is a program of a job, which ends it with its descendants."""
+
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from hacore.interfaces import Backup, BackupKind, Expired, Failed, Job, Verified
+from hacore_replica_walg import wire
+from hacore_replica_walg.repository import Repository
+from hacore_replica_walg.tool import Place, Tool, last_words
+
+_RETRY_S: Final = 5.0
+_ORIGIN: Final = {BackupKind.INCREMENTAL: "LATEST", BackupKind.DIFFERENTIAL: "LATEST_FULL"}
+_WHOLE: Final = ("PG_VERSION", "backup_label", "global/pg_control")
+
+
+class Work:
+    """One piece of work.
+
+    :param look: opens the repository anew for each question: each has its own limit.
+    """
+
+    def __init__(self, tool: Tool, job: Job, base: Mapping[str, str], place: Place, look: Callable[[], Repository]) -> None:
+        self._tool, self._job, self._base, self._place, self._look = tool, job, base, place, look
+
+    def fetch(self, backup_id: str, data_dir: str, tablespaces: Mapping[str, str]) -> Failed | None:
+        """Put the files of a backup into a directory; ``None``: they are there."""
+        self._job.progress(f"wal-g: fetches {backup_id}")
+        with tempfile.TemporaryDirectory(prefix="hacore-walg-") as directory:
+            spec: tuple[str, ...] = ()
+            if tablespaces:
+                path = Path(directory) / "spec.json"
+                path.write_text(wire.restore_spec(self._look().sentinel(backup_id), tablespaces, data_dir))
+                spec = ("--restore-spec", str(path))
+            ended = self._run("backup-fetch", data_dir, backup_id, *spec)
+        if ended is not None:
+            return Failed(reason=ended, retry_after_s=_RETRY_S)
+        lacking = [name for name in _WHOLE if not (Path(data_dir) / name).exists()]
+        return Failed(reason=f"wal-g backup-fetch said that all is well, and there is no {lacking[0]}") if lacking else None
+
+    def make(self, data_dir: str, kind: BackupKind, labels: Mapping[str, str]) -> Backup | Failed:
+        """Make a backup of the server of this node."""
+        tag = uuid.uuid4().hex
+        full = ("--full",) if kind is BackupKind.FULL else ()
+        tool = self._tool.told(WALG_DELTA_ORIGIN=_ORIGIN[kind]) if kind in _ORIGIN else self._tool
+        ended = self._run("backup-push", data_dir, *full, "--add-user-data", wire.user_data(labels, tag), tool=tool)
+        if ended is not None:
+            return Failed(reason=ended)
+        made = next((one for one in self._look().backups() if wire.is_tagged(one, tag)), None)
+        return made or Failed(reason="wal-g backup-push said that all is well, and the backup is not in the list")
+
+    def verify(self, backup: Backup) -> Verified | Failed:
+        """Look whether all WAL since a backup is stored; what is inside the backup only a restore tells."""
+        if all(one.id != backup.id for one in self._look().backups()):
+            return Failed(reason=f"{backup.id} is not in the list")
+        lines: list[str] = []
+        ended = self._run("wal-verify", "integrity", "--json", on_line=lines.append)
+        if ended is not None:
+            return Failed(reason=ended)
+        runs = wire.read_integrity(lines)
+        if any(run.status != "FOUND" and run.first[8:] <= wire.segment_of(backup) <= run.last[8:] for run in runs):
+            return Failed(reason=f"WAL that {backup.id} itself needs is not stored: {wire.order_of(backup)}")
+        lacking = [run for run in runs if run.status != "FOUND" and run.last[8:] >= wire.segment_of(backup)]
+        lost = [run for run in lacking if run.status == "MISSING_LOST"]
+        if lost:
+            return Failed(reason=f"WAL since {backup.id} is lost: {'; '.join(f'{run.first} to {run.last}' for run in lost)}")
+        waiting = f", on its way: {'; '.join(f'{run.first} to {run.last}' for run in lacking)}" if lacking else ""
+        return Verified(detail=f"WAL since {wire.order_of(backup)} is stored{waiting}")
+
+    def expire(self, remove: tuple[str, ...], kept: tuple[Backup, ...]) -> Expired | Failed:
+        """Remove the named backups one by one, and then the WAL before all that are left. Nothing is counted or chosen here."""
+        before = {one.id: one for one in self._look().backups()}
+        wrong = _wrong_with(remove, kept, before)
+        if wrong is not None:
+            return Failed(reason=wrong)
+        for one in reversed([one for one in before.values() if one.id in remove]):  # what was made of another goes before it
+            ended = self._run("delete", "target", one.id, "--confirm")
+            if ended is not None:
+                return Failed(reason=ended)
+        left = {one.id: one for one in self._look().backups()}
+        lost = sorted(set(before) - set(left) - set(remove))
+        if lost:
+            return Failed(reason=f"wal-g delete has removed more than it was told: {', '.join(lost)}")
+        still = sorted(set(left) & set(remove))
+        if still:
+            return Failed(reason=f"wal-g delete said that all is well, and there are still {', '.join(still)}")
+        first = min(left.values(), key=wire.order_of, default=None)  # by name, as WAL-G compares: so none of them is "before" it
+        if first is not None:
+            ended = self._run("delete", "before", first.id, "--confirm")
+            if ended is not None:
+                return Failed(reason=ended)
+        return Expired(removed=remove, detail="" if first is None else f"WAL before {wire.order_of(first)} as well")
+
+    def _run(self, *words: str, on_line: Callable[[str], None] | None = None, tool: Tool | None = None) -> str | None:
+        """Run a command to its end; what went wrong, ``None``: nothing."""
+        finished = (tool or self._tool).run(self._job, self._base, self._place, *words, on_line=on_line or self._tell)
+        if finished.exit_code == 0:
+            return None
+        return f"wal-g {words[0]} ended with {finished.exit_code}: {last_words(finished.output)}"
+
+    def _tell(self, line: str) -> None:
+        self._job.progress(f"wal-g: {line.strip()}")
+
+
+def _wrong_with(remove: tuple[str, ...], kept: tuple[Backup, ...], there: Mapping[str, Backup]) -> str | None:
+    """Say why nothing may be removed: the list is another than the one that was chosen from."""
+    gone = [one.id for one in kept if one.id not in there]
+    if gone:
+        return f"{', '.join(gone)} should be kept and is not in the list: nothing is removed"
+    orphans = [one.id for one in there.values() if one.id not in remove and one.parent in remove]
+    if orphans:
+        return f"{', '.join(orphans)} would go with what it was made of: nothing is removed"
+    return None
