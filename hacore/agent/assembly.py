@@ -8,6 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 from hacore.agent.archivist import Archivist
+from hacore.agent.backup_check import RestoreCheck
 from hacore.agent.backup_keeper import BackupKeeper
 from hacore.agent.backup_leader import BackupLeader
 from hacore.agent.backup_member import BackupMember
@@ -169,7 +170,14 @@ def _publishers(site: "_Site", environ: Mapping[str, str], count: Count, journal
 
 def _backups(site: "_Site", node: PostgresNode) -> BackupKeeper:
     """Build what cares for backups, beside the loop."""
-    tool = BackupTool(registry=site.registry, settings=site.settings, desk=site.desk, instance=node.instance, context=site.context)
+    tool = BackupTool(
+        registry=site.registry,
+        settings=site.settings,
+        desk=site.desk,
+        instance=node.instance,
+        context=site.context,
+        verify_by_restore=RestoreCheck(settings=site.settings, instance=node.instance),
+    )
     store = BackupStore(site.desk, site.clock)
     member = BackupMember(store=store, tool=tool, clock=site.clock)
     leader = BackupLeader(store=store, tool=tool, clock=site.clock, new_id=lambda: uuid4().hex)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from hacore.agent.backup_tool import Ended
+from hacore.agent.backup_ended import Ended
 from hacore.errors import HacoreError, JobCancelledError
 from hacore.model.backups import BackupResult, BackupTask
 from hacore.model.clock import Clock, Instant

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
+from hacore.agent.backup_ended import Ended
 from hacore.agent.backup_flight import Flight
 from hacore.agent.backup_store import BackupStore
-from hacore.agent.backup_tool import BackupTool, Ended
+from hacore.agent.backup_tool import BackupTool
 from hacore.backup.leading import LOST_S, abandoned
 from hacore.errors import DcsUnavailableError
 from hacore.model.backups import BackupRecord, BackupTask

@@ -5,29 +5,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
+from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, PluginContext, VerifyBackup
-from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Job, Verified
+from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
 from hacore.model.backups import BackupTask, BackupWork
 from hacore.model.node import ServerState
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.selection import backup_of
 from hacore.postgres.instance import Instance
+from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import login, temporary_passfile
 from hacore.postgres.tooling import backup_site
 
 _LIST_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How work ended. ``error`` ``None``: it was done."""
-
-    error: str | None = None
-    detail: str = ""
-    backup: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +32,7 @@ class BackupTool:
     desk: Desk
     instance: Instance
     context: Callable[[], PluginContext]
-    verify_by_restore: Callable[[Plugin, Backup, BackupSite, Job], Ended] | None = None
+    verify_by_restore: Callable[[Plugin, Backup, BackupSite, JobHandle], Ended] | None = None
 
     @property
     def name(self) -> str | None:
@@ -78,7 +71,7 @@ class BackupTool:
             raise PluginUnavailableError(f"plugin {plugin.name}: hacore_list_backups returned no list of backups")
         return tuple(cast("Sequence[Backup]", found))
 
-    def carry_out(self, task: BackupTask, job: Job) -> Ended:
+    def carry_out(self, task: BackupTask, job: JobHandle) -> Ended:
         """Do the work of a task, for as long as it takes.
 
         :raises HacoreError: it could not be done.
@@ -99,7 +92,7 @@ class BackupTool:
         with temporary_passfile(self.instance.layout.state_dir, login(superuser, "*", "*")) as passfile:
             yield backup_site(self.instance, self.context(), system_id=self.system_id(), passfile=passfile)
 
-    def _back_up(self, task: BackupTask, site: BackupSite, job: Job) -> Ended:
+    def _back_up(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
         latest = self.desk.latest()
         node = latest[0].node if latest is not None else None
         if node is None or node.server is not ServerState.RUNNING or node.role is None:
@@ -122,7 +115,7 @@ class BackupTool:
             return Ended(error=f"the tool says that {made.id} is done, but it {state}", backup=made.id)
         return Ended(backup=made.id)
 
-    def _verify(self, task: BackupTask, site: BackupSite, job: Job) -> Ended:
+    def _verify(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
         plugin = self.plugin()
         good = [one for one in self.listed() if one.state is BackupState.OK and one.system_id in {None, site.system_id}]
         good.sort(key=lambda one: one.stopped_at.timestamp() if one.stopped_at else 0.0)
@@ -147,7 +140,7 @@ class BackupTool:
             return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)
         return Ended(detail="; ".join(said), backup=backup.id)
 
-    def _expire(self, task: BackupTask, site: BackupSite, job: Job) -> Ended:
+    def _expire(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
         plugin = self.plugin()
         if not plugin.calls.has("hacore_expire_backups"):
             return Ended(error=f"plugin {plugin.name} cannot remove backups: {', '.join(task.remove)} shall go")

@@ -108,7 +108,7 @@ def backup_cluster(
     repository, installed = directory / "repository", install(directory)
     repository.mkdir()
     give_away(repository)
-    everywhere = {"backup": {"plugin": "plain"}, "plugins": {"plain": {"directory": str(repository)}}}
+    everywhere = {"archive": "plain", "backup": {"plugin": "plain"}, "plugins": {"plain": {"directory": str(repository)}}}
     settings = {"*": merged(everywhere, (local or {}).get("*", {})), **{name: one for name, one in (local or {}).items() if name != "*"}}
     with Cluster(directory, store=sqlite_store(directory), nodes=nodes, local=settings, start=False, **options) as cluster:
         for node in cluster.nodes.values():

@@ -1,0 +1,99 @@
+"""Checks a backup by what it is for: it is restored into a scratch directory, started there and read. Nothing of it is left."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hacore.agent.backup_ended import Ended
+from hacore.agent.settings import SettingsSource
+from hacore.errors import DataDirectoryError
+from hacore.hookspecs import BackupSite, RestoreRequest
+from hacore.interfaces import Backup, Failed, Restored
+from hacore.plugins.registry import Plugin
+from hacore.postgres.archive_scripts import ShimPlace
+from hacore.postgres.archive_shim import restore_command_for
+from hacore.postgres.controldata import ControlReader
+from hacore.postgres.instance import Instance
+from hacore.postgres.job import JobHandle
+from hacore.postgres.scratch import look_into
+
+_SPARE: Final = 1.1  # of the backup's size
+_NO_ARCHIVE: Final = "false"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreCheck:
+    """Runs in the thread of a task."""
+
+    settings: SettingsSource
+    instance: Instance
+
+    def __call__(self, plugin: Plugin, backup: Backup, site: BackupSite, job: JobHandle) -> Ended:
+        """Restore, start, read, remove.
+
+        :raises HacoreError: the copy is no good, or could not be made.
+        """
+        root = self._root()
+        place = root / "restored"
+        shutil.rmtree(place, ignore_errors=True)  # of an agent that was killed
+        _refuse_without_space(root, backup)
+        try:
+            data = place / "data"
+            data.mkdir(mode=0o700, parents=True)
+            job.progress(f"restores {backup.id}")
+            request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=self._tablespaces(place))
+            outcome = plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
+            if not isinstance(outcome, Restored):
+                reason = outcome.reason if isinstance(outcome, Failed) else f"plugin {plugin.name}: hacore_restore returned nothing"
+                return Ended(error=reason, backup=backup.id)
+            _refuse_strange(data, backup, self.instance)
+            job.progress("starts the restored copy")
+            seen = look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        said = f"restored and read: {seen.databases} databases, {seen.relations} relations, {seen.bytes >> 20} MiB, {seen.checksums}"
+        return Ended(detail=said, backup=backup.id)
+
+    def _root(self) -> Path:
+        section = self.settings.local.plugins.backup or {}
+        named = section.get("scratch_dir")
+        root = Path(str(named)) if named else Path(f"{self.instance.layout.data_dir}.scratch")
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return root
+
+    def _tablespaces(self, place: Path) -> dict[str, str]:
+        """Keep the copy off the directories of this node's own tablespaces."""
+        links = self.instance.layout.data_dir / "pg_tblspc"
+        found = {}
+        for link in links.iterdir() if links.is_dir() else ():
+            if link.is_symlink():
+                target = place / "tablespaces" / link.name
+                target.mkdir(mode=0o700, parents=True)
+                found[str(link.readlink())] = str(target)
+        return found
+
+    def _restore_command(self, place: Path, data: Path) -> str:
+        """Return how the copy fetches what it needs to be consistent; it knows no way to push anything."""
+        own = self.instance.control.read(self.instance.programs).control
+        shim = self.instance.archiving.shim(own)
+        if shim is None:
+            return _NO_ARCHIVE
+        return restore_command_for(
+            shim.settings, ShimPlace(directory=place / "archive", data_dir=data, segment_bytes=own.wal_segment_bytes)
+        )
+
+
+def _refuse_without_space(root: Path, backup: Backup) -> None:
+    free, wanted = shutil.disk_usage(root).free, int((backup.size_bytes or 0) * _SPARE)
+    if wanted > free:
+        raise DataDirectoryError(f"{root}: {free >> 20} MiB are free, the backup needs {wanted >> 20}: set backup.scratch_dir")
+
+
+def _refuse_strange(data: Path, backup: Backup, instance: Instance) -> None:
+    """A tool that says "restored" is believed when a data directory is there, and the right one."""
+    found = ControlReader(data).read(instance.programs).control
+    if backup.system_id is not None and found.system_id != backup.system_id:
+        raise DataDirectoryError(f"{backup.id}: restored was a cluster of system identifier {found.system_id}, want {backup.system_id}")
+    if not (data / "backup_label").is_file():
+        raise DataDirectoryError(f"{backup.id}: restored without its backup_label: it would start as if it were consistent")

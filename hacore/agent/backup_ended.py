@@ -1,0 +1,12 @@
+"""How work on backups ends on a node."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How work ended. ``error`` ``None``: it was done."""
+
+    error: str | None = None
+    detail: str = ""
+    backup: str | None = None

@@ -1,0 +1,175 @@
+"""Starting a restored copy beside the node's own server, to see whether it comes up: no port, no archive, no writes, no trace.
+
+It is no child of the guard: nothing here can become the primary of anything. ``archive_mode`` is off, it listens on a socket of its own
+directory alone, and recovery stops as soon as the copy is consistent, so that no timeline is begun.
+"""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError, PostgresUnreachableError
+from hacore.guard.processes import parent_of
+from hacore.interfaces import Finished
+from hacore.postgres.connection import Connection, Row
+from hacore.postgres.controldata import ControlReader
+from hacore.postgres.files import remove_durably, write_durably
+from hacore.postgres.instance import Instance, superuser_name
+from hacore.postgres.job import JobHandle
+from hacore.postgres.pidfile import READY, read_pid_file
+from hacore.postgres.programs import ENVIRONMENT
+
+_LOOK_S: Final = 0.2
+_ANSWER_S: Final = 30.0
+_START_S: Final = 3600.0  # to replay what the backup needs to be consistent
+_READ_S: Final = 3600.0
+_STOP_S: Final = 60.0
+_TOLD: Final = 600
+_HBA: Final = "local all all trust\n"
+_DATABASES: Final = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1"
+_RELATIONS: Final = "SELECT count(*), coalesce(sum(pg_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm', 'i', 't')"
+_SETTINGS: Final[Mapping[str, str]] = {
+    "listen_addresses": "",
+    "archive_mode": "off",
+    "hot_standby": "on",
+    "shared_buffers": "32MB",
+    "shared_preload_libraries": "",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "ssl": "off",
+    "cluster_name": "",
+    "primary_conninfo": "",
+    "primary_slot_name": "",
+    "recovery_target": "immediate",
+    "recovery_target_action": "pause",
+    "synchronous_standby_names": "",
+    "unix_socket_permissions": "0700",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was found in the copy."""
+
+    databases: int
+    relations: int
+    bytes: int
+    checksums: str  # what the check of all pages said
+
+
+@dataclass(slots=True)
+class _Outcome:
+    finished: Finished | None = None
+    error: Exception | None = None
+    said: list[str] = field(default_factory=list)
+
+
+def look_into(instance: Instance, job: JobHandle, directory: Path, *, restore_command: str) -> Seen:
+    """Start the copy in ``directory``, read in each database, stop it, and check its pages where they have checksums.
+
+    :raises DataDirectoryError: it does not come up, or something in it cannot be read.
+    """
+    found = ControlReader(directory).read(instance.programs)
+    control = found.control
+    if control.major_version != instance.programs.major:
+        raise DataDirectoryError(f"{directory}: of PostgreSQL {control.major_version}, the programs here are of {instance.programs.major}")
+    sockets = directory.with_name(f"{directory.name}.run")
+    sockets.mkdir(mode=0o700)
+    settings = {**_SETTINGS, **{name: str(value) for name, value in found.limits.items()}}  # with less it would not replay
+    _prepare(directory, {**settings, "unix_socket_directories": str(sockets), "restore_command": restore_command})
+    outcome = _Outcome()
+    thread = threading.Thread(target=_serve, args=(instance, job, directory, outcome), name="scratch server", daemon=True)
+    thread.start()
+    try:
+        _wait_consistent(job, directory, outcome)
+        job.progress("reads the restored copy")
+        databases, relations, size = _read(instance, sockets, job)
+    finally:
+        _end(directory, thread)
+        shutil.rmtree(sockets, ignore_errors=True)
+    job.check()
+    checked = _check_pages(instance, job, directory) if control.data_checksums else "pages have no checksums"
+    return Seen(databases=databases, relations=relations, bytes=size, checksums=checked)
+
+
+def _prepare(directory: Path, settings: Mapping[str, str]) -> None:
+    """Take away every setting of where it comes from: only what stands here counts."""
+    for name in ("postmaster.pid", "postmaster.opts", "standby.signal", "postgresql.auto.conf"):
+        remove_durably(directory / name)
+    slots = directory / "pg_replslot"
+    for slot in slots.iterdir() if slots.is_dir() else ():
+        shutil.rmtree(slot)
+    quoted = {name: value.replace("'", "''") for name, value in settings.items()}
+    write_durably(directory / "postgresql.conf", "".join(f"{name} = '{value}'\n" for name, value in quoted.items()))
+    write_durably(directory / "pg_hba.conf", _HBA)
+    write_durably(directory / "pg_ident.conf", "")
+    write_durably(directory / "recovery.signal", "")
+
+
+def _serve(instance: Instance, job: JobHandle, directory: Path, outcome: _Outcome) -> None:
+    argv = (instance.programs.path("postgres"), "-D", str(directory))
+    try:
+        outcome.finished = job.run(argv, environment=dict(ENVIRONMENT), on_line=outcome.said.append, cwd=str(directory))
+    except (HacoreError, OSError) as error:
+        outcome.error = error
+
+
+def _wait_consistent(job: JobHandle, directory: Path, outcome: _Outcome) -> None:
+    until = time.monotonic() + _START_S
+    while True:
+        job.check()
+        if outcome.finished is not None or outcome.error is not None:
+            said = " | ".join(line.strip() for line in outcome.said)[-_TOLD:]
+            raise DataDirectoryError(f"the restored copy does not start: {outcome.error or said}")
+        file = read_pid_file(directory / "postmaster.pid")
+        if file is not None and file.status == READY:
+            return
+        if time.monotonic() >= until:
+            raise DataDirectoryError(f"the restored copy is not consistent after {_START_S:.0f} s")
+        job.wait(_LOOK_S)
+
+
+def _read(instance: Instance, sockets: Path, job: JobHandle) -> tuple[int, int, int]:
+    """Look into every database that takes connections."""
+    superuser = superuser_name(instance.settings.authentication.superuser)
+    base = {"host": str(sockets), "port": "5432", "user": superuser}
+    names = [row[0] for row in _ask(base, "template1", _DATABASES, job)]
+    relations = size = 0
+    for name in names:
+        ((count, number),) = _ask(base, str(name), _RELATIONS, job)
+        relations, size = relations + int(count), size + int(number)
+    return len(names), relations, size
+
+
+def _ask(base: Mapping[str, str], database: str, sql: str, job: JobHandle) -> list[Row]:
+    session = Connection({**base, "dbname": database}, statement_timeout_s=_READ_S)
+    try:
+        return session.query(sql, timeout_s=_READ_S, check=job.check)
+    except JobCancelledError:
+        raise
+    except PostgresUnreachableError as error:
+        raise DataDirectoryError(f"the restored copy: database {database} cannot be read: {error}") from error
+    finally:
+        session.close()
+
+
+def _end(directory: Path, thread: threading.Thread) -> None:
+    """Stop it in order; the job's own end would be a smart stop, which waits for sessions."""
+    file = read_pid_file(directory / "postmaster.pid")
+    if file is not None and parent_of(file.pid) is not None:
+        os.kill(file.pid, signal.SIGINT)
+    thread.join(_STOP_S)
+
+
+def _check_pages(instance: Instance, job: JobHandle, directory: Path) -> str:
+    job.progress("checks the pages of the restored copy")
+    finished = job.run((instance.programs.path("pg_checksums"), "--check", "-D", str(directory)), environment=dict(ENVIRONMENT))
+    if finished.exit_code != 0:
+        raise DataDirectoryError(f"the restored copy: pages are damaged: {finished.output.strip()[-_TOLD:]}")
+    return "all pages have the right checksums"

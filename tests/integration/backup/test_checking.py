@@ -1,0 +1,71 @@
+"""A backup is checked by what it is for: restored, started and read beside the cluster, which does not notice."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hacore.testing.waiting import wait_for
+from tests.integration.backup.conftest import Backups
+from tests.integration.backup.test_running import assert_it_leads_on, programs_of
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def scratches(backups: Backups) -> list[Path]:
+    """What is left of copies."""
+    return [left for node in backups.cluster.nodes.values() for left in Path(f"{node.data_dir}.scratch").glob("*")]
+
+
+def test_a_good_backup_comes_up_and_nothing_of_it_is_left(backups: Backups) -> None:
+    leader = backups.cluster.the_leader()
+    backups.must("backup", "run")
+    said = backups.must("backup", "verify", "--restore")
+    assert "restored and read: 2 databases" in said
+    assert "all pages have the right checksums" in said
+    assert (scratches(backups), programs_of(backups.cluster)) == ([], [])
+    assert not [one.name for one in (backups.repository / "wal").glob("*") if one.name.endswith(".history")]  # no timeline was begun
+    assert_it_leads_on(backups, leader.name)
+    (one,) = json.loads(backups.must("backup", "list", "-f", "json"))
+    assert one["Verified"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("lie_in_restore", "no control file"), ("die_in_restore", "ended with -9")], ids=["lies", "killed midway"]
+)
+def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str, said: str) -> None:
+    leader = backups.cluster.the_leader()
+    backups.must("backup", "run")
+    backups.fault(fault)
+    done = backups.command("backup", "verify", "--restore")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert scratches(backups) == []
+    assert_it_leads_on(backups, leader.name)
+
+
+def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
+    backups.must("backup", "run")
+    (name,) = backups.names()
+    data = backups.repository / "base" / name / "data"
+    (data / "backup_manifest").unlink()
+    page = max((data / "base" / "1").iterdir(), key=lambda one: one.stat().st_size)
+    content = bytearray(page.read_bytes())
+    content[100:200] = b"x" * 100
+    page.write_bytes(content)
+    backups.fault("no_verification")
+    done = backups.command("backup", "verify", name, "--restore")
+    assert done.returncode == 1
+    assert "restored copy" in done.stderr
+    assert scratches(backups) == []
+
+
+def test_a_check_that_hangs_can_be_ended(backups: Backups) -> None:
+    leader = backups.cluster.the_leader()
+    backups.must("backup", "run")
+    backups.fault("hang_in_restore")
+    backups.must("backup", "verify", "--restore", "--no-wait")
+    wait_for(lambda: "restores" in ((backups.task() or {}).get("progress") or ""), "the tool restores")
+    backups.must("backup", "cancel")
+    wait_for(lambda: not programs_of(backups.cluster) and not scratches(backups), "nothing is left")
+    assert_it_leads_on(backups, leader.name)
