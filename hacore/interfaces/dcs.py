@@ -86,7 +86,8 @@ class Acquired:
 class Renewed:
     """The lock was prolonged. ``sent_at``: before the request; the older of the two where two calls are needed.
 
-    ``snapshot`` shows the store with this renewal in it: a holder reads and renews with one request.
+    ``snapshot`` shows the store with this renewal in it: a holder reads and renews with one request. Its ``members`` alone may be older by
+    half of ``ttl_s`` at most, but for what this session wrote.
     """
 
     sent_at: Instant

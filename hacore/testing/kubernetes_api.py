@@ -23,10 +23,12 @@ _RESOURCES: Final[Mapping[str, str]] = {  # plural names in paths, of the kinds 
     "ConfigMap": "configmaps",
     "Endpoints": "endpoints",
     "EndpointSlice": "endpointslices",
+    "FlowSchema": "flowschemas",
     "Lease": "leases",
     "Namespace": "namespaces",
     "Pod": "pods",
     "PodDisruptionBudget": "poddisruptionbudgets",
+    "PriorityLevelConfiguration": "prioritylevelconfigurations",
     "Role": "roles",
     "RoleBinding": "rolebindings",
     "Secret": "secrets",
@@ -34,7 +36,7 @@ _RESOURCES: Final[Mapping[str, str]] = {  # plural names in paths, of the kinds 
     "ServiceAccount": "serviceaccounts",
     "StatefulSet": "statefulsets",
 }
-_CLUSTERED: Final = frozenset({"ClusterRole", "ClusterRoleBinding", "Namespace"})
+_CLUSTERED: Final = frozenset({"ClusterRole", "ClusterRoleBinding", "FlowSchema", "Namespace", "PriorityLevelConfiguration"})
 
 
 class KubernetesError(HacoreError):
@@ -80,6 +82,15 @@ class KubernetesApi(ABC):
         if reply.status >= 400:
             raise KubernetesError(f"{method} {path}: {reply.status} {text[:500]}", reply.status)
         return cast("Answer", json.loads(text)) if text.startswith("{") else {"text": text}
+
+    def begin(self, method: str, path: str, *, token: str) -> http.client.HTTPSConnection:
+        """Begin a request whose body never comes; it ends with the connection."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=_ASK_S, context=self._tls())
+        connection.putrequest(method, path)
+        for name, value in (("Authorization", f"Bearer {token}"), ("Content-Type", "application/json"), ("Content-Length", "1000")):
+            connection.putheader(name, value)
+        connection.endheaders()
+        return connection
 
     @contextlib.contextmanager
     def watching(self, path: str, *, silence_s: float) -> Iterator[Iterator[Answer]]:

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the name of a test is its documentation
-"""Pictures that may be old: never older than allowed, never without what this session wrote, and right once the watch has told."""
+"""Pictures that may be old, whole or in part: no older than allowed, with what this session wrote, and right once the watch has told."""
 
 import time
 from contextlib import suppress
@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from hacore.errors import DcsUnavailableError
-from hacore.interfaces import Dcs, Put, ReleaseRequest, Snapshot
+from hacore.interfaces import Dcs, Put, ReleaseRequest, Renewed, Snapshot
 from hacore.testing.conformance.store import (
     CALL_S,
     EVENTUALLY_S,
@@ -80,6 +80,18 @@ class RecallConformance(StoreKit):
             asked_at = now()
             with suppress(DcsUnavailableError):
                 assert b.snapshot(timeout_s=1.0, max_age_s=SHORT_S).sent_at >= asked_at - SHORT_S
+
+    @pytest.mark.usefixtures("wakes")
+    def test_a_renewal_shows_members_as_they_stood_half_of_its_ttl_ago_or_later(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+        lock = take(b, ttl_s)
+        assert isinstance(renew(b, lock, ttl_s), Renewed)
+        a.publish("new", ttl_s=LONG_S, timeout_s=CALL_S)
+        published_at = now()
+        assert isinstance(renew(b, lock, ttl_s), Renewed)
+        time.sleep(max(0.0, published_at + ttl_s / 2 - now()))
+        answer = renew(b, lock, ttl_s)
+        assert isinstance(answer, Renewed)
+        assert answer.snapshot.members["a"].value == "new"
 
     def test_nothing_of_before_is_recalled_once_the_store_has_gone_back(self, store: StoreUnderTest, a: Dcs, b: Dcs, wakes: Wakes) -> None:
         written(a, Put(name="hacore", value="old"))

@@ -2,7 +2,7 @@
 
 import contextlib
 import http
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,6 +94,11 @@ class Served:
     def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
         return all_suffering(self.proxies, fault)
 
+    def cut(self) -> None:
+        """End every connection."""
+        for proxy in self.proxies:
+            proxy.cut()
+
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
         with all_frozen(self.kubernetes.servers):
@@ -146,10 +151,10 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(size: int) -> Iterator[Served]:
+def served(size: int, *, arguments: Sequence[str] = ()) -> Iterator[Served]:
     with ExitStack() as stack:
         directory = stack.enter_context(work_directory("kubernetes-")).path
-        kubernetes = stack.enter_context(Kubernetes(directory, size=size))
+        kubernetes = stack.enter_context(Kubernetes(directory, size=size, arguments=arguments))
         proxies = [stack.enter_context(TcpProxy(("127.0.0.1", server.port))) for server in kubernetes.servers]
         yield Served(kubernetes=kubernetes, proxies=proxies)
 

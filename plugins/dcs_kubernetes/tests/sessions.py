@@ -1,6 +1,8 @@
 """Sessions and what they left in the objects, for the tests of this plugin."""
 
 import contextlib
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 from hacore.errors import DcsUnavailableError
@@ -21,8 +23,9 @@ RUNNING = '{"state":"running","role":"replica"}'
 
 @contextlib.contextmanager
 def opened(shared: Served, kind: Kind, scope: str, member: str = "a", settings: KubernetesSettings | None = None) -> Iterator[Dcs]:
-    shared.admit(kind, scope, member)
-    plugin = KubernetesPlugin(settings or shared.settings(kind))
+    chosen = settings or shared.settings(kind)
+    shared.admit(kind, scope, member, namespace=chosen.namespace)
+    plugin = KubernetesPlugin(chosen)
     with contextlib.closing(plugin.hacore_open_dcs(request_for(scope, member))) as session:
         yield session
 
@@ -35,8 +38,25 @@ def annotations(shared: Served, kind: Kind, name: str) -> dict[str, str]:
 
 def objects_of(shared: Served, kind: Kind, scope: str) -> Objects:
     settings = shared.settings(kind)
-    client = Client(find_access(settings, BootClock()), BootClock())
-    return Objects(client, kind, Place(namespace=settings.namespace, scope=scope, scope_label="cluster-name", labels=dict(LABELS)))
+    return Objects(client_of(settings), kind, place_of(settings, scope))
+
+
+def client_of(settings: KubernetesSettings) -> Client:
+    return Client(find_access(settings, BootClock()), BootClock())
+
+
+def place_of(settings: KubernetesSettings, scope: str) -> Place:
+    return Place(namespace=settings.namespace, scope=scope, scope_label="cluster-name", labels=dict(LABELS))
+
+
+def asked(shared: Served) -> Counter[str]:
+    """What the first server was asked for so far, by resource and verb. A watch is counted when it ends."""
+    text = shared.kubernetes.ask("GET", "/metrics")["text"]
+    found = re.findall(r'^apiserver_request_total\{.*,resource="(\w+)".*verb="(\w+)".*\} (\S+)$', text, re.MULTILINE)
+    counted: Counter[str] = Counter()
+    for resource, verb, number in found:
+        counted[f"{verb} {resource}"] += int(float(number))
+    return counted
 
 
 def is_denied(session: Dcs, instance: str) -> bool:

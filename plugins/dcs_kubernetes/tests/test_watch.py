@@ -1,31 +1,67 @@
-"""The watch of a real API server: what it has forgotten, and what keeps it young."""
+"""The watch of a real API server: what it has forgotten, what keeps it young, what of a picture outlives its end, and who may watch."""
 
+import contextlib
 import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pytest
 
 from hacore.errors import DcsUnavailableError
-from hacore.interfaces import Put
+from hacore.interfaces import Put, Renewed
 from hacore.model.clock import BootClock
-from hacore.sightings import Sightings
-from hacore.testing.conformance.store import CALL_S, Wakes, look, now, written
+from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, now, renew, take, written
+from hacore.testing.kubernetes_api import Answer
+from hacore_dcs_kubernetes.client import RefusedByServerError
 from hacore_dcs_kubernetes.direct import Directory
-from hacore_dcs_kubernetes.lock import OwnClock
+from hacore_dcs_kubernetes.follower import Follower, Means
 from hacore_dcs_kubernetes.objects import CONFIG_MAPS
-from hacore_dcs_kubernetes.watch import Known, Watch
+from hacore_dcs_kubernetes.picture import Picture
+from hacore_dcs_kubernetes.pods import Pods
+from hacore_dcs_kubernetes.records import Found
+from hacore_dcs_kubernetes.settings import KubernetesSettings
 from plugins.dcs_kubernetes.tests.served import Served
-from plugins.dcs_kubernetes.tests.sessions import objects_of, opened
+from plugins.dcs_kubernetes.tests.sessions import asked, client_of, objects_of, opened, place_of
 
 
-def watch_of(shared: Served, scope: str) -> Watch:
-    objects, clock = objects_of(shared, CONFIG_MAPS, scope), BootClock()
-    known = Known(own_clock=OwnClock(clock), sightings=Sightings(clock), clock=clock)
-    directory = Directory(clock, (), bypass=False)
-    return Watch(client=objects._client, objects=objects, known=known, directory=directory, silence_s=30.0)
+@dataclass(slots=True)
+class Heard:
+    """What somebody who listens was told."""
+
+    lists: int = 0
+    news: list[str] = field(default_factory=list)
+
+    def listed(self, found: Mapping[str, Found]) -> None:
+        self.lists += 1
+
+    def told(self, key: str, item: Found | None) -> None:
+        self.news.append(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    follower: Follower[Found]
+    picture: Picture[Found]
+    heard: Heard
+
+
+@contextlib.contextmanager
+def following(shared: Served, scope: str, *, lasts_s: int = 1800) -> Iterator[Following]:
+    """A watch of a cluster's objects, not begun yet."""
+    clock, picture, heard = BootClock(), Picture[Found](), Heard()
+    means = Means(clock=clock, directory=Directory(clock, (), bypass=False), lasts_s=lasts_s)
+    follower = Follower(objects_of(shared, CONFIG_MAPS, scope), picture, heard, means, silence_s=30.0)
+    with contextlib.closing(follower):
+        yield Following(follower=follower, picture=picture, heard=heard)
+
+
+def config_of(picture: Picture[Found]) -> str | None:
+    kept = picture.recall(0.0)
+    return kept.items["config"].records["config"] if kept is not None and "config" in kept.items else None
 
 
 def test_a_version_that_the_server_has_forgotten_makes_the_watch_list_again(alone: Served, scope: str) -> None:
-    with opened(alone, CONFIG_MAPS, scope) as session:
+    with opened(alone, CONFIG_MAPS, scope) as session, following(alone, scope) as one:
         written(session, Put(name="config", value="1"))
         version = look(session).revision
         for number in range(3):
@@ -33,16 +69,40 @@ def test_a_version_that_the_server_has_forgotten_makes_the_watch_list_again(alon
         alone.kubernetes.etcd.control("compact", str(look(session).revision))
         alone.kubernetes.stop()
         alone.kubernetes.start()  # what it remembered beyond etcd is gone, too
-        watch = watch_of(alone, scope)
+        one.picture.followed(now(), version or 0, {})
         with pytest.raises(DcsUnavailableError, match="too old"):
-            watch._follow(version or 0, lambda: None)
-        wakes = Wakes()
-        watch.start(wakes)
-        assert wakes.within(CALL_S, after=0)
-        before = wakes.quiet()
+            one.follower.follow(version or 0)
+        one.picture.interrupted()
+        one.follower.start()
+        eventually(lambda: config_of(one.picture) == "2")
         written(session, Put(name="config", value="again"))
-        assert wakes.within(CALL_S, after=before)
-        watch.close()
+        eventually(lambda: config_of(one.picture) == "again")
+        assert "config" in one.heard.news
+
+
+def test_a_watch_that_the_server_ends_in_order_goes_on_and_so_does_its_picture(shared: Served, scope: str) -> None:
+    with opened(shared, CONFIG_MAPS, scope) as session, following(shared, scope, lasts_s=1) as one:
+        one.follower.start()
+        eventually(lambda: one.picture.recall(0.0) is not None)
+        kept = one.picture.recall(0.0)
+        until, number = now() + 4.0, 0
+        while now() < until:
+            number += 1
+            written(session, Put(name="config", value=str(number)))
+            eventually(lambda number=number: config_of(one.picture) == str(number))  # type: ignore[misc]
+        assert one.heard.lists == 1
+        assert kept is not None
+        assert one.picture.recall(kept.sent_at) is not None
+
+
+def test_a_picture_that_is_said_to_be_over_begins_anew_with_the_next_change(shared: Served, scope: str) -> None:
+    with opened(shared, CONFIG_MAPS, scope) as session, following(shared, scope) as one:
+        one.follower.start()
+        eventually(lambda: one.picture.recall(0.0) is not None)
+        one.picture.interrupted()
+        written(session, Put(name="config", value="1"))
+        eventually(lambda: config_of(one.picture) == "1")
+        assert one.heard.lists == 2
 
 
 def test_bookmarks_keep_a_watch_young_that_sees_nothing(shared: Served, scope: str) -> None:
@@ -60,10 +120,52 @@ def test_bookmarks_keep_a_watch_young_that_sees_nothing(shared: Served, scope: s
     others = threading.Thread(target=change_others)
     others.start()
     try:
-        events = list(objects._client.watch(objects.path(labelSelector=objects.place.selector, **query), silence_s=10.0))
+        events = list(objects.client.watch(objects.all_of_them(**query), silence_s=10.0))
     finally:
         ended.set()
         others.join()
     assert {event["type"] for event in events} == {"BOOKMARK"}
     assert all(int(event["object"]["metadata"]["resourceVersion"]) > version for event in events)
-    assert objects.read(events[0]["object"]) is None
+    assert objects.keyed(events[0]["object"]) is None
+
+
+def test_a_role_that_may_not_watch_pods_costs_readings_and_nothing_else(shared: Served, scope: str) -> None:
+    """The manifests of earlier versions do not name it."""
+    namespace = f"old-{scope}"
+    settings = shared.settings(CONFIG_MAPS, namespace=namespace)
+    eventually(lambda: may_watch_pods(settings, scope))
+    path = shared.kubernetes.path("Role", "rbac.authorization.k8s.io/v1", namespace, "hacore")
+    rules = shared.kubernetes.ask("GET", path)["rules"]
+    shared.change(path, rules=[{**rule, "verbs": verbs_of_old(rule)} for rule in rules])
+    eventually(lambda: not may_watch_pods(settings, scope))
+    with opened(shared, CONFIG_MAPS, scope, settings=settings) as session:
+        wakes = Wakes()
+        session.watch(wakes)
+        lock = take(session, 30.0)
+        for number in range(3):
+            session.publish(str(number), ttl_s=30.0, timeout_s=CALL_S)
+            answer = renew(session, lock, 30.0)
+            assert isinstance(answer, Renewed)
+            assert answer.snapshot.members["a"].value == str(number)
+        attempts = asked(shared)["WATCH pods"]
+        before = wakes.quiet(2.0)
+        assert asked(shared)["WATCH pods"] - attempts <= 2
+        written(session, Put(name="config", value="1"))
+        assert wakes.within(CALL_S, after=before)
+
+
+def verbs_of_old(rule: Answer) -> list[str]:
+    return [verb for verb in rule["verbs"] if "pods" not in rule["resources"] or verb != "watch"]
+
+
+def may_watch_pods(settings: KubernetesSettings, scope: str) -> bool:
+    pods = Pods(client_of(settings), place_of(settings, scope))
+    with contextlib.closing(pods.client):
+        version, _ = pods.list(now() + CALL_S)
+        path = pods.all_of_them(watch="true", timeoutSeconds="1", resourceVersion=str(version))
+        try:
+            return list(pods.client.watch(path, headers=pods.headers, silence_s=5.0)) == []
+        except RefusedByServerError as error:
+            if not error.is_denial:
+                raise
+            return False

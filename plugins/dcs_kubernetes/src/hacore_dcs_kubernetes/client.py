@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from hacore.errors import DcsUnavailableError
-from hacore.http.connection import Broken, Connection, NotSentError, Reply, Request
+from hacore.http.connection import Broken, Connection, NotSentError, Reply, Request, Stream
 from hacore.http.resolver import Resolver
 from hacore.http.rotation import NoAnswerError, Rotation
 from hacore.model.clock import Clock, Instant
@@ -19,11 +19,13 @@ from hacore_dcs_kubernetes.access import Access
 
 Json = Mapping[str, Any]
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE, _BUSY = 401, 403, 404, 409, 410, 429
+_UNKNOWN: Final = 500
 _RETRIABLE: Final = frozenset({500, 503, 504})
 _FIRST_REFUSAL: Final = 400
 _PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _CONNECT_S: Final = 2.0
+_SAID: Final = 200  # bytes of what a server says that is no JSON
 MERGE: Final = "application/merge-patch+json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 METADATA: Final = {"Accept": _METADATA_ONLY.format("")}  # of an object; what a pod holds besides is large
@@ -97,7 +99,7 @@ class Client:
         content = json.dumps(body).encode()
         return self._call(Request(method=method, path=path, body=content, headers={"Content-Type": kind, **(headers or {})}), until)
 
-    def watch(self, path: str, *, silence_s: float) -> Iterator[Json]:
+    def watch(self, path: str, *, silence_s: float, headers: Mapping[str, str] | None = None) -> Iterator[Json]:
         """Yield the events of a watch until the server ends it in order, or until one is overdue.
 
         :raises DcsUnavailableError: it has ended in any other way; the next call asks another server.
@@ -107,8 +109,9 @@ class Client:
         self._streaming = connection
         try:
             connection.connect(self._clock.now() + _CONNECT_S)
-            stream = connection.stream(Request(method="GET", path=path, headers=self._access.token.headers()), silence_s=silence_s)
-            yield from (_event(json.loads(line), server, stream.status) for line in stream.lines)
+            request = Request(method="GET", path=path, headers={**(headers or {}), **self._access.token.headers()})
+            stream = connection.stream(request, silence_s=silence_s)
+            yield from _events(stream, server)
         except RefusedByServerError as error:
             if error.status == _UNAUTHORIZED:
                 self._access.token.renew()
@@ -205,12 +208,17 @@ class _Attempt:
         self.after_s = 0.0  # a server asked for this pause
 
 
-def _event(event: Json, server: str, status: int) -> Json:
-    """Return an event, unless it is the server's word for why there are none."""
-    if status == http.HTTPStatus.OK and event.get("type") != "ERROR":
-        return event
-    said = event.get("object", event)
-    raise RefusedByServerError(f"kubernetes: {server}: watch: {said.get('message')}", int(said.get("code", status)))
+def _events(stream: Stream, server: str) -> Iterator[Json]:
+    """Yield the events of a watch, unless the server says that there are none, or no more."""
+    if stream.status != http.HTTPStatus.OK:
+        said = b" ".join(stream.lines)[:_SAID].decode(errors="replace")
+        raise RefusedByServerError(f"kubernetes: {server}: watch: {stream.status} {said}", stream.status)
+    for line in stream.lines:
+        event = json.loads(line)
+        if event.get("type") == "ERROR":
+            said = event["object"]
+            raise RefusedByServerError(f"kubernetes: {server}: watch: {said.get('message')}", int(said.get("code", _UNKNOWN)))
+        yield event
 
 
 def _message(reply: Reply) -> str:
@@ -218,7 +226,7 @@ def _message(reply: Reply) -> str:
         found = json.loads(reply.body)
         return str(found["message"])
     except (ValueError, KeyError, TypeError):
-        return reply.body[:200].decode(errors="replace")
+        return reply.body[:_SAID].decode(errors="replace")
 
 
 def _seconds(text: str | None) -> float:

@@ -1,10 +1,12 @@
 """The session of one member with Kubernetes: the lock and the own record in one object, the other records in theirs, members on pods.
 
 There is no transaction over objects. What must change together stands in the leader's object, where one comparison of its resource version
-covers all of it.
+covers all of it. What the watches keep spares readings: objects and pods each have a picture, and each is recalled only where something of
+its own kind proves it.
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -30,7 +32,7 @@ from hacore_dcs_kubernetes.members import Members
 from hacore_dcs_kubernetes.objects import ConflictError
 from hacore_dcs_kubernetes.records import LEADER, Found
 from hacore_dcs_kubernetes.routing import Routing
-from hacore_dcs_kubernetes.shelf import Shelf
+from hacore_dcs_kubernetes.shelf import TOLD_S, Shelf
 from hacore_dcs_kubernetes.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -62,10 +64,17 @@ class KubernetesDcs:
         self._close = parts.close
         self._claimed: str | None = None  # instance of the lock under which all objects carry our stamp
 
-    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:  # noqa: ARG002 - it always reads
-        """Read all objects at one revision, then all pods."""
-        sent_at = self._clock.now()
-        return self._picture(sent_at, sent_at + timeout_s)
+    def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
+        """Read all objects at one revision, then all pods; or recall either. Where the own beat is due, it is the cheaper proof."""
+        now = self._clock.now()
+        until, since = now + timeout_s, now - max_age_s if max_age_s > 0 else math.inf
+        objects_at = self._shelf.see(since, until, self._went_back)
+        members_at = self._members.recall(since, wait_s=0.0)
+        if members_at is None and max_age_s > 0 and not self._watch.leading and self._members.beat_if_due(until):
+            members_at = self._members.recall(since, wait_s=TOLD_S)
+        if members_at is None:
+            members_at = self._members.read(until)
+        return self._shown(min(objects_at, members_at))
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Write lock and own record into the leader's object, if nobody holds it; other records before, as they have no part in that."""
@@ -95,7 +104,10 @@ class KubernetesDcs:
             return Acquired(lock=lock, sent_at=sent_at)
 
     def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed | Refused:
-        """Write the lock anew, and the records beside it, if it still stands; then read everything."""
+        """Write the lock anew, and the records beside it, if it still stands; then recall everything as of then, or read it.
+
+        That write proves what the watch keeps of the objects as soon as it has told of it. Members may be half of a ttl older.
+        """
         until = self._clock.now() + timeout_s
         inside, outside = writing.parted(request.puts)
         route = self._routing.before(request.lock, until)
@@ -106,7 +118,10 @@ class KubernetesDcs:
             raise DcsUnavailableError("kubernetes: the lock was renewed, another record has changed")
         if route is not None or self._claimed != request.lock.instance:
             self._claim(request.lock, route, until)
-        snapshot = self._picture(answer, until)
+        self._shelf.see(answer, until, self._went_back)
+        if self._members.recall(answer - request.ttl_s / 2, wait_s=0.0) is None:
+            self._members.read(until)
+        snapshot = self._shown(answer)
         return Renewed(sent_at=answer, snapshot=snapshot) if snapshot.lock == request.lock else writing.refused(snapshot.lock)
 
     def release(self, request: ReleaseRequest, *, timeout_s: float) -> Written | Refused:
@@ -202,12 +217,11 @@ class KubernetesDcs:
         else:
             self._claimed = lock.instance
 
-    def _picture(self, sent_at: Instant, until: Instant) -> Snapshot:
-        revision = self._shelf.read_all(until, self._went_back)
+    def _shown(self, sent_at: Instant) -> Snapshot:
         self._note_leading()
         lock = self._shelf.lock()
-        members = self._members.read(lock.holder if lock else None, until)
-        return Snapshot(sent_at=sent_at, revision=revision, lock=lock, records=self._shelf.records(), members=members)
+        members = self._members.records(lock.holder if lock else None, self._shelf.lock_seen_at())
+        return Snapshot(sent_at=sent_at, revision=self._shelf.revision, lock=lock, records=self._shelf.records(), members=members)
 
     def _note_leading(self) -> None:
         lock = self._shelf.lock()

@@ -108,6 +108,11 @@ class OwnClock:
             self._watched = (record, since)
         return since + record.ttl_s
 
+    def seen_at(self, record: LockRecord) -> Instant:
+        """Return since when a lock is known as it stands; now, where it is not."""
+        with self._mutex:
+            return self._since(record, None)
+
     def forget(self) -> None:
         """Begin anew: the store is another one, or has gone back."""
         with self._mutex:

@@ -79,7 +79,7 @@ class Objects:
     """Reads and writes them. Used by one thread at a time."""
 
     def __init__(self, client: Client, kind: Kind, place: Place) -> None:
-        self._client = client
+        self.client = client
         self.kind = kind
         self.place = place
         self._homes = {self.name_of(home): home for home in records.HOMES}
@@ -88,20 +88,29 @@ class Objects:
         """Return the name of an object."""
         return self.place.scope + (self.kind.leader_suffix if home == records.LEADER else f"-{home}")
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of a request for one of them: none that matters."""
+        return {}
+
     def path(self, home: str | None = None, **query: str) -> str:
-        """Return the path of one object, or of all."""
+        """Return the path of one object, or of all of the namespace."""
         return self.place.path(self.kind.prefix, self.kind.resource, None if home is None else self.name_of(home), **query)
+
+    def all_of_them(self, **query: str) -> str:
+        """Return the path of all objects of the cluster."""
+        return self.path(labelSelector=self.place.selector, **query)
 
     def list(self, until: Instant) -> tuple[int, dict[str, Found]]:
         """Read all of them as they stand at one revision, which is returned, too."""
-        answer = self._client.get(self.path(labelSelector=self.place.selector), until=until)
-        found = [self.read(item) for item in answer.get("items") or ()]
-        return _version(answer), {one.home: one for one in found if one is not None}
+        answer = self.client.get(self.all_of_them(), until=until)
+        found = [self.keyed(item) for item in answer.get("items") or ()]
+        return version_of(answer), dict(one for one in found if one is not None)
 
     def get(self, home: str, until: Instant) -> Found:
         """Read one as it stands now; version 0: it does not."""
         try:
-            answer = self._client.get(self.path(home), until=until)
+            answer = self.client.get(self.path(home), until=until)
         except RefusedByServerError as error:
             if not error.is_absence:
                 raise
@@ -129,9 +138,9 @@ class Objects:
                     "annotations": {key: text for key, text in annotations.items() if text is not None},
                 }
                 body |= {"apiVersion": self.kind.version, "kind": self.kind.name}
-                return self._known(found.home, self._client.write("POST", self.path(), body, until=until))
+                return self._known(found.home, self.client.write("POST", self.path(), body, until=until))
             metadata["resourceVersion"] = str(found.version)
-            return self._known(found.home, self._client.write("PATCH", self.path(found.home), body, until=until))
+            return self._known(found.home, self.client.write("PATCH", self.path(found.home), body, until=until))
         except RefusedByServerError as error:
             if not error.is_conflict:
                 raise
@@ -153,17 +162,18 @@ class Objects:
             return Change(annotations=annotations, fields={**fields, "spec": record.as_lease()})
         return Change(annotations={**record.as_annotations(), **annotations}, fields=fields)
 
-    def read(self, item: Json) -> Found | None:
-        """Read an object of an answer; ``None``: it is none of this cluster's."""
+    def keyed(self, item: Json) -> tuple[str, Found] | None:
+        """Read an object of an answer, with its home; ``None``: it is none of this cluster's."""
         home = self._homes.get(str(item.get("metadata", {}).get("name")))
-        return None if home is None else self._known(home, item)
+        return None if home is None else (home, self._known(home, item))
 
     def _known(self, home: str, item: Json) -> Found:
         metadata = item.get("metadata", {})
-        return Found(home=home, version=_version(item), annotations=metadata.get("annotations") or {}, spec=item.get("spec") or {})
+        return Found(home=home, version=version_of(item), annotations=metadata.get("annotations") or {}, spec=item.get("spec") or {})
 
 
-def _version(answer: Json) -> int:
+def version_of(answer: Json) -> int:
+    """Return the version of an object, or of a reading."""
     try:
         return int(answer["metadata"]["resourceVersion"])
     except (KeyError, TypeError, ValueError) as error:

@@ -13,15 +13,18 @@ from hacore_dcs_kubernetes.access import find_access
 from hacore_dcs_kubernetes.client import Client, RefusedByServerError
 from hacore_dcs_kubernetes.dcs import KubernetesDcs, Parts
 from hacore_dcs_kubernetes.direct import Directory
+from hacore_dcs_kubernetes.follower import Means
 from hacore_dcs_kubernetes.lock import OwnClock
 from hacore_dcs_kubernetes.members import Members
 from hacore_dcs_kubernetes.objects import CONFIG_MAPS, ENDPOINTS, LEASES, Kind, Objects, Place
+from hacore_dcs_kubernetes.picture import Picture
+from hacore_dcs_kubernetes.pods import Metadata, Pods
 from hacore_dcs_kubernetes.records import TOGETHER
 from hacore_dcs_kubernetes.rivals import Rivals
 from hacore_dcs_kubernetes.routing import Routing
 from hacore_dcs_kubernetes.settings import LEASE, KubernetesSettings
 from hacore_dcs_kubernetes.shelf import Shelf
-from hacore_dcs_kubernetes.watch import Known, Watch
+from hacore_dcs_kubernetes.watch import Known, Watch, Watched
 
 _OPEN_S: Final = 8.0
 _VALIDATE_S: Final = 5.0
@@ -72,11 +75,12 @@ class KubernetesPlugin:
         """See that we are let in, that the pod is one of the cluster's, and that no lock of another kind lives."""
         clock, place = request.clock, self._place(request.context)
         access, retriable = find_access(self._settings, clock), frozenset(self._settings.retriable_http_codes)
-        client, watching = Client(access, clock, retriable), Client(access, clock, retriable)
-        directory = Directory(clock, (client, watching), bypass=self._settings.bypass_api_service)
+        client, of_objects, of_pods = (Client(access, clock, retriable) for _ in range(3))
+        directory = Directory(clock, (client, of_objects, of_pods), bypass=self._settings.bypass_api_service)
         until = clock.now() + min(_OPEN_S, request.retry_timeout_s)
         kind = self._kind
-        members = self._members(client, place, request.context)
+        known = Known(clock=clock, own_clock=OwnClock(clock), sightings=Sightings(clock))
+        members = self._members(client, place, request.context, known.pods)
         try:
             directory.look(client)
             self._greet(client, place, until)
@@ -86,10 +90,13 @@ class KubernetesPlugin:
         except (ConfigError, DcsUnavailableError):
             client.close()
             raise
-        known = Known(own_clock=OwnClock(clock), sightings=Sightings(clock), clock=clock)
-        silence_s = request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S
-        watched = Objects(watching, kind, place)
-        watch = Watch(client=watching, objects=watched, known=known, directory=directory, silence_s=silence_s)
+        watched = Watched(
+            objects=Objects(of_objects, kind, place),
+            pods=Pods(of_pods, place),
+            of_pods=members.beats,
+            silence_s=request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S,
+        )
+        watch = Watch(watched, known, Means(clock=clock, directory=directory))
         routing = Routing(client=client, kind=kind, place=place, settings=self._settings, member=request.member, clock=clock)
         return KubernetesDcs(
             Parts(
@@ -115,8 +122,9 @@ class KubernetesPlugin:
         settings = self._settings
         return Place(namespace=settings.namespace, scope=context.scope, scope_label=settings.scope_label, labels=dict(settings.labels))
 
-    def _members(self, client: Client, place: Place, context: PluginContext) -> Members:
-        return Members(client=client, place=place, settings=self._settings, member=context.member, clock=context.clock)
+    def _members(self, client: Client, place: Place, context: PluginContext, picture: Picture[Metadata] | None = None) -> Members:
+        pods = Pods(client, place)
+        return Members(pods=pods, settings=self._settings, member=context.member, clock=context.clock, picture=picture or Picture())
 
     def _ask(self, client: Client, place: Place, context: PluginContext) -> None:
         until = context.clock.now() + _VALIDATE_S

@@ -1,58 +1,61 @@
-"""The thread that holds a watch of the cluster's objects open, wakes the loop when it must act, and learns early of new versions.
+"""What the watches of a session tell: when the loop must act, new versions as early as possible, and the pictures of objects and pods.
 
-It lists and watches from there. A watch that the server ends in order goes on from the last version it told, for which bookmarks keep it
-young; after any other end, and when the server has forgotten that version (410), it lists again, with one wake, because nobody knows what
-happened in between. A leader renews in each turn, so silence for longer than a turn is suspicious by itself: then it lists again, too.
+The loop is woken when the lock changes hands or has expired, when ``config``, ``failover`` or another leader's ``status`` changes, and each
+time that the watch of the objects begins anew. The server tells nobody that a lock has expired: an alarm rings then. A leader renews in
+each turn, so a watch of the objects that is silent for longer is suspicious by itself; one of pods has nothing regular but bookmarks.
 """
 
-import logging
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-from hacore.errors import DcsUnavailableError
 from hacore.model.clock import Clock
 from hacore.sightings import Sightings
 from hacore_dcs_kubernetes.alarm import Alarm
-from hacore_dcs_kubernetes.client import Client, Json
-from hacore_dcs_kubernetes.direct import Directory
+from hacore_dcs_kubernetes.follower import Follower, Listener, Means
 from hacore_dcs_kubernetes.lock import OwnClock
 from hacore_dcs_kubernetes.objects import Objects
+from hacore_dcs_kubernetes.picture import Picture
+from hacore_dcs_kubernetes.pods import Metadata, Pods
 from hacore_dcs_kubernetes.records import CONFIG, FAILOVER, LEADER, Found
 
-_LIST_S: Final = 2.0
-_WATCH_S: Final = 300
-_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
-_STEADY_S: Final = 2.0  # a watch that lasted this long is opened again without a pause
-_JOIN_S: Final = 3.0
-logger = logging.getLogger(__name__)
+_QUIET_S: Final = 135.0  # of a watch without changes: a server sends a bookmark in each minute
+_WAKING: Final = {CONFIG: ("config",), FAILOVER: ("failover",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the watch tells the session of, and with what clock."""
+    """What session and watch share: with what clock, since when which version is known, and how everything stands."""
 
+    clock: Clock
     own_clock: OwnClock
     sightings: Sightings
-    clock: Clock
+    objects: Picture[Found] = field(default_factory=Picture)
+    pods: Picture[Metadata] = field(default_factory=Picture)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is watched, each by a client of its own."""
+
+    objects: Objects
+    pods: Pods
+    of_pods: Listener[Metadata]  # hears of them
+    silence_s: float  # of the objects, after which their watch counts as dead
 
 
 class Watch:
-    """One watch at a time, until it is closed."""
+    """One watch of the objects and one of the pods, until it is closed."""
 
-    def __init__(self, *, client: Client, objects: Objects, known: Known, directory: Directory, silence_s: float) -> None:
+    def __init__(self, watched: Watched, known: Known, means: Means) -> None:
         self.leading = False  # set by the session: a leader need not hear of its own status
-        self._client = client
-        self._objects = objects
+        self._objects = watched.objects
         self._known = known
-        self._directory = directory
-        self._silence_s = silence_s
         self._told: dict[str, object] = {}  # what was told of the things that wake
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._wake: Callable[[], None] | None = None
         self._alarm: Alarm | None = None
+        self._of_objects = Follower(watched.objects, known.objects, self, means, silence_s=watched.silence_s)
+        self._of_pods = Follower(watched.pods, known.pods, watched.of_pods, means, silence_s=_QUIET_S)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; ``wake`` is called from the threads of this watch."""
@@ -61,68 +64,33 @@ class Watch:
             self._told.pop(LEADER, None)  # should it be renewed after all, that is news
             wake()
 
+        self._wake = wake
         self._alarm = Alarm(self._known.clock, ring)
         self._alarm.start()
-        self._thread = threading.Thread(target=self._run, args=(wake,), name="hacore-kubernetes-watch", daemon=True)
-        self._thread.start()
+        self._of_objects.start()
+        self._of_pods.start()
 
     def close(self) -> None:
         """End the threads."""
-        self._ended.set()
-        self._client.interrupt()
         if self._alarm is not None:
             self._alarm.close()
-        if self._thread is not None:
-            self._thread.join(_JOIN_S)
-        self._client.close()
+        self._of_objects.close()
+        self._of_pods.close()
 
-    def _run(self, wake: Callable[[], None]) -> None:
-        failures, version = 0, 0
-        while not self._ended.is_set():
-            opened_at = time.monotonic()
-            try:
-                version = self._follow(version or self._listed(wake), wake)
-            except _NOT_TOLD as error:
-                logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
-                version = 0
-            failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
-            self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-            try:
-                self._directory.look(self._client)
-            except _NOT_TOLD as error:
-                logger.debug("the servers cannot be found", extra={"error": str(error)})
-
-    def _listed(self, wake: Callable[[], None]) -> int:
-        version, found = self._objects.list(self._known.clock.now() + _LIST_S)
+    def listed(self, found: Mapping[str, Found]) -> None:
+        """Take in how the objects stand, at the beginning of a watch."""
         for home in (LEADER, CONFIG, FAILOVER):
             self._note(found.get(home) or Found(home=home, annotations={}, spec={}))
-        wake()
-        return version
+        self._ring()
 
-    def _follow(self, version: int, wake: Callable[[], None]) -> int:
-        """Watch from a version on; the version from which to go on, 0: from the beginning."""
-        began = time.monotonic()
-        query = {
-            "labelSelector": self._objects.place.selector,
-            "resourceVersion": str(version),
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(_WATCH_S),
-            "watch": "true",
-        }
-        for event in self._client.watch(self._objects.path(**query), silence_s=self._silence_s):
-            if self._ended.is_set():
-                return 0
-            version = int(event["object"]["metadata"]["resourceVersion"])
-            if event["type"] != "BOOKMARK" and self._concerns(event):
-                wake()
-        # Only its own time ends a watch in order. What ends it earlier may have been the end of a server whose successor knows less.
-        return version if time.monotonic() - began >= _WATCH_S else 0
+    def told(self, key: str, item: Found | None) -> None:
+        """Take in a change of an object."""
+        if self._note(item or Found(home=key, annotations={}, spec={})):
+            self._ring()
 
-    def _concerns(self, event: Json) -> bool:
-        found = self._objects.read(event["object"])
-        if found is None:
-            return False
-        return self._note(Found(home=found.home, annotations={}, spec={}) if event["type"] == "DELETED" else found)
+    def _ring(self) -> None:
+        if self._wake is not None:
+            self._wake()
 
     def _note(self, found: Found) -> bool:
         """Note every version; tell whether the loop must look."""
@@ -145,8 +113,3 @@ class Watch:
     def _is_news(self, what: str, found: object) -> bool:
         known, self._told[what] = self._told.get(what), found
         return known != found
-
-
-# The last four: not what a server of ours sends.
-_NOT_TOLD: Final = (DcsUnavailableError, AttributeError, KeyError, TypeError, ValueError)
-_WAKING: Final = {CONFIG: ("config",), FAILOVER: ("failover",)}
