@@ -12,6 +12,7 @@ from typing import Self
 
 import psutil
 
+from hacore.errors import PluginUnavailableError
 from hacore.interfaces import Endpoint, RoutingState
 from hacore.testing.conformance.plugin import CONTEXT
 from hacore.testing.ports import Ports
@@ -19,6 +20,7 @@ from hacore.testing.servers import locate
 from hacore.testing.waiting import wait_for
 from hacore.testing.workdir import server_user
 from hacore_router_haproxy.client import Client
+from hacore_router_haproxy.master import Master
 
 ANSWER_S = 0.4  # of a server on this machine; who has not said its name by then was not reached
 
@@ -123,8 +125,10 @@ class Haproxy:
         wait_for(self.is_up, "HAProxy answers", deadline_s=20)
 
     def is_up(self) -> bool:
-        with contextlib.suppress(Exception):
-            return "Pid:" in self.ask("show info")
+        """Whether worker and master answer: the master listens a moment later."""
+        with contextlib.suppress(PluginUnavailableError):
+            now = CONTEXT.clock.now()
+            return "Pid:" in self.ask("show info") and Master(str(self.master)).is_there(clock=CONTEXT.clock, until=now + 3)
         return False
 
     def ask(self, command: str) -> str:

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 
 from hacore.testing.cluster import PASSWORD, Cluster, ClusterNode, sqlite_store
-from hacore.testing.history import Session, WriteLoad, boot_s
+from hacore.testing.history import DeadlinePassedError, Session, WriteLoad, boot_s
 from hacore.testing.ports import Ports
 from hacore.testing.waiting import wait_for
 from hacore.testing.workdir import work_directory
@@ -34,11 +34,11 @@ class Site:
         """The port of the PostgreSQL that a new connection reaches."""
         try:
             session = Session(self.dsn(port))
-        except psycopg2.Error:
+        except (psycopg2.Error, DeadlinePassedError):
             return None
         try:
             return int(session.query("SHOW port", deadline_s=3)[0][0])
-        except psycopg2.Error:
+        except (psycopg2.Error, DeadlinePassedError):
             return None
         finally:
             session.close()

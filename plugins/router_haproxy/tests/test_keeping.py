@@ -1,6 +1,7 @@
 """The configuration follows the members of a real HAProxy, and neither a reload nor a mistake costs a connection."""
 
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from hacore.errors import PluginUnavailableError
 from hacore.interfaces import Applied, Degraded, Endpoint, Hold
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
@@ -174,6 +176,44 @@ def test_a_reload_that_is_owed_is_made_by_the_next_agent(haproxy: Haproxy, agent
     assert reached(haproxy.primary_port) == "a"
 
 
+def test_a_reload_that_could_not_be_asked_for_is_made_with_the_next_state(haproxy: Haproxy, servers: dict[str, Who], third: Who) -> None:
+    agent = Agent(site_section(haproxy))
+    begin(haproxy, agent)
+    away = haproxy.master.rename(haproxy.directory / "away.sock")  # as in the moment before a master listens
+    answer = agent.route(leading(servers, "a"))
+    assert isinstance(answer, Degraded)
+    assert "master.sock: No such file" in answer.reason
+    away.rename(haproxy.master)
+    assert isinstance(agent.route(leading(servers, "a")), Applied)
+    assert reached(haproxy.primary_port) == "a"
+
+
+def test_a_reload_that_does_not_help_is_not_made_again_at_once(haproxy: Haproxy, servers: dict[str, Who], scratch: Path) -> None:
+    count = scratch / "count"
+    section = site_section(haproxy, reload_command=["sh", "-c", f"echo >>{count}"])
+    del section["master_socket"]
+    agent = Agent(section)
+    begin(haproxy, agent)
+    for sentence in ("does not run with the new configuration yet", "the last reload did not help", "the last reload did not help"):
+        answer = agent.route(leading(servers, "a"))
+        assert isinstance(answer, Degraded)
+        assert sentence in answer.reason
+    assert len(count.read_text().splitlines()) == 1
+
+
+def test_clients_do_not_wait_for_a_reload(haproxy: Haproxy, agent: Agent, servers: dict[str, Who], third: Who, scratch: Path) -> None:
+    section = site_section(haproxy, reload_command="sleep 100")
+    del section["master_socket"]
+    slow = Agent(section)
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(slow.route(leading(joined(servers, third), "b", token=6))))
+    thread.start()
+    wait_for(lambda: reached(haproxy.primary_port) == "b", "writes go to the next leader", deadline_s=10)
+    assert thread.is_alive()
+    thread.join(20)
+    assert "sleep does not end" in str(answers)
+
+
 def test_a_reload_by_a_command(haproxy: Haproxy, servers: dict[str, Who], scratch: Path) -> None:
     """The classic way: a new process takes over the sockets of the one before, which goes on with its sessions."""
     program = locate("haproxy").program("haproxy")
@@ -231,7 +271,7 @@ def test_what_a_person_must_mend_is_found_before_the_start(haproxy: Haproxy, scr
 
 def test_without_a_haproxy_there_is_a_configuration_to_start_it_with(haproxy: Haproxy, servers: dict[str, Who]) -> None:
     agent = Agent(site_section(haproxy) | {"timeout": "1s"})
-    with pytest.raises(Exception, match=str(haproxy.socket)):
+    with pytest.raises(PluginUnavailableError, match=str(haproxy.socket)):
         agent.route(leading(servers, "a"))
     haproxy.start()
     assert waits(haproxy.primary_port)

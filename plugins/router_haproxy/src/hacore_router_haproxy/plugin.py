@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import Drain, PluginContext, Probe, Revoke, Route, RouterPlugin, Validate, hookimpl
 from hacore.interfaces import (
     Applied,
@@ -27,6 +28,7 @@ from hacore_router_haproxy.settings import HaproxySettings
 from hacore_router_haproxy.site import Keeper
 
 _ROUTE_S: Final = 9.0  # of the 10 s that the core gives
+_KEEP_S: Final = 5.0  # of these for the configuration
 _PROMPT_S: Final = 0.8  # of 1 s
 
 
@@ -56,13 +58,20 @@ class HaproxyPlugin(RouterPlugin):
 
     @hookimpl
     def hacore_route(self, request: Route) -> Applied | Degraded:
-        """Bring the configuration up to date, then tell every proxy where writes and reads go."""
+        """Tell every proxy where writes and reads go, bring the configuration up to date, and tell what was reloaded."""
         state, clock = request.state, request.context.clock
         until = clock.now() + _ROUTE_S
         self._told = state
         self._members = {wire.server_name(one.member): one.member for one in (state.me, *state.members)}
-        problem = self._keeper.keep(request.context.scope, state, clock=clock, until=until) if self._keeper is not None else None
-        return self._tell(state, clock, until, [problem] if problem else [])
+        if self._keeper is None:
+            return self._tell(state, clock, until)
+        reloads = self._keeper.reloads
+        told = self._tell_if_it_answers(state, clock, until)  # first: clients must not wait for a reload
+        problem = self._keeper.keep(request.context.scope, state, clock=clock, until=clock.now() + _KEEP_S)
+        if told is None or self._keeper.reloads != reloads:
+            told = self._tell(state, clock, until)
+        problems = [one for one in (problem, told.reason if isinstance(told, Degraded) else None) if one]
+        return Degraded(reason="; ".join(problems)) if problems else told
 
     @hookimpl
     def hacore_drain(self, request: Drain, job: Job) -> Held | Degraded | None:
@@ -72,14 +81,14 @@ class HaproxyPlugin(RouterPlugin):
         clock, me = request.context.clock, request.state.me
         hold = Hold(switchover_id=request.switchover_id, ends_at=request.ends_at)
         state = replace(request.state, leader=me, leads=True, hold=hold)
-        told = self._tell(state, clock, min(clock.now() + _ROUTE_S, request.ends_at), [])
+        told = self._tell(state, clock, min(clock.now() + _ROUTE_S, request.ends_at))
         problems = [told.reason] if isinstance(told, Degraded) else []
         left = self._proxies.wait_for_sessions(me.member, clock, min(request.ends_at, clock.now() + self._settings.drain_wait_s), job)
         if left and self._settings.drain_sessions == "leave":
             problems.append(f"new connections wait, {left} sessions are open until the server ends them")
         elif left:
             ends_at = self._proxies.exchange(clock)
-            cut = self._answer(self._proxies.every(lambda proxy: proxy.cut(me.member, clock=clock, until=ends_at)), [])
+            cut = self._answer(self._proxies.every(lambda proxy: proxy.cut(me.member, clock=clock, until=ends_at)))
             problems += [cut.reason] if isinstance(cut, Degraded) else []
         return Degraded(reason="; ".join(problems)) if problems else Held(detail=f"{left} sessions were cut" if left else "")
 
@@ -90,7 +99,7 @@ class HaproxyPlugin(RouterPlugin):
         clock, member = request.context.clock, request.context.member
         until = clock.now() + _PROMPT_S
         answers = self._proxies.every(lambda proxy: proxy.revoke(request.token, member, clock=clock, until=until))
-        return self._answer(answers, [])
+        return self._answer(answers)
 
     @hookimpl
     def hacore_route_probe(self, request: Probe) -> Observed:
@@ -136,14 +145,20 @@ class HaproxyPlugin(RouterPlugin):
         """End the threads. What the proxies do is left as it is."""
         self._proxies.close()
 
-    def _tell(self, state: RoutingState, clock: Clock, until: Instant, problems: list[str]) -> Applied | Degraded:
+    def _tell(self, state: RoutingState, clock: Clock, until: Instant) -> Applied | Degraded:
         ends_at = self._proxies.exchange(clock, until)
-        return self._answer(self._proxies.every(lambda proxy: proxy.route(state, clock=clock, until=ends_at)), problems)
+        return self._answer(self._proxies.every(lambda proxy: proxy.route(state, clock=clock, until=ends_at)))
 
-    def _answer(self, answers: Mapping[Proxy, tuple[str, ...] | Unanswered], problems: list[str]) -> Applied | Degraded:
+    def _tell_if_it_answers(self, state: RoutingState, clock: Clock, until: Instant) -> Applied | Degraded | None:
+        try:
+            return self._tell(state, clock, until)
+        except PluginUnavailableError:  # it may be waiting for a configuration to start with
+            return None
+
+    def _answer(self, answers: Mapping[Proxy, tuple[str, ...] | Unanswered]) -> Applied | Degraded:
+        problems: list[str] = []
         for proxy, answer in answers.items():
-            found = (answer.reason,) if isinstance(answer, Unanswered) else tuple(f"haproxy {proxy.place}: {one}" for one in answer)
-            problems = [*problems, *found]
+            problems += (answer.reason,) if isinstance(answer, Unanswered) else tuple(f"haproxy {proxy.place}: {one}" for one in answer)
         return Degraded(reason="; ".join(problems)) if problems else Applied(detail=f"{len(answers)} proxies" if len(answers) > 1 else "")
 
     def _online_faults(self, context: PluginContext) -> Iterator[str]:

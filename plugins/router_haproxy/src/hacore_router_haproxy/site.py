@@ -22,7 +22,7 @@ from hacore_router_haproxy.settings import HaproxySettings, Site
 
 _CHECK_S: Final = 4.0
 _COMMAND_S: Final = 4.0
-_AGAIN_S: Final = 30.0  # after a reload of the same text that did not help
+_AGAIN_S: Final = 10.0  # after a reload that did not help; one that could not be asked for is tried again with the next state
 _DESCRIPTION: Final = re.compile(r"^ +description (\S+)$", flags=re.MULTILINE)
 _ALERT: Final = re.compile(r"^\[ALERT\] +\(\d+\) : (?:config : )?(.*)$", flags=re.MULTILINE)
 _PAUSE_S: Final = 0.05
@@ -124,12 +124,11 @@ class Keeper:
         state_file = Path(self._site.server_state_file)
         if before is not None:
             _replace(state_file, self._proxy.states(clock=clock, until=until))
-        self._reloaded_at = clock.now()
         try:
             problem = self._reload(clock, until)
             if problem is not None:
                 return problem
-            self.reloads += 1
+            self.reloads, self._reloaded_at = self.reloads + 1, clock.now()
             return self._wait(lambda: self._is_loaded(before, state, clock, until), clock, until)
         finally:
             state_file.unlink(missing_ok=True)
