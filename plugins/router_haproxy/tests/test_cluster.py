@@ -46,9 +46,9 @@ class Site:
     def wait_for_writes_to(self, node: ClusterNode) -> None:
         wait_for(lambda: self.behind(self.haproxy.primary_port) == node.pg_port, f"writes reach {node.name}", deadline_s=DEADLINE_S)
 
-    def open_servers(self) -> set[str]:
-        """The servers of the primary's backend that are not in maintenance."""
-        return {name for name, (_, admin) in self.haproxy.servers().items() if not int(admin) & 1}
+    def open_servers(self, backend: str = "hacore_primary") -> set[str]:
+        """The servers of a backend that are not in maintenance."""
+        return {name for name, (_, admin) in self.haproxy.servers(backend).items() if not int(admin) & 1}
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,13 @@ def leader(site: Site) -> ClusterNode:
 
 
 def test_writes_go_to_the_leader_and_reads_to_the_standbys(site: Site, leader: ClusterNode) -> None:
-    missing = {node.pg_port for node in site.cluster.others(leader)}
+    standbys = site.cluster.others(leader)
+    names = {node.name for node in standbys}
+    wait_for(lambda: site.open_servers("hacore_standbys") == names, "standbys are open for reads, the leader is not", deadline_s=DEADLINE_S)
+    missing = {node.pg_port for node in standbys}
 
     def all_reached() -> bool:
-        found = site.behind(site.haproxy.standby_port)
-        assert found != leader.pg_port
-        missing.discard(found or 0)
+        missing.discard(site.behind(site.haproxy.standby_port) or 0)
         return not missing
 
     wait_for(all_reached, "reads reach every standby", deadline_s=DEADLINE_S)
