@@ -16,6 +16,7 @@ from hacore.model.steps import (
     CancelJob,
     CreateReplica,
     Disarm,
+    DrainTraffic,
     EndServer,
     Exit,
     Follow,
@@ -92,6 +93,7 @@ class Actor:
                 | RestartServer()
                 | Promote()
                 | TakeCheckpoint()
+                | DrainTraffic()
             ):
                 lease = self._keeper.lease
                 command = step.command if isinstance(step, RestartServer) else None

@@ -198,6 +198,7 @@ def _server(site: "_Site") -> tuple[PostgresNode, JobWorker]:
     surroundings = Surroundings(
         address_of=maker.address_of,
         create_replica=maker.create,
+        drain=site.routers.drain,
         before_switchover=gates.before_switchover,
         before_stop=gates.before_stop,
         before_promote=gates.before_promote,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hacore.hookspecs import PluginContext, Revoke, Route
 from hacore.interfaces import RoutingState
 from hacore.model.clock import Clock, Instant
+from hacore.model.steps import WriteOwn
 from hacore.model.world import Decision, World
 from hacore.plugins.routers import Routers
 from hacore.publish.routing import lease_ended, next_state, renewed
@@ -18,13 +19,14 @@ class RoutingNews:
         self._state: RoutingState | None = None
         self._token: int | None = None  # of the lease that is held, as far as routers know
 
-    def published(self, world: World, decision: Decision) -> None:  # noqa: ARG002 - what was decided shows in the next world
+    def published(self, world: World, decision: Decision) -> None:
         """Tell the state after a turn."""
         if world.lease is None:
             self.lease_ends()
         self._token = world.lease.token if world.lease is not None else None
         self._context = replace(self._context, policy=world.policy)
-        state = next_state(self._state, world)
+        written = next((step.own for step in decision.steps if isinstance(step, WriteOwn)), None)
+        state = next_state(self._state, world, written=written if world.lease is not None else None)
         if state is not None and state is not self._state:
             self._tell(state)
 

@@ -16,6 +16,7 @@ from hacore.errors import ConfigError, HacoreError
 from hacore.model.policy import Policy, Times
 from hacore.model.world import Me
 from hacore.plugins.replica import may_start_without_leader, methods_of
+from hacore.plugins.routers import traits_by_name
 
 logger = logging.getLogger(__name__)
 
@@ -155,4 +156,5 @@ class SettingsSource:
             bootstrap_refusal=refusal,
             bootstrap_config=None if self._dynamic is None else dump(self._dynamic),
             leaderless_methods=may_start_without_leader(methods_of(postgres)),
+            drains=any(traits.drains for traits in traits_by_name(local.plugins.routers).values()),
         )

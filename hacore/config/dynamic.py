@@ -92,6 +92,7 @@ def faults(config: Mapping[str, Any]) -> tuple[Fault, ...]:
     own = top.take(Dynamic.HACORE)
     timing.read_own_times(own, top, [])
     backups.read_backup(own, top)
+    timing.read_draining(own, top)
     return tuple(_fault(path, _value_at(config, path), wanted) for path, wanted in top.wrong.items())
 
 

@@ -96,7 +96,9 @@ def readable_parameters(value: object, warnings: list[str]) -> dict[str, str | N
 
 def _policy(local: LocalSettings, reading: Reading, postgresql: Reading, warnings: list[str]) -> Policy:
     times = timing.read_times(reading, warnings)
-    own_times = timing.read_own_times(reading.take(Dynamic.HACORE), reading, warnings)
+    own_section = reading.take(Dynamic.HACORE)
+    own_times = timing.read_own_times(own_section, reading, warnings)
+    drain_timeout_s, drain_aborts = timing.read_draining(own_section, reading)
     sets = (times,) if own_times is None else (times, own_times)
     margin_s, budget_s, said = timing.guard_times(local.guard.margin_s, local.guard.budget_s, sets)
     warnings.extend(said)
@@ -111,6 +113,8 @@ def _policy(local: LocalSettings, reading: Reading, postgresql: Reading, warning
         primary_stop_timeout_s=reading.take(Dynamic.PRIMARY_STOP_TIMEOUT),
         member_slots_ttl_s=reading.take(Dynamic.MEMBER_SLOTS_TTL),
         max_timelines_history=reading.take(Dynamic.MAX_TIMELINES_HISTORY),
+        drain_timeout_s=drain_timeout_s,
+        drain_aborts=drain_aborts,
         pause=reading.take(Dynamic.PAUSE),
         use_slots=postgresql.take(Shared.USE_SLOTS),
         use_pg_rewind=postgresql.take(Shared.USE_PG_REWIND),

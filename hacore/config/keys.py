@@ -146,12 +146,14 @@ class Dynamic:
 
 
 class Own:
-    """Keys of the own dynamic section ``hacore``: shorter times, in force only while every member is hacore, and the backups."""
+    """Keys of the own dynamic section ``hacore``. Its shorter times are in force only while every member is hacore."""
 
     TTL = Key[float | None]("ttl", convert.seconds, None, 3)
     LOOP_WAIT = Key[float | None]("loop_wait", convert.seconds, None, 0.2)
     RETRY_TIMEOUT = Key[float | None]("retry_timeout", convert.seconds, None, 0.5)
     BACKUP = Key[dict[str, Any]]("backup", mapping, {})  # its keys stand in ``backups``
+    DRAIN_TIMEOUT = Key("drain_timeout", convert.seconds, 5.0, 0)
+    DRAIN_POLICY = Key("drain_policy", convert.choice("proceed", "abort"), "proceed")
 
 
 DYNAMIC_KEYS: Final = keys_of(Dynamic)

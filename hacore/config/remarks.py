@@ -25,6 +25,7 @@ def remarks(config: Mapping[str, Any]) -> tuple[str, ...]:
     own = reading.take(Dynamic.HACORE)
     timing.read_own_times(own, reading, said)
     backups.read_backup(own, reading)
+    timing.read_draining(own, reading)
     controlled_parameters(readable_parameters(section.get("parameters"), said), said)
     said.extend(f"postgresql.{name}: counts only in each node's own file" for name in sorted(LOCAL_ONLY & section.keys()))
     said.extend(unsupported(reading))

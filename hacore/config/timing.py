@@ -38,6 +38,12 @@ def read_own_times(section: Mapping[str, Any], reading: Reading, warnings: list[
     return fit(times, shortest_loop_s=_OWN_SHORTEST_LOOP_S, warnings=warnings, place="hacore.")
 
 
+def read_draining(section: Mapping[str, Any], reading: Reading) -> tuple[float, bool]:
+    """Read how long routers may take to hold work back before a planned stop, and whether it is given up where they do not."""
+    own = Reading(section, path=("hacore",), wrong=reading.wrong, raised=reading.raised)
+    return own.take(Own.DRAIN_TIMEOUT), own.take(Own.DRAIN_POLICY) == "abort"
+
+
 def fit(times: Times, *, shortest_loop_s: float, warnings: list[str], place: str = "", whole_seconds: bool = False) -> Times:
     """Make loop_wait + 2 * retry_timeout fit into ttl, by shortening the loop first and the retries only where that is not enough."""
     ttl, retry = times.ttl_s, times.retry_timeout_s

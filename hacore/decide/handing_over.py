@@ -1,15 +1,20 @@
-"""Rules for a planned switchover on the side of the old leader: checkpoint, fast stop, release as soon as a candidate has everything."""
+"""Rules for a planned switchover on the side of the old leader: checkpoint, drain, fast stop, release where a candidate has everything.
 
+Where no router can hold anything back there is no mark, no drain and no turn for them.
+"""
+
+from dataclasses import replace
 from typing import Final
 
 from hacore.decide.ending import writes_have_ended
+from hacore.decide.own import drain_s, without_hold
 from hacore.decide.table import Table
 from hacore.decide.views import Leading, handing_over
-from hacore.model.cluster import FailoverRequest
+from hacore.model.cluster import FailoverRequest, HoldMark
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.node import ServerState
-from hacore.model.steps import PutRecord, ReleaseLease, RememberDemotion, StopMode, StopServer, TakeCheckpoint
+from hacore.model.steps import DrainTraffic, PutRecord, ReleaseLease, RememberDemotion, StopMode, StopServer, TakeCheckpoint, WriteOwn
 from hacore.model.world import Answer
 
 _RECEIVE_LIMIT_S = 10.0  # for the candidate to receive the shutdown checkpoint
@@ -38,7 +43,7 @@ def hand_over_is_stuck(seen: Leading) -> Answer | None:
     unclean = seen.node.server is ServerState.STOPPED and (control is None or not control.is_clean_primary_shutdown)
     if seen.node.server is not ServerState.STOPPED or seen.world.job is not None or since is None:
         return None
-    if not unclean and seen.now - since < _RECEIVE_LIMIT_S + seen.world.times.loop_wait_s:
+    if not unclean and seen.now - since < _RECEIVE_LIMIT_S + drain_s(seen.world) + seen.world.times.loop_wait_s:
         return None
     return _abort(seen, "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint")
 
@@ -51,7 +56,7 @@ def waiting_for_candidate(seen: Leading) -> Answer | None:
 
 
 def hand_over_in_flight(seen: Leading) -> Answer | None:
-    """Checkpoint or stop goes on."""
+    """Checkpoint, drain or stop goes on."""
     job = seen.world.job
     return None if job is None else Answer(reason=f"the {job.kind} job goes on", wake_after_s=1)
 
@@ -64,11 +69,12 @@ def hand_over_withdrawn(seen: Leading) -> Answer | None:
 
 
 def hand_over_refused(seen: Leading) -> Answer | None:
-    """A gate has vetoed the switchover, or its first work failed while the primary runs on: stay leader."""
+    """A gate has vetoed the switchover, its first work failed, or routers that must hold work back did not: stay leader."""
     since = seen.world.sightings.demoting_since
     if not seen.node.is_primary or since is None:
         return None
-    for kind in (JobKind.CHECKPOINT, JobKind.STOP):
+    drain = (JobKind.DRAIN,) if seen.world.policy.drain_aborts else ()
+    for kind in (JobKind.CHECKPOINT, *drain, JobKind.STOP):
         outcome = seen.world.outcome(kind)
         if outcome is not None and not outcome.is_done and outcome.ended_at >= since:
             return _abort(seen, outcome.error or "")
@@ -81,6 +87,25 @@ def checkpoint_before_hand_over(seen: Leading) -> Answer | None:
     if not seen.node.is_primary or since is None or (outcome is not None and outcome.ended_at >= since):
         return None
     return Answer(reason="switchover: checkpoint first", steps=(TakeCheckpoint(switchover_to=seen.world.sightings.demoting),))
+
+
+def mark_hold(seen: Leading) -> Answer | None:
+    """Before routers hold anything back the own record says so: whoever leads next, or a new agent, lets it go."""
+    if not seen.node.is_primary or drain_s(seen.world) <= 0 or _is_marked(seen) or _has_drained(seen):
+        return None
+    limit_s = seen.world.policy.drain_timeout_s + seen.world.times.ttl_s
+    hold = HoldMark(switchover_id=f"{seen.lease.token}-{seen.own.heartbeat}", token=seen.lease.token, limit_s=limit_s)
+    own = replace(seen.own, hold=hold, heartbeat=seen.own.heartbeat + 1)
+    return Answer(reason="switchover: marks that work is held back", steps=(WriteOwn(own=own),), wake_after_s=0)
+
+
+def drain_before_stop(seen: Leading) -> Answer | None:
+    """Routers hold new work back and let what is under way end; the lease is renewed meanwhile."""
+    if not seen.node.is_primary or drain_s(seen.world) <= 0 or seen.own.hold is None or _has_drained(seen):
+        return None
+    candidate, timeout_s = seen.world.sightings.demoting or None, seen.world.policy.drain_timeout_s
+    step = DrainTraffic(switchover_id=seen.own.hold.switchover_id, candidate=candidate, timeout_s=timeout_s)
+    return Answer(reason="switchover: routers hold work back", steps=(step,))
 
 
 def stop_for_hand_over(seen: Leading) -> Answer | None:
@@ -100,10 +125,21 @@ def _who_received(seen: Leading, checkpoint: Lsn) -> str | None:
     return None
 
 
+def _is_marked(seen: Leading) -> bool:
+    return seen.own.hold is not None and seen.own.hold.token == seen.lease.token
+
+
+def _has_drained(seen: Leading) -> bool:
+    since, outcome = seen.world.sightings.demoting_since, seen.world.outcome(JobKind.DRAIN)
+    return outcome is not None and since is not None and outcome.ended_at >= since
+
+
 def _abort(seen: Leading, reason: str) -> Answer:
-    steps: tuple[RememberDemotion | PutRecord, ...] = (RememberDemotion(candidate=None),)
+    steps: tuple[RememberDemotion | PutRecord | WriteOwn, ...] = (RememberDemotion(candidate=None),)
     if seen.cluster.failover is not None:
         steps = (*steps, blank_request(seen.cluster.failover))
+    if seen.own.hold is not None and seen.node.is_primary:  # one that is down first becomes primary again, up to the mark's limit
+        steps = (*steps, WriteOwn(own=without_hold(seen.own)))
     return Answer(reason=f"switchover given up: {reason}", steps=steps, wake_after_s=0)
 
 
@@ -123,6 +159,8 @@ HANDING_OVER: Final = Table(
         hand_over_withdrawn,
         hand_over_refused,
         checkpoint_before_hand_over,
+        mark_hold,
+        drain_before_stop,
         stop_for_hand_over,
     ),
 )

@@ -17,7 +17,7 @@ from hacore.decide.election import (
     why_behind,
     why_not_eligible,
 )
-from hacore.decide.own import acquisition
+from hacore.decide.own import acquisition, drain_s
 from hacore.decide.table import Table
 from hacore.decide.upstreams import NOBODY
 from hacore.decide.views import Known, leaderless
@@ -36,7 +36,7 @@ def wait_for_heir(seen: Known) -> Answer | None:
     since = seen.world.sightings.demoting_since
     if seen.world.sightings.demoting is None or since is None:
         return None
-    if seen.now - since > _HEIR_LIMIT_S + seen.world.times.ttl_s:
+    if seen.now - since > _HEIR_LIMIT_S + drain_s(seen.world) + seen.world.times.ttl_s:
         return Answer(reason="nobody took the lock", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
     return Answer(reason="waits for the candidate to take the lock", wake_after_s=0.5)
 

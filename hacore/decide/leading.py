@@ -6,7 +6,7 @@ from typing import Final
 
 from hacore.decide.election import successors
 from hacore.decide.handing_over import blank_request
-from hacore.decide.own import with_claim
+from hacore.decide.own import with_claim, without_hold
 from hacore.decide.promoting import guard_must_be_armed
 from hacore.decide.table import Table
 from hacore.decide.upstreams import slot_changes
@@ -44,12 +44,13 @@ def restore_records(seen: Leading) -> Answer | None:
     return Answer(reason="records are missing", steps=steps, wake_after_s=0) if steps else None
 
 
-def end_of_pause(seen: Leading) -> Answer | None:
-    """The guard is armed again: the note that this node was left unfenced goes."""
-    if seen.own.unfenced is None:
+def clear_marks(seen: Leading) -> Answer | None:
+    """The guard is armed again: the note that this node was left unfenced goes. A switchover is over: nothing is held back any more."""
+    if seen.own.unfenced is None and seen.own.hold is None:
         return None
-    own = replace(seen.own, unfenced=None, heartbeat=seen.own.heartbeat + 1)
-    return Answer(reason="maintenance has ended", steps=(WriteOwn(own=own),), wake_after_s=0)
+    reason = "maintenance has ended" if seen.own.unfenced is not None else "the switchover is over"
+    own = replace(without_hold(seen.own), unfenced=None)
+    return Answer(reason=reason, steps=(WriteOwn(own=own),), wake_after_s=0)
 
 
 def failover_request_is_over(seen: Leading) -> Answer | None:
@@ -159,7 +160,7 @@ LEADING: Final = Table(
         timeline_of_another,
         claim_own_timeline,
         restore_records,
-        end_of_pause,
+        clear_marks,
         failover_request_is_over,
         switchover_requested,
         work_beside_leading,

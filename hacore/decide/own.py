@@ -37,6 +37,7 @@ def acquisition(world: World, cluster: ClusterView, *, bootstrapping: bool = Fal
         timeline=before.timeline if before else None,
         bootstrapping=bootstrapping,
         times=(world.times.ttl_s, world.times.loop_wait_s, world.times.retry_timeout_s),
+        hold=before.hold if before else None,  # its leader has gone: it stands until this one is primary
         known_members=tuple(sorted(names | {world.me.name})),
     )
 
@@ -46,3 +47,13 @@ def with_claim(own: OwnRecord, timeline: int) -> OwnRecord:
     claims = dict(own.claims)
     claims[timeline] = own.token
     return replace(own, claims=tuple(sorted(claims.items())), heartbeat=own.heartbeat + 1)
+
+
+def without_hold(own: OwnRecord) -> OwnRecord:
+    """Return the record with nothing held back."""
+    return replace(own, hold=None, heartbeat=own.heartbeat + 1)
+
+
+def drain_s(world: World) -> float:
+    """Return by how much longer a planned switchover may take because routers hold work back first."""
+    return world.policy.drain_timeout_s if world.me.drains else 0.0

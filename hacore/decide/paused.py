@@ -9,7 +9,7 @@ from typing import Final
 from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_behind, why_not_eligible
 from hacore.decide.following import follow_upstream, resume_lease, start_standby
 from hacore.decide.leading import failover_request_is_over, switchover_requested
-from hacore.decide.own import acquisition
+from hacore.decide.own import acquisition, without_hold
 from hacore.decide.table import Table
 from hacore.decide.views import Known, following, leaderless, leading, paused
 from hacore.model.node import Role, ServerState
@@ -26,11 +26,13 @@ def work_in_pause(seen: Known) -> Answer | None:
 
 
 def note_unfenced(seen: Known) -> Answer | None:
-    """Before the guard is disarmed the own record says whom nobody will fence; without that it stays armed."""
+    """Before the guard is disarmed the own record says whom nobody will fence; without that it stays armed. A switchover's mark goes."""
     holder = leading(seen.world)
-    if holder is None or holder.own.unfenced == seen.name or seen.world.sightings.demoting is not None:
+    if holder is None or seen.world.sightings.demoting is not None:
         return None
-    own = replace(holder.own, unfenced=seen.name, heartbeat=holder.own.heartbeat + 1)
+    if holder.own.unfenced == seen.name and holder.own.hold is None:
+        return None
+    own = replace(without_hold(holder.own), unfenced=seen.name)
     return Answer(reason="pause: notes that this node is not fenced", steps=(WriteOwn(own=own),), wake_after_s=0)
 
 

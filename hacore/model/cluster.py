@@ -79,6 +79,15 @@ class HistoryLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldMark:
+    """A planned switchover holds new work back: written under the lock before anything is held, so that whoever comes next lets it go."""
+
+    switchover_id: str
+    token: int  # of the leader that hands over
+    limit_s: float  # nobody holds anything back for longer, counted from when it first saw the mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRecord:
     """hacore's own record (safety.md 5), beside the field's keys."""
 
@@ -96,6 +105,7 @@ class OwnRecord:
     bootstrapping: bool = False  # written while the first member creates the cluster
     times: tuple[float, float, float] | None = None  # ttl, loop_wait, retry_timeout in force
     known_members: tuple[str, ...] = ()  # members that this cluster has seen: only their slots are ever dropped
+    hold: HoldMark | None = None
 
     def claimed_by(self, timeline: int) -> int | None:
         """Return the token that claimed ``timeline``, ``None`` where nobody has."""

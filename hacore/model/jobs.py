@@ -18,6 +18,7 @@ class JobKind(StrEnum):
     RESTART = "restart"
     PROMOTE = "promote"
     CHECKPOINT = "checkpoint"
+    DRAIN = "drain"  # routers hold new work back before a planned stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class Policy:
     primary_stop_timeout_s: float = 0.0  # 0: wait without limit
     member_slots_ttl_s: float = 1800.0
     max_timelines_history: int = 0
+    drain_timeout_s: float = 5.0  # for routers to hold new work back before a planned stop
+    drain_aborts: bool = False  # a switchover whose routers do not in that time is given up
     pause: bool = False
     use_slots: bool = True
     use_pg_rewind: bool = False

@@ -146,6 +146,15 @@ class TakeCheckpoint:
     switchover_to: str | None = None  # the first work of a switchover, to this member or (``""``) to anybody: gates may veto it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainTraffic:
+    """Let routers hold new work back and what is under way end, before a planned stop."""
+
+    switchover_id: str
+    candidate: str | None
+    timeout_s: float
+
+
 # --- steps on this node that are quick --------------------------------------------------------------------------------
 
 
@@ -234,7 +243,18 @@ class Exit:
     leave_server: bool = False  # PostgreSQL runs on under the guard
 
 
-JobStep = Bootstrap | CreateReplica | Rewind | RecoverFromCrash | StartServer | StopServer | RestartServer | Promote | TakeCheckpoint
+JobStep = (
+    Bootstrap
+    | CreateReplica
+    | Rewind
+    | RecoverFromCrash
+    | StartServer
+    | StopServer
+    | RestartServer
+    | Promote
+    | TakeCheckpoint
+    | DrainTraffic
+)
 StoreStep = AcquireLease | ResumeLease | ReleaseLease | WriteOwn | PutRecord | WriteHistory
 ServerStep = Follow | ReloadServer | ReconcileSlots | EndServer | Arm | Disarm | ArmAdopted
 AgentStep = CancelJob | AnswerCommand | Reload | RememberDemotion | Exit

@@ -28,6 +28,7 @@ class Me:
     bootstrap_refusal: str | None = None  # why the ``bootstrap`` section cannot be used
     bootstrap_config: str | None = None  # JSON for ``/config`` where it is missing: what was last in force, else ``bootstrap.dcs``
     leaderless_methods: bool = False  # some replica method needs no leader
+    drains: bool = False  # some router of this node can hold new work back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from hacore.errors import HacoreError
-from hacore.hookspecs import PluginContext, Probe, Revoke, Route
-from hacore.interfaces import Applied, Degraded, Endpoint, Observed, RouterTraits, RoutingState
+from hacore.errors import HacoreError, JobCancelledError
+from hacore.hookspecs import Drain, PluginContext, Probe, Revoke, Route
+from hacore.interfaces import Applied, Degraded, Endpoint, Held, Observed, RouterTraits, RoutingState
 from hacore.model.clock import Clock, Instant
 from hacore.plugins.registry import Plugin
+from hacore.postgres.job import JobHandle
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,8 @@ _LAG_S: Final = 5.0  # how far standbys lag behind is told so often and not at e
 _PROBE_S: Final = 10.0
 _ROUTE_LIMIT_S: Final = 10.0
 _PROMPT_S: Final = 1.0
+_TICK_S: Final = 0.001
+_LATE_S: Final = 1.0  # how long after its end a drain is abandoned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,25 @@ class RouterThread:
             self._revoke, self._newest = request, without
             self._start()
 
+    def drain(self, request: Drain, job: JobHandle) -> str | None:
+        """Hold new work back; return why it does not. Waits for the answer, on the thread of ``job``.
+
+        :raises JobCancelledError: the work was cancelled.
+        """
+        inner, limit_s = JobHandle(), max(0.0, request.ends_at - self._clock.now()) + _LATE_S
+        call = self.plugin.calls.call
+        try:
+            answer = call(
+                "hacore_drain", Held, Degraded, limit_s=limit_s, is_cancelled=lambda: job.is_cancelled, request=request, job=inner
+            )
+        except JobCancelledError:
+            raise
+        except HacoreError as error:
+            return str(error)
+        finally:
+            inner.cancel("the time for it is over")  # ends what the plugin still runs
+        return answer.reason if isinstance(answer, Degraded) else None
+
     def close(self, timeout_s: float) -> bool:
         """Carry out what waits, for at most ``timeout_s``, and end; tell whether all of it was carried out."""
         until = time.monotonic() + timeout_s
@@ -98,7 +120,7 @@ class RouterThread:
                 if not self._wait():
                     return
                 self._is_busy = True
-                request, self._revoke, route = self._revoke, None, self._newest
+                request, self._revoke, route = self._revoke, None, self._current()
                 is_due = self._route_due_at() <= time.monotonic()
             if request is not None:
                 self._take_back(request)
@@ -123,19 +145,33 @@ class RouterThread:
         return self._revoke is not None or (self._newest is not None and self._failures == 0 and not self._is_told_for_traffic())
 
     def _is_told_for_traffic(self) -> bool:
-        return self._told is not None and self._newest is not None and _without_lag(self._told) == _without_lag(self._newest.state)
+        current = self._current()
+        return self._told is not None and current is not None and _without_lag(self._told) == _without_lag(current.state)
+
+    def _current(self) -> Route | None:
+        """Return what is to be told now: the newest state, without what has been held back for too long."""
+        route = self._newest
+        if route is None or route.state.hold is None or route.state.hold.ends_at > self._clock.now():
+            return route
+        return replace(route, state=replace(route.state, hold=None))
 
     def _route_due_at(self) -> float:
-        if self._newest is None:
+        route = self._current()
+        if route is None:
             return float("inf")
-        state = self._newest.state
+        state = route.state
         if not self._is_told_for_traffic():
             return 0.0
+        hold_ends_at = self._hold_ends_at(state)
         if self._failures:
             return self._told_at + min(RECONCILE_S, _FIRST_RETRY_S * 2.0 ** (self._failures - 1))
         if state.valid_until is not None and state.valid_until <= self._clock.now():
-            return float("inf")  # the loop stands still; what ends with the lease is not put up again
-        return self._told_at + (RECONCILE_S if self._told is state or _lags(self._told) == _lags(state) else _LAG_S)
+            return hold_ends_at  # the loop stands still; what ends with the lease is not put up again
+        after_s = RECONCILE_S if _lags(self._told) == _lags(state) else _LAG_S
+        return min(self._told_at + after_s, hold_ends_at)
+
+    def _hold_ends_at(self, state: RoutingState) -> float:
+        return float("inf") if state.hold is None else time.monotonic() + max(0.0, state.hold.ends_at - self._clock.now()) + _TICK_S
 
     def _probe_due_at(self) -> float:
         is_asked = self._newest is not None and self._told is not None and self.plugin.calls.has("hacore_route_probe")

@@ -4,20 +4,23 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hacore.errors import PluginError
-from hacore.hookspecs import Revoke, Route
-from hacore.interfaces import RouterTraits
+from hacore.errors import PluginError, PluginUnavailableError
+from hacore.hookspecs import Drain, Revoke, Route
+from hacore.interfaces import Layer, RouterTraits
 from hacore.model.clock import Clock
+from hacore.model.steps import DrainTraffic
 from hacore.plugins.calling import isolated
 from hacore.plugins.declaration import TRAITS_HOOK
 from hacore.plugins.finding import Found, find
 from hacore.plugins.lanes import run_once
 from hacore.plugins.registry import Plugin
 from hacore.plugins.router_thread import RouterStatus, RouterThread
+from hacore.postgres.job import JobHandle
 
 logger = logging.getLogger(__name__)
 
 _LIMIT_S: Final = 10.0
+_ORDER: Final = (Layer.POOLER, Layer.PROXY, Layer.ADDRESS, Layer.REGISTRY)  # in which traffic is drained
 
 
 def traits_of(found: Found) -> RouterTraits:
@@ -69,6 +72,34 @@ class Routers:
         self._newest = without
         for thread in self._threads:
             thread.revoke(request, without)
+
+    def drain(self, step: DrainTraffic, job: JobHandle) -> None:
+        """Let the routers that can hold new work back do so, the one nearest to the client first. Runs in the thread of the job.
+
+        :raises PluginUnavailableError: not all of them do.
+        :raises JobCancelledError: the work was cancelled.
+        """
+        newest, problems = self._newest, list[str]()
+        ends_at = self._clock.now() + step.timeout_s
+        threads = sorted((one for one in self._threads if one.traits.drains), key=lambda one: _ORDER.index(one.traits.layer))
+        if newest is None:
+            raise PluginUnavailableError("routers were told nothing yet")
+        for thread in threads:
+            state = newest.state
+            request = Drain(
+                context=newest.context,
+                switchover_id=step.switchover_id,
+                token=state.token,
+                candidate=step.candidate,
+                ends_at=ends_at,
+                state=state,
+            )
+            job.progress(f"drains {thread.plugin.name}")
+            problem = thread.drain(request, job) if self._clock.now() < ends_at else "no time was left"
+            if problem is not None:
+                problems.append(f"{thread.plugin.name}: {problem}")
+        if problems:
+            raise PluginUnavailableError(f"not all routers hold work back: {'; '.join(problems)}")
 
     def status(self) -> tuple[RouterStatus, ...]:
         """Return how each router is, in their configured order."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from hacore.interfaces import Job, Source
 from hacore.model.lsn import Lsn
-from hacore.model.steps import Promote, StopServer
+from hacore.model.steps import DrainTraffic, Promote, StopServer
+from hacore.postgres.job import JobHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Surroundings:
     before_switchover: Callable[[str], None] = lambda _candidate: None  # raises to veto
     before_stop: Callable[[StopServer], None] = lambda _: None  # raises to veto a switchover
     before_promote: Callable[[Promote], None] = lambda _: None  # raises to veto
+    drain: Callable[[DrainTraffic, JobHandle], None] = lambda _step, _job: None  # raises where not all routers hold work back
     after_bootstrap: Callable[[str, str], None] = lambda _conninfo, _passfile: None  # raises to veto
     on_shut_down: Callable[[Lsn], None] = lambda _: None  # the control file says "shut down"; the archiver may still work
     on_end: Callable[[], None] = lambda: None  # the outcome is there: wake the loop

@@ -8,6 +8,7 @@ from hacore.model.node import Role
 from hacore.model.steps import (
     Bootstrap,
     CreateReplica,
+    DrainTraffic,
     JobStep,
     Promote,
     RecoverFromCrash,
@@ -50,8 +51,8 @@ def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroun
             _restart(instance, job, step, around)
         case Promote():
             promote(instance, job, step, around)
-        case TakeCheckpoint():
-            _checkpoint(instance, job, step, around)
+        case TakeCheckpoint() | DrainTraffic():
+            _prepare_stop(instance, job, step, around)
         case _:
             assert_never(step)
 
@@ -80,6 +81,7 @@ _KINDS = {
     RestartServer: JobKind.RESTART,
     Promote: JobKind.PROMOTE,
     TakeCheckpoint: JobKind.CHECKPOINT,
+    DrainTraffic: JobKind.DRAIN,
 }
 
 
@@ -91,6 +93,13 @@ def _start(instance: Instance, job: JobHandle, step: StartServer | RestartServer
         push_leftovers(instance, job, stops_at_conflict=False)
     upstream = step.upstream or (instance.upstream() if step.role is Role.STANDBY else None)
     start(instance, job, Start(role=step.role, token=token, upstream=upstream, timeout_s=step.timeout_s))
+
+
+def _prepare_stop(instance: Instance, job: JobHandle, step: TakeCheckpoint | DrainTraffic, around: Surroundings) -> None:
+    if isinstance(step, DrainTraffic):
+        around.drain(step, job)
+    else:
+        _checkpoint(instance, job, step, around)
 
 
 def _checkpoint(instance: Instance, job: JobHandle, step: TakeCheckpoint, around: Surroundings) -> None:

@@ -106,15 +106,17 @@ def _taking_over(course: Course, world: World, now: Instant) -> Course:
 
 def _handing_over(course: Course, world: World, released_at: Instant | None) -> Course:
     course = course.with_step("checkpoint", _ended_at(course, world, JobKind.CHECKPOINT))
+    course = course.with_step("drained", _ended_at(course, world, JobKind.DRAIN))
+    course = course.with_step("not_drained", _ended_at(course, world, JobKind.DRAIN, is_done=False))
     course = course.with_step("stopped", _ended_at(course, world, JobKind.STOP))
     if world.lease is None:
         course = course.with_step("released", released_at if released_at is not None else world.now)
     return course
 
 
-def _ended_at(course: Course, world: World, kind: JobKind) -> Instant | None:
+def _ended_at(course: Course, world: World, kind: JobKind, *, is_done: bool = True) -> Instant | None:
     outcome = world.outcome(kind)
-    return outcome.ended_at if outcome is not None and outcome.is_done and outcome.ended_at >= course.began_at else None
+    return outcome.ended_at if outcome is not None and outcome.is_done is is_done and outcome.ended_at >= course.began_at else None
 
 
 def _is_complete(course: Course) -> bool:

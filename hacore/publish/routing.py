@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from hacore.interfaces import Endpoint, RoutingState
+from hacore.interfaces import Endpoint, Hold, RoutingState
 from hacore.model.address import host_and_port
 from hacore.model.clock import Instant
-from hacore.model.cluster import ClusterView, Member
+from hacore.model.cluster import ClusterView, Member, OwnRecord
 from hacore.model.node import ServerState
 from hacore.model.world import World
 from hacore.publish.member import member_of
@@ -20,27 +20,30 @@ _DOWN: Final = frozenset({"stopped", "stopping", "stop failed", "crashed", "star
 _MS: Final = 1000
 
 
-def next_state(before: RoutingState | None, world: World) -> RoutingState | None:
+def next_state(before: RoutingState | None, world: World, *, written: OwnRecord | None = None) -> RoutingState | None:
     """Return what is desired after a turn; ``before`` itself where nothing has changed.
 
     ``None``: nothing is known yet. An agent that has just been started and cannot read the store tells nothing for one ttl: the outside
     stands as the agent before it left it, and that is more than this one knows.
 
     :param world: of the turn, with the lease as it is after its steps.
+    :param written: the own record where the turn wrote it: routers know of a mark before they are asked to hold anything back.
     """
     if before is None and world.cluster is None and world.lease is None and not _has_waited(world):
         return None
     leader = _leader(world, before)
     leads = world.lease is not None and leader is not None and leader.member == world.me.name
-    members = _members(world, before)
+    members, token = _members(world, before), _token(world, before)
+    own = written if written is not None else world.cluster.own if world.cluster is not None else None
     state = RoutingState(
-        token=_token(world, before),
+        token=token,
         revision=0 if before is None else before.revision,
         me=_me(world),
         leader=leader,
         leads=leads,
         standbys=_standbys(world, before, members, leader),
         members=members,
+        hold=_hold(before, own, leader, world) if own is not None else _kept_hold(before, leads=leads),
         valid_until=world.lease.fence_at if world.lease is not None and leads else None,
         is_paused=world.policy.pause,
     )
@@ -116,6 +119,24 @@ def is_primary_under_its_lock(view: ClusterView) -> bool:
         return not holder.is_hacore and holder.is_running and holder.role == "primary"
     mine = [timeline for timeline, token in own.claims if token == own.token]
     return not own.bootstrapping and bool(mine) and own.timeline == max(mine)
+
+
+# --- what is held back -------------------------------------------------------------------------------------------------
+
+
+def _hold(before: RoutingState | None, own: OwnRecord, leader: Endpoint | None, world: World) -> Hold | None:
+    """Return what the mark asks for; nothing once somebody else than its leader takes writes. Its time counts from its first sight here."""
+    mark = own.hold
+    if mark is None or (leader is not None and (own.token != mark.token or leader.member != own.holder)):
+        return None
+    if before is not None and before.hold is not None and before.hold.switchover_id == mark.switchover_id:
+        return before.hold
+    return Hold(switchover_id=mark.switchover_id, ends_at=world.now + mark.limit_s)
+
+
+def _kept_hold(before: RoutingState | None, *, leads: bool) -> Hold | None:
+    """While the store is silent what is held stays held, but for a node that has become primary meanwhile."""
+    return None if before is None or (leads and not before.leads) else before.hold
 
 
 # --- members ---------------------------------------------------------------------------------------------------------

@@ -1,14 +1,15 @@
 """hacore's own record beside the field's keys (safety.md 5 is its meaning)."""
 
+from math import inf
 from typing import Final
 
-from hacore.model.cluster import OwnRecord
+from hacore.model.cluster import HoldMark, OwnRecord
 from hacore.records.json_text import BrokenRecordError, as_list, as_text, as_timeline, as_whole, merge, parse_fields
 from hacore.records.member import read_times
 
 _KNOWN: Final = frozenset(
     {"store_id", "token", "instance", "holder", "heartbeat", "ttl", "clean", "unfenced", "claims", "timeline", "parent", "bootstrapping"}
-    | {"times", "known_members"}
+    | {"times", "known_members", "hold"}
 )
 
 
@@ -33,6 +34,7 @@ def read_own(text: str) -> OwnRecord:
         bootstrapping=found.flag("bootstrapping") or False,
         times=read_times(found.raw("times")),
         known_members=found.texts("known_members"),
+        hold=_read_hold(found.raw("hold")),
     )
 
 
@@ -47,6 +49,7 @@ def own_json(own: OwnRecord, previous: str | None = None) -> str:
         "bootstrapping": own.bootstrapping or None,
         "times": None if own.times is None else list(own.times),
         "known_members": list(own.known_members) or None,
+        "hold": None if own.hold is None else {"id": own.hold.switchover_id, "token": own.hold.token, "limit": own.hold.limit_s},
     }
     fields: dict[str, object] = {
         "store_id": own.store_id,
@@ -64,6 +67,16 @@ def _positive(ttl_s: float | None) -> float:
     if ttl_s is None or ttl_s <= 0:
         raise BrokenRecordError("ttl: want seconds, more than 0")
     return ttl_s
+
+
+def _read_hold(found: object) -> HoldMark | None:
+    """Read the mark of a switchover; one that cannot be understood holds nothing back, and keeps nobody from taking the lock."""
+    if not isinstance(found, dict):
+        return None
+    name, token, limit = found.get("id"), found.get("token"), found.get("limit")
+    if not isinstance(name, str) or not name or not isinstance(token, int) or not isinstance(limit, int | float) or not 0 < limit < inf:
+        return None
+    return HoldMark(switchover_id=name, token=token, limit_s=float(limit))
 
 
 def _read_claim(found: object) -> tuple[int, int]:

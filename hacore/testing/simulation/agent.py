@@ -16,6 +16,7 @@ from hacore.testing.simulation.jobs import AgentWorker
 from hacore.testing.simulation.node import AgentDisk, AgentPeers, AgentPostgres
 from hacore.testing.simulation.session import Endpoint, Session
 from hacore.testing.simulation.settings import AgentSettings
+from hacore.testing.simulation.traffic import AgentTraffic
 
 _AGENT_RESTART_S: Final = 0.5
 
@@ -39,6 +40,7 @@ class Agent:
     loop: Loop
     session: Session
     worker: AgentWorker
+    traffic: AgentTraffic
     task: Task | None = None
 
 
@@ -91,6 +93,7 @@ class AgentHost(Host):
     def continue_agent(self) -> None:
         """SIGCONT to the agent."""
         self.stopped_at = self.engine.now
+        self.traffic.somebody_can()
         self.agent_gate.open()
 
     def stopped_since(self, instant: float) -> bool:
@@ -101,6 +104,7 @@ class AgentHost(Host):
         """Start an agent where none runs and one is wanted."""
         if self.is_on and self.is_wanted and self.agent is None:
             self._due = Signal(self.engine)
+            self.traffic.somebody_can()
             self.agent = self._new_agent()
             self.agent.task = self.engine.spawn(self._live, self.agent_gate, self.gate)
 
@@ -116,6 +120,7 @@ class AgentHost(Host):
         self.commands.clear()
         if agent is not None:
             agent.session.close()
+            agent.traffic.close()
             agent.worker.kill()
             if agent.task is not None:
                 agent.task.kill()
@@ -160,6 +165,7 @@ class AgentHost(Host):
             Endpoint(member=self.name, clock=self.clock, faults=self.session_faults, leases=self.leases),
         )
         session.watch(self.wake)
+        traffic = AgentTraffic(self.traffic, self.clock, (self.agent_gate, self.gate))
         ports = Ports(
             clock=self.clock,
             dcs=session,
@@ -170,6 +176,7 @@ class AgentHost(Host):
             disk=AgentDisk(engine, self),
             settings=self._settings,
             boot_id=f"{self.name}-{self.boots}",
+            publishers=(traffic,) if self.traffic.drains else (),
             new_id=lambda: f"store-{self.name}-{engine.now:.3f}",
         )
         decide = self._decide
@@ -177,4 +184,4 @@ class AgentHost(Host):
             ports = self.wrong.ports(ports, self)
         if self.wrong.decide is not None:
             decide = self.wrong.decide(decide)
-        return Agent(loop=Loop(ports, decide), session=session, worker=worker)
+        return Agent(loop=Loop(ports, decide), session=session, worker=worker, traffic=traffic)

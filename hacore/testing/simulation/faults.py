@@ -344,6 +344,12 @@ def switchover(at: Happening) -> None:
         at.simulation.operator_puts("failover", json.dumps(wish))
 
 
+def switchover_in_trouble(at: Happening) -> None:
+    """A person asks for a switchover, and the leader loses the store while it hands over."""
+    switchover(at)
+    at.later(at.seconds(0.05, 1.5), lambda: cut_off_from_store(at))
+
+
 def manual_failover(at: Happening) -> None:
     """A person names the next leader."""
     at.simulation.judge.manual_until = at.simulation.engine.now + 60.0
@@ -436,6 +442,7 @@ FAULTS: Final[tuple[tuple[Fault, int], ...]] = (
     (copies_fail, 2),
     (gate_vetoes, 1),
     (switchover, 6),
+    (switchover_in_trouble, 2),
     (manual_failover, 1),
     (maintenance, 1),
     (restart_asked, 2),

@@ -13,6 +13,7 @@ from hacore.testing.simulation.network import Network
 from hacore.testing.simulation.server import Server
 from hacore.testing.simulation.session import Leases
 from hacore.testing.simulation.store import Store
+from hacore.testing.simulation.traffic import Traffic
 from hacore.testing.simulation.wal import Directory
 from hacore.testing.simulation.wire import SessionFaults
 
@@ -26,6 +27,7 @@ class JobFaults:
     rewind_fails: int = 0
     copy_s: float = 0.0  # longer by this
     checkpoint_s: float = 0.0
+    drain_s: float = 0.0
     gate_vetoes: bool = False  # a plugin says no to switchovers and promotions
 
 
@@ -75,6 +77,7 @@ class Host:
         self.memory = Memory()
         self.leases = Leases()
         self.session_faults = SessionFaults()
+        self.traffic = Traffic(engine)
         self.job_faults = JobFaults()
         self.backup: Directory | None = None  # what a replica method that needs no leader restores
         self.is_on = False

@@ -8,6 +8,7 @@ from hacore.model.node import Role
 from hacore.model.steps import (
     Bootstrap,
     CreateReplica,
+    DrainTraffic,
     JobStep,
     Promote,
     RecoverFromCrash,
@@ -31,6 +32,7 @@ _KINDS: Final = {
     RestartServer: JobKind.RESTART,
     Promote: JobKind.PROMOTE,
     TakeCheckpoint: JobKind.CHECKPOINT,
+    DrainTraffic: JobKind.DRAIN,
 }
 
 

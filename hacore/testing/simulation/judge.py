@@ -145,6 +145,21 @@ class Judge(ElectionJudge, HostJudge):
         self._tokens.clear()
         self.went_back_at = self.engine.now
 
+    # --- I15: what is held back -----------------------------------------------------------------------------------
+
+    def _look_at_traffic(self, machine: AgentHost) -> None:
+        """Look whether work waits longer than a switchover may keep it, where somebody could have let it go."""
+        traffic, now = machine.traffic, self.engine.now
+        if traffic.held is None or machine.name in self._in_pause or self.paused_until > traffic.judged_from:
+            return
+        longest_s = (
+            self.policy.drain_timeout_s + 2 * self.times.ttl_s + _longest_turn_s(self.times)
+        )  # one ttl for an agent that knows nothing yet
+        if now > traffic.judged_from + longest_s:
+            self.broken(
+                "I15", f"{machine.name} has held work back for {now - traffic.judged_from:.1f} s, at most {longest_s:.1f} s are allowed"
+            )
+
     # --- I14: turns -----------------------------------------------------------------------------------------------
 
     def turned(self, machine: AgentHost, turn: Turn, began: float) -> None:
@@ -152,8 +167,8 @@ class Judge(ElectionJudge, HostJudge):
         (self._in_pause.add if turn.world.policy.pause else self._in_pause.discard)(machine.name)
         if machine.stopped_since(began):
             return
-        took, times = self.engine.now - began, turn.world.times
-        longest = times.loop_wait_s + 2 * times.retry_timeout_s + 1.0
+        self._look_at_traffic(machine)
+        took, longest = self.engine.now - began, _longest_turn_s(turn.world.times)
         if took > longest:
             self.broken("I14", f"{machine.name}: a turn took {took:.2f} s, at most {longest} s are allowed ({turn.decision.rule})")
         lease = machine.leases.newest
@@ -164,3 +179,7 @@ class Judge(ElectionJudge, HostJudge):
             self.broken(
                 "I14", f"{machine.name}: a leader's turn ended {self.engine.now - ends_at:.2f} s after F - D ({turn.decision.rule})"
             )
+
+
+def _longest_turn_s(times: Times) -> float:
+    return times.loop_wait_s + 2 * times.retry_timeout_s + 1.0

@@ -29,6 +29,7 @@ class Machine(AgentHost):
         """Everything stops; the disk stays."""
         self.is_on = False
         self.end_agent()
+        self.traffic.let_go()
         self.gate.forget()
         self.guard.kill()
         self.guard.is_alive = False
@@ -43,6 +44,7 @@ class Machine(AgentHost):
         """Let it go on: the kernel's timers come first, a moment later the processes."""
         if not self.gate.is_open:
             self.thawed_at = self.stopped_at = self.engine.now
+            self.traffic.somebody_can()
             self.guard.thaw()
             self.engine.after(_THAW_S, self.gate.open)
 

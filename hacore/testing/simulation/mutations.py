@@ -12,7 +12,7 @@ from hacore.guard.latch import Latch
 from hacore.interfaces import Acquired, AcquireRequest, Dcs, Refused, Renewed, RenewRequest, Snapshot
 from hacore.model.clock import Instant
 from hacore.model.node import Role
-from hacore.model.steps import ReleaseLease, StopServer
+from hacore.model.steps import ReleaseLease, StopServer, WriteOwn
 from hacore.model.world import Decision, World
 from hacore.ports import Ports
 from hacore.testing.simulation import faults
@@ -157,6 +157,13 @@ def _released_too_early(decision: Decision) -> Decision:
     return decision
 
 
+def _mark_left_standing(decision: Decision) -> Decision:
+    """Nobody takes away the mark of a switchover that is over."""
+    if decision.table != "handing_over" and decision.rule != "clear_marks":
+        return decision
+    return replace(decision, steps=tuple(step for step in decision.steps if not isinstance(step, WriteOwn) or step.own.hold is not None))
+
+
 _STORE: Final = (
     (faults.lock_lost_unseen, 6),
     (faults.cut_off_from_store, 4),
@@ -180,6 +187,10 @@ def _on_dcs(make: Any) -> Any:  # noqa: ANN401 - builds a port around a port
 def _without_latch(host: Host) -> None:
     host.guard.deadline.make_latch = _NoLatch
     host.guard.deadline.latch = _NoLatch()
+
+
+def _without_end(host: Host) -> None:
+    host.traffic.heeds_end = False
 
 
 def _sees(name: str, change: Any) -> Wrong:  # noqa: ANN401 - World to World
@@ -209,6 +220,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(wrong=Wrong(name="old pictures taken for new", ports=_on_dcs(_TakesOldForNew)), breaks=frozenset({"I5"})),
     Mutation(wrong=_sees("claimed timelines ignored", _no_claims), breaks=frozenset({"I6"}), faults=_CLAIMS),
     Mutation(wrong=_asks("released as clean while PostgreSQL runs", _released_too_early), breaks=_TWO_WRITERS, faults=_STOPS),
+    Mutation(wrong=_asks("the mark of a switchover left standing", _mark_left_standing), breaks=frozenset({"I5"}), faults=_STOPS),
+    Mutation(
+        wrong=Wrong(name="work held back without an end", host=_without_end),
+        breaks=frozenset({"I15"}),
+        faults=((faults.switchover_in_trouble, 1),),
+    ),
     Mutation(
         wrong=Wrong(name="fence armed too late", ports=lambda ports, _: replace(ports, fence=_ArmsTooLate(ports.fence))),
         breaks=_TWO_WRITERS,

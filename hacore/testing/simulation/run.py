@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from random import Random
 from typing import Final
@@ -65,7 +65,11 @@ def _tags_of(dice: Random, name: str, names: tuple[str, ...]) -> Tags:
 def run_seed(seed: int, *, wrong: Wrong | None = None, faults: Sequence[tuple[Fault, int]] = FAULTS, tracing: bool = False) -> Verdict:
     """Run one seed: come up, be disturbed, be left alone."""
     dice = Random(f"plan {seed}")
-    simulation = Simulation(seed, plan_of(dice), wrong=wrong, tracing=tracing)
+    routers = Random(f"routers {seed}")  # dice of their own: what else happens is as without them
+    plan = plan_of(dice)
+    policy = replace(plan.policy, drain_timeout_s=1.0, drain_aborts=routers.random() < 0.5)
+    plan = replace(plan, policy=policy, drains=routers.random() < 0.5)
+    simulation = Simulation(seed, plan, wrong=wrong, tracing=tracing)
     simulation.start()
     simulation.must_become_whole()
     ends_at = simulation.engine.now + _FAULT_PHASE_S

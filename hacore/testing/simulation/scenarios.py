@@ -206,6 +206,33 @@ def switchover_is_vetoed(simulation: Simulation) -> None:
         raise ScenarioError("the leader has changed, or was restarted")
 
 
+def switchover_with_routers(simulation: Simulation) -> None:
+    """Work is held back before the primary stops, and goes on once the next one takes writes."""
+    leader = _whole(simulation)
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
+    _reach(simulation, lambda: leader.traffic.held is not None, "work is held back")
+    if not leader.server.accepts_writes or '"hold"' not in (simulation.store.value("hacore") or ""):
+        raise ScenarioError("the primary was stopped before work was held back, or nobody would know of it")
+    _reach(simulation, lambda: leader.traffic.held is None, "work goes on")
+    simulation.must_become_whole()
+    if _leader(simulation) is leader:
+        raise ScenarioError("the leader has not changed")
+
+
+def agent_dies_while_work_is_held_back(simulation: Simulation) -> None:
+    """The agent that has held work back is killed before it stops the primary: the next one leads on, and lets the work go."""
+    leader = _whole(simulation)
+    run, leader.job_faults.drain_s = leader.server.run, 2.0
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
+    _reach(simulation, lambda: leader.traffic.held is not None, "work is held back")
+    leader.kill_agent()
+    simulation.operator_puts("failover", "{}")
+    _rule(simulation, "clear_marks")
+    simulation.must_become_whole()
+    if _leader(simulation) is not leader or leader.server.run != run:
+        raise ScenarioError("the leader has changed, or was restarted")
+
+
 def timeline_belongs_to_another(simulation: Simulation) -> None:
     """A primary that finds its timeline claimed under another token stops writing."""
     leader = _whole(simulation)
@@ -312,6 +339,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     nobody_has_data_but_the_backup,
     switchover_is_withdrawn,
     switchover_is_vetoed,
+    switchover_with_routers,
+    agent_dies_while_work_is_held_back,
     timeline_belongs_to_another,
     crashed_primary_is_recovered_before_it_is_rewound,
     primary_was_made_by_hand,
@@ -320,6 +349,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     replay_waits_for_a_larger_setting,
 )
 _PLANS: Final = {
+    "switchover_with_routers": Plan(drains=True),
+    "agent_dies_while_work_is_held_back": Plan(drains=True),
     "nobody_has_data_but_the_backup": Plan(leaderless_methods=True),
     "rewind_is_interrupted": Plan(policy=Policy(use_pg_rewind=True, primary_start_timeout_s=20.0)),
 }

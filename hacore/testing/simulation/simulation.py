@@ -40,6 +40,7 @@ class Plan:
     leaderless_methods: bool = False
     lock_hangs_on_session: bool = False
     dynamic: dict[str, object] = field(default_factory=dict)
+    drains: bool = False  # each machine has a router that can hold work back
 
     def config(self) -> str:
         """Return the dynamic configuration that the cluster is created with."""
@@ -107,6 +108,7 @@ class Simulation:
             tags=tags,
             bootstrap_config=plan.config(),
             leaderless_methods=plan.leaderless_methods,
+            drains=plan.drains,
         )
         settings = AgentSettings(me, plan.policy, plan.config())
         machine = Machine(around, name, tags=tags, rate=plan.rates.get(name, 1.0), settings=settings, decide=decide)
@@ -114,6 +116,7 @@ class Simulation:
         machine.server.find = machine.find
         machine.watch = AgentWatch(turned=self._turned)
         machine.wrong = wrong
+        machine.traffic.drains = plan.drains
         if wrong.host is not None:
             wrong.host(machine)
         return machine
@@ -182,6 +185,11 @@ class Simulation:
             return f"initialize is {self.store.value('initialize')!r}"
         if self.store.value("failover") not in (None, "{}"):
             return "a failover request stands"
+        if "hold" in json.loads(self.store.value("hacore") or "{}"):
+            return "the own record says that work is held back"
+        held = next((machine.name for machine in self.wanted if machine.traffic.held is not None), None)
+        if held is not None:
+            return f"{held} holds work back"
         return next((why for machine in self.wanted if machine is not leader and (why := _why_not_following(machine, leader))), None)
 
     def state(self) -> tuple[object, ...]:

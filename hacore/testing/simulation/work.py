@@ -13,6 +13,7 @@ from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import (
     Bootstrap,
     CreateReplica,
+    DrainTraffic,
     JobStep,
     Promote,
     RecoverFromCrash,
@@ -81,8 +82,8 @@ class Work:
                 self._start(StartServer(role=step.role, upstream=step.upstream, timeout_s=step.timeout_s))
             case Promote():
                 self._promote(step)
-            case TakeCheckpoint():
-                self._checkpoint()
+            case TakeCheckpoint() | DrainTraffic():
+                self._prepare_stop(step)
             case _:
                 assert_never(step)
 
@@ -197,9 +198,22 @@ class Work:
         if server.role is not Role.PRIMARY:
             raise JobFailedError("the server did not leave recovery")
 
+    def _prepare_stop(self, step: TakeCheckpoint | DrainTraffic) -> None:
+        if isinstance(step, DrainTraffic):
+            self._drain(step)
+        else:
+            self._checkpoint()
+
     def _checkpoint(self) -> None:
         self._take(self._dice.uniform(0.02, 0.3) + self._host.job_faults.checkpoint_s)
         self._host.server.checkpoint()
+
+    def _drain(self, step: DrainTraffic) -> None:
+        traffic, takes_s = self._host.traffic, self._dice.expovariate(1 / 0.3) + self._host.job_faults.drain_s
+        traffic.hold(step.switchover_id)
+        self._take(min(takes_s, step.timeout_s))
+        if takes_s > step.timeout_s:
+            raise JobFailedError("not all routers hold work back")
 
     @property
     def _token(self) -> int | None:

@@ -83,3 +83,19 @@ def test_margin_and_budget_leave_room_for_the_lease(
 ) -> None:  # fmt: skip
     found_margin, found_budget, said = guard_times(margin, budget, tuple(_times(*one) for one in sets))
     assert ((found_margin, found_budget), len(said)) == (wanted, warnings)
+
+
+@pytest.mark.parametrize(
+    ("section", "wanted"),
+    [
+        ({}, (5.0, False)),
+        ({"drain_timeout": "2s", "drain_policy": "abort"}, (2.0, True)),
+        ({"drain_timeout": 0, "drain_policy": "proceed"}, (0.0, False)),
+        ({"drain_timeout": -1, "drain_policy": "perhaps"}, (5.0, False)),
+    ],
+)
+def test_how_long_routers_may_take_and_what_follows_where_they_do_not(
+    section: dict[str, object], wanted: tuple[float, bool], tmp_path: Path
+) -> None:
+    policy = effective(load_values(changed({}), tmp_path).local, {"hacore": section}).policy
+    assert (policy.drain_timeout_s, policy.drain_aborts) == wanted

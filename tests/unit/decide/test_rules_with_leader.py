@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from hacore.decide import decide
-from hacore.model.cluster import HistoryLine
-from hacore.model.jobs import JobKind
+from hacore.decide.own import acquisition
+from hacore.model.cluster import HistoryLine, HoldMark
+from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState, SlotState, Upstream
@@ -19,6 +21,7 @@ from hacore.model.steps import (
     CancelJob,
     CreateReplica,
     Disarm,
+    DrainTraffic,
     EndServer,
     Follow,
     Promote,
@@ -60,6 +63,18 @@ def wishing(base: World, **fields: object) -> World:
     return replace(base, cluster=replace(base.cluster, failover=w.request(**fields)))  # type: ignore[type-var]
 
 
+HOLD = HoldMark(switchover_id="1-10", token=1, limit_s=35.0)
+CHECKED = w.outcome(JobKind.CHECKPOINT, ago_s=0.2)
+DRAINED = w.outcome(JobKind.DRAIN, ago_s=0.1)
+
+
+def draining(*outcomes: Outcome, hold: HoldMark | None = None, aborts: bool = False, **fields: Any) -> World:
+    """A leader that hands over to c and has a router that can hold work back; the checkpoint is done."""
+    base = w.leading(sightings=DEMOTING, outcomes=(CHECKED, *outcomes), cluster=w.cluster("a", own=w.own(holder="a", hold=hold)), **fields)
+    base = replace(base, me=replace(base.me, drains=True), policy=replace(base.policy, drain_aborts=aborts))
+    return wishing(base, leader="a", candidate="c")
+
+
 CASES: list[tuple[str, World, tuple[type, ...]]] = [
     # handing over
     (
@@ -81,12 +96,15 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
         wishing(w.leading(sightings=DEMOTING, outcomes=(w.outcome(JobKind.CHECKPOINT, ago_s=0.1),)), leader="a", candidate="c"),
         (StopServer,),
     ),
+    ("mark_hold", draining(), (WriteOwn,)),
+    ("drain_before_stop", draining(hold=HOLD), (DrainTraffic,)),
     # leading
     ("guard_must_be_armed", w.leading(node=w.primary(fence=FenceState())), (Arm,)),
     ("timeline_of_another", w.leading(cluster=w.cluster("a", own=w.own(holder="a", claims=((1, 9),)))), (EndServer,)),
     ("claim_own_timeline", w.leading(cluster=w.cluster("a", own=w.own(holder="a", claims=()))), (WriteOwn,)),
     ("restore_records", w.leading(cluster=w.cluster("a", initialize=None, initialize_version=None)), (PutRecord,)),
-    ("end_of_pause", w.leading(cluster=w.cluster("a", own=w.own(holder="a", unfenced="a"))), (WriteOwn,)),
+    ("clear_marks", w.leading(cluster=w.cluster("a", own=w.own(holder="a", unfenced="a"))), (WriteOwn,)),
+    ("clear_marks", w.leading(cluster=w.cluster("a", own=w.own(holder="a", hold=HOLD))), (WriteOwn,)),
     ("failover_request_is_over", wishing(w.leading(), leader="b", candidate="c"), (PutRecord,)),
     ("switchover_requested", wishing(w.leading(**PEERS), leader="a", candidate="c"), (RememberDemotion,)),
     ("work_beside_leading", w.leading(job=w.job(JobKind.CHECKPOINT)), ()),
@@ -221,6 +239,65 @@ def test_a_crashed_primary_without_a_successor_starts_in_place_whatever_the_time
     policy = Policy(times=w.TIMES, primary_start_timeout_s=0)
     seen = w.leading(node=SHUT_DOWN, policy=policy, peers=(PeerState(name="b", reachable=False),), peers_asked=True)
     assert decide(seen).rule == "start_in_place"
+
+
+def test_work_is_held_back_under_a_mark_that_outlasts_the_drain_by_one_lease() -> None:
+    (step,) = decide(draining()).steps
+    assert isinstance(step, WriteOwn)
+    assert step.own.hold == HoldMark(switchover_id="1-10", token=1, limit_s=35.0)
+    (step,) = decide(draining(hold=HOLD)).steps
+    assert step == DrainTraffic(switchover_id="1-10", candidate="c", timeout_s=5.0)
+
+
+def test_the_mark_of_an_older_leader_is_not_this_switchover_s() -> None:
+    assert decide(draining(hold=replace(HOLD, token=0))).rule == "mark_hold"
+
+
+def test_the_primary_is_stopped_once_work_is_held_back_or_was_not_in_time() -> None:
+    late = replace(DRAINED, error="late", failures=1)
+    assert decide(draining(DRAINED, hold=HOLD)).rule == "stop_for_hand_over"
+    assert decide(draining(late, hold=HOLD)).rule == "stop_for_hand_over"
+
+
+def test_by_the_policy_abort_a_switchover_whose_routers_hold_nothing_back_is_given_up_without_a_mark() -> None:
+    decision = decide(draining(replace(DRAINED, error="late", failures=1), hold=HOLD, aborts=True))
+    assert decision.rule == "hand_over_refused"
+    assert [type(step) for step in decision.steps] == [RememberDemotion, PutRecord, WriteOwn]
+    assert [step.own.hold for step in decision.steps if isinstance(step, WriteOwn)] == [None]
+    assert decide(draining(DRAINED, hold=HOLD, aborts=True)).rule == "stop_for_hand_over"
+
+
+def test_a_drain_of_an_earlier_switchover_counts_for_nothing() -> None:
+    assert decide(draining(w.outcome(JobKind.DRAIN, ago_s=5.0), hold=HOLD)).rule == "drain_before_stop"
+
+
+def test_without_a_router_that_can_hold_work_back_or_without_time_for_it_there_is_no_turn_for_it() -> None:
+    without = draining()
+    without = replace(without, me=replace(without.me, drains=False))
+    no_time = draining()
+    no_time = replace(no_time, policy=replace(no_time.policy, drain_timeout_s=0.0))
+    assert [decide(world).rule for world in (without, no_time)] == ["stop_for_hand_over", "stop_for_hand_over"]
+
+
+def test_a_primary_that_is_down_when_its_switchover_is_given_up_keeps_the_mark_until_it_is_back() -> None:
+    own = w.own(holder="a", hold=HOLD)
+    stuck = w.leading(node=SHUT_DOWN, sightings=replace(DEMOTING, demoting_since=w.NOW - 60), cluster=w.cluster("a", own=own), **PEERS)
+    decision = decide(stuck)
+    assert (decision.rule, [type(step) for step in decision.steps]) == ("hand_over_is_stuck", [RememberDemotion])
+    assert decide(w.leading(cluster=w.cluster("a", own=own))).rule == "clear_marks"
+
+
+def test_in_pause_the_mark_goes_with_the_note_that_nobody_is_fenced() -> None:
+    own = w.own(holder="a", unfenced="a", hold=HOLD)
+    (step,) = decide(w.paused(w.leading(cluster=w.cluster("a", own=own)))).steps
+    assert isinstance(step, WriteOwn)
+    assert (step.own.hold, step.own.unfenced) == (None, "a")
+
+
+def test_who_takes_the_lock_keeps_the_mark_until_it_is_primary() -> None:
+    own = w.own(hold=HOLD, instance="7", clean="7")
+    world = w.leaderless(cluster=w.cluster(None, own=own))
+    assert acquisition(world, w.cluster(None, own=own)).hold == HOLD
 
 
 def test_a_hand_over_releases_while_the_archiver_still_works() -> None:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from hacore.errors import PluginError, PluginUnavailableError
-from hacore.hookspecs import Probe, Revoke, Route, hookimpl
-from hacore.interfaces import Applied, Degraded, Endpoint, Layer, Observed, RouterTraits, RoutingState
+from hacore.errors import JobCancelledError, PluginError, PluginUnavailableError
+from hacore.hookspecs import Drain, Probe, Revoke, Route, hookimpl
+from hacore.interfaces import Applied, Degraded, Endpoint, Held, Hold, Job, Layer, Observed, RouterTraits, RoutingState
 from hacore.model.clock import BootClock
+from hacore.model.steps import DrainTraffic
 from hacore.plugins import router_thread
 from hacore.plugins.registry import Plugin
 from hacore.plugins.routers import Routers, traits_of
+from hacore.postgres.job import JobHandle
 from tests.unit.plugins.conftest import Install
 from tests.unit.plugins.making import CONTEXT, plugin, wait_until
 
@@ -307,3 +309,136 @@ def test_a_router_that_says_something_else_of_itself_cannot_be_used(install: Ins
     install("p_proxy", WRONG, router={"px": "p_proxy:Proxy"})
     with pytest.raises(PluginError, match="returned dict, want RouterTraits"):
         traits_of(find("router", "px"))
+
+
+# --- holding work back -------------------------------------------------------------------------------------------------
+
+STEP = DrainTraffic(switchover_id="1-10", candidate="b", timeout_s=5.0)
+
+
+class Draining(Outside):
+    def __init__(self, order: list[str], name: str) -> None:
+        super().__init__()
+        self.order, self.name = order, name
+        self.requests: list[Drain] = []
+        self.drain: Callable[[Drain, Job], object] = lambda _request, _job: Held()
+
+    @hookimpl
+    def hacore_drain(self, request: Drain, job: Job) -> object:
+        self.order.append(self.name)
+        self.requests.append(request)
+        return self.drain(request, job)
+
+
+def drain_with(routers: Routers, *ones: Draining, step: DrainTraffic = STEP, job: JobHandle | None = None) -> None:
+    layers = {"pooler": Layer.POOLER, "proxy": Layer.PROXY, "address": Layer.ADDRESS}
+    plugins = [router(one, one.name) for one in ones]
+    routers.use(plugins, {one.name: RouterTraits(layer=layers[one.name], drains=True) for one in ones})
+    routers.tell(leading(1))
+    routers.drain(step, job or JobHandle())
+
+
+def test_work_is_held_back_nearest_to_the_client_first_and_not_by_routers_that_cannot(routers: Routers) -> None:
+    order: list[str] = []
+    ones = [Draining(order, name) for name in ("address", "proxy", "pooler")]
+    drain_with(routers, *ones)
+    assert order == ["pooler", "proxy", "address"]
+    request = ones[2].requests[0]
+    assert (request.switchover_id, request.token, request.candidate, request.state.leads) == ("1-10", 1, "b", True)
+    assert CLOCK.now() < request.ends_at <= CLOCK.now() + 5.0
+    order.clear()
+    routers.use([router(ones[0], "address")], {"address": TRAITS})
+    routers.drain(STEP, JobHandle())
+    assert order == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda _request, _job: Degraded(reason="one session stays"), id="degraded"),
+        pytest.param(lambda _request, _job: 1 / 0, id="fault"),
+        pytest.param(lambda _request, _job: 5, id="nonsense"),
+    ],
+)
+def test_a_router_that_does_not_hold_work_back_is_named_and_the_others_are_asked(
+    routers: Routers, answer: Callable[[Drain, Job], object]
+) -> None:
+    order: list[str] = []
+    pooler, proxy = Draining(order, "pooler"), Draining(order, "proxy")
+    pooler.drain = answer
+    with pytest.raises(PluginUnavailableError, match="not all routers hold work back: pooler: "):
+        drain_with(routers, pooler, proxy)
+    assert order == ["pooler", "proxy"]
+
+
+def test_a_router_that_hangs_is_left_when_the_time_is_over_and_with_it_those_after_it(
+    routers: Routers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch, _LATE_S=0.01)
+    order, release = list[str](), threading.Event()
+    pooler, proxy = Draining(order, "pooler"), Draining(order, "proxy")
+    pooler.drain = lambda _request, _job: release.wait(10.0)
+    with pytest.raises(PluginUnavailableError, match=r"pooler: .*; proxy: no time was left"):
+        drain_with(routers, pooler, proxy, step=DrainTraffic(switchover_id="x", candidate=None, timeout_s=0.2))
+    assert order == ["pooler"]
+    release.set()
+
+
+def test_a_router_that_says_nothing_cannot_hold_work_back_and_that_is_no_fault(routers: Routers) -> None:
+    pooler = Draining([], "pooler")
+    pooler.drain = lambda _request, _job: None
+    drain_with(routers, pooler)
+
+
+def test_a_router_for_which_no_time_is_left_is_not_asked(routers: Routers) -> None:
+    order: list[str] = []
+    with pytest.raises(PluginUnavailableError, match="no time was left"):
+        drain_with(routers, Draining(order, "pooler"), step=DrainTraffic(switchover_id="x", candidate=None, timeout_s=0.0))
+    assert order == []
+
+
+def test_a_drain_that_is_cancelled_ends_at_once_and_its_plugin_is_told(routers: Routers) -> None:
+    pooler, job, entered, ended = Draining([], "pooler"), JobHandle(), threading.Event(), threading.Event()
+
+    def wait(_request: Drain, inner: Job) -> object:
+        entered.set()
+        try:
+            inner.wait(60.0)
+        finally:
+            ended.set()
+        return Held()
+
+    pooler.drain = wait
+
+    def cancel() -> None:
+        assert entered.wait(10)
+        job.cancel("the lease is lost")
+
+    threading.Thread(target=cancel).start()
+    with pytest.raises(JobCancelledError):
+        drain_with(routers, pooler, job=job)
+    assert ended.wait(10)
+
+
+def test_before_anything_was_told_nothing_can_be_held_back(routers: Routers) -> None:
+    use(routers, router(Outside()))
+    with pytest.raises(PluginUnavailableError):
+        routers.drain(STEP, JobHandle())
+
+
+def test_what_was_held_for_too_long_is_let_go_without_a_new_state(routers: Routers) -> None:
+    outside, holds = Outside(), list[Hold | None]()
+    outside.answer = Applied
+    use(routers, router(outside))
+    seen = outside.note
+
+    def note(what: str) -> None:
+        seen(what)
+        holds.append(routers._threads[0]._current().state.hold)  # type: ignore[union-attr]
+
+    outside.note = note  # type: ignore[method-assign]
+    hold = Hold(switchover_id="x", ends_at=CLOCK.now() + 0.3)
+    routers.tell(route(1, hold=hold))
+    wait_until(lambda: holds[-1:] == [None])
+    assert holds[0] == hold
+    assert CLOCK.now() >= hold.ends_at

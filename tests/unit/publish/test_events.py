@@ -267,6 +267,15 @@ def test_the_one_that_hands_over_tells_how_long_each_step_took() -> None:
     ]
 
 
+@pytest.mark.parametrize(("error", "step"), [(None, "drained_ms"), ("no", "not_drained_ms")])
+def test_the_one_that_hands_over_tells_how_long_work_was_waited_for(error: str | None, step: str) -> None:
+    demoting = Sightings(started_at=0.0, demoting="b", demoting_since=10.0)
+    ended = (done(JobKind.CHECKPOINT, 10.1), replace(done(JobKind.DRAIN, 10.25), error=error), done(JobKind.STOP, 10.4))
+    gone = world(stopped(), lease=None, sightings=demoting, outcomes=ended)
+    ((_, told),) = steps((world(), 9.0), (world(sightings=demoting), 10.0), (gone, 10.6), released_at=10.5)
+    assert told == {"candidate": "b", "checkpoint_ms": 100, step: 150, "stopped_ms": 150, "released_ms": 100, "total_ms": 500}
+
+
 def test_a_switchover_that_was_called_off_is_not_told() -> None:
     demoting = Sightings(started_at=0.0, demoting="b", demoting_since=10.0)
     gone = world(stopped(), lease=None, outcomes=(done(JobKind.STOP, 30.0),))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hacore.interfaces import Endpoint, RoutingState
+from hacore.interfaces import Endpoint, Hold, RoutingState
+from hacore.model.cluster import HoldMark, OwnRecord
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role, ServerState
@@ -224,3 +225,76 @@ def test_maintenance_is_told() -> None:
 def test_a_node_that_is_promoted_is_no_standby_any_more() -> None:
     state = told(w.leading(node=w.primary(role=Role.PRIMARY)))
     assert "a" not in names(state.standbys)
+
+
+# --- what a planned switchover holds back -----------------------------------------------------------------------------
+
+MARK = HoldMark(switchover_id="1-10", token=1, limit_s=35.0)
+HOLD = Hold(switchover_id="1-10", ends_at=w.NOW + 35.0)
+
+
+def marked_by(name: str = "a", **fields: Any) -> OwnRecord:
+    return w.own(**{"holder": name, "hold": MARK, **fields})
+
+
+def marked(**own: Any) -> World:
+    """This node leads, and has marked that it holds work back."""
+    return w.leading(cluster=w.cluster("a", own=marked_by(**own)))
+
+
+def following_marked(**own: Any) -> World:
+    return w.world(cluster=w.cluster("b", own=marked_by("b", **own)))
+
+
+def test_a_mark_holds_work_back_on_every_node_for_its_limit_from_its_first_sight() -> None:
+    for world in (marked(), following_marked()):
+        first = told(world)
+        assert first.hold == HOLD
+        assert told(replace(world, now=w.NOW + 20), first).hold == HOLD
+    assert told(marked()).leads
+
+
+def test_a_mark_that_the_turn_has_written_is_told_before_it_is_read() -> None:
+    state = next_state(None, w.leading(), written=marked_by())
+    assert state is not None
+    assert state.hold == HOLD
+    gone = next_state(state, marked(), written=w.own(holder="a"))
+    assert gone is not None
+    assert gone.hold is None
+
+
+def test_work_waits_while_nobody_takes_writes() -> None:
+    stopping = told(replace(marked(), node=w.primary(server=ServerState.STOPPING)))
+    assert (leader(stopping), stopping.hold) == (None, HOLD)
+    released = w.world(cluster=w.cluster(None, own=marked_by("b", clean="7")))
+    assert told(released).hold == HOLD
+    acquired = following_marked(token=2)  # the next leader, which keeps the mark and is not primary yet
+    assert (leader(told(acquired)), told(acquired).hold) == (None, HOLD)
+
+
+def test_work_goes_on_once_the_next_leader_takes_writes_whatever_the_mark_says() -> None:
+    assert told(following_marked(token=2, claims=((1, 1), (2, 2)), timeline=2)).hold is None
+    promoted = w.leading(
+        lease=w.lease(token=2), cluster=w.cluster("a", own=marked_by("a", token=2, claims=((1, 1), (2, 2)))), node=w.primary()
+    )
+    promoted = replace(promoted, node=w.primary(timeline=2))
+    assert (told(promoted).leads, told(promoted).hold) == (True, None)
+
+
+def test_work_goes_on_where_a_leader_that_is_no_hacore_takes_writes() -> None:
+    members = (w.member("a"), w.member("b", role="primary", hacore_version=None))
+    foreign = w.cluster("b", lock=Lock(holder="b", instance="99"), members=members, own=marked_by("c"))
+    assert told(w.world(cluster=foreign)).hold is None
+
+
+def test_the_mark_of_a_second_switchover_has_its_own_time() -> None:
+    before = told(marked())
+    other = HoldMark(switchover_id="1-20", token=1, limit_s=35.0)
+    assert told(replace(marked(hold=other), now=w.NOW + 20), before).hold == Hold(switchover_id="1-20", ends_at=w.NOW + 55.0)
+
+
+def test_while_the_store_is_silent_work_stays_held_but_not_for_a_node_that_has_become_primary() -> None:
+    before = told(following_marked())
+    assert told(w.world(cluster=None), before).hold == HOLD
+    assert told(w.leading(cluster=None), before).hold is None
+    assert told(w.leading(cluster=None), told(marked())).hold == HOLD

@@ -1,12 +1,13 @@
 """What stands in the store, read without trust."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from hacore.interfaces import Record, Snapshot
-from hacore.model.cluster import FailoverRequest, HistoryLine, Member, OwnRecord, Status
+from hacore.model.cluster import FailoverRequest, HistoryLine, HoldMark, Member, OwnRecord, Status
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.policy import Tags
@@ -267,6 +268,22 @@ def test_the_version_that_we_publish_is_the_level_of_the_interface() -> None:
 def test_the_own_record_is_read_back_as_it_was_written() -> None:
     view = read_cluster(snapshot({"hacore": own_json(OWN)}))
     assert (view.own, view.own_version) == (OWN, 9)
+
+
+def test_the_mark_of_a_switchover_is_read_back_and_taken_away_whole() -> None:
+    held = replace(OWN, hold=HoldMark(switchover_id="7-3", token=7, limit_s=35.0))
+    text = own_json(held)
+    assert read_cluster(snapshot({"hacore": text})).own == held
+    assert json.loads(own_json(OWN, text)) == json.loads(own_json(OWN))
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["yes", [], {}, {"id": "", "token": 1, "limit": 5}, {"id": "x", "token": "1", "limit": 5}, {"id": "x", "token": 1, "limit": -1}, 5],
+)
+def test_a_mark_that_cannot_be_understood_holds_nothing_back_and_breaks_no_record(mark: object) -> None:
+    text = json.dumps({**json.loads(own_json(OWN)), "hold": mark})
+    assert read_cluster(snapshot({"hacore": text})).own == OWN
 
 
 def test_unknown_fields_of_rewritten_records_are_kept() -> None:
