@@ -102,6 +102,14 @@ class SqliteAtWork(StoreAtWork):
                 connection.execute("DELETE FROM record WHERE ? IS NULL OR name = ?", (name, name))
             connection.execute("UPDATE store SET revision = revision + 1")
 
+    def blank_request(self) -> None:
+        """Take a person's wish for a switchover back."""
+        with self.opened() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE store SET revision = revision + 1")
+            connection.execute("UPDATE record SET value = '{}', version = (SELECT max(revision) FROM store) WHERE name = 'failover'")
+            connection.execute("COMMIT")
+
     def follow_own(self, seen: Callable[[str], None], stop: threading.Event) -> None:
         known: str | None = None
         with self.opened() as connection:
