@@ -11,7 +11,7 @@ from hacore.hookspecs import Drain, Probe, Revoke, Route, hookimpl
 from hacore.interfaces import Applied, Degraded, Endpoint, Held, Hold, Job, Layer, Observed, RouterTraits, RoutingState
 from hacore.model.clock import BootClock
 from hacore.model.steps import DrainTraffic
-from hacore.plugins import router_thread
+from hacore.plugins import router_thread, router_timetable
 from hacore.plugins.registry import Plugin
 from hacore.plugins.routers import Routers, traits_of
 from hacore.postgres.job import JobHandle
@@ -103,7 +103,9 @@ def router(instance: object, name: str = "r") -> Plugin:
 
 def quick(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
     for name, value in seconds.items():
-        monkeypatch.setattr(router_thread, name, value)
+        for module in (router_thread, router_timetable):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
 
 
 def test_a_state_is_applied_on_a_thread_of_the_plugin(routers: Routers) -> None:
@@ -182,7 +184,7 @@ def raises(error: Exception) -> Callable[[], object]:
 def test_what_did_not_work_is_told_to_people_and_tried_again(
     routers: Routers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Callable[[], object]
 ) -> None:
-    quick(monkeypatch, _FIRST_RETRY_S=0.01)
+    quick(monkeypatch, FIRST_RETRY_S=0.01)
     outside = Outside()
     outside.answer = answer
     use(routers, router(outside))
@@ -220,7 +222,7 @@ def test_a_state_whose_lease_is_over_is_not_put_up_again(routers: Routers, monke
 
 
 def test_only_the_lag_changing_is_told_less_often(routers: Routers, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch, _LAG_S=0.05)
+    quick(monkeypatch, LAG_S=0.05)
     outside = Outside()
     use(routers, router(outside))
     routers.tell(route(1))
@@ -245,7 +247,7 @@ def test_a_renewal_is_told_at_once(routers: Routers) -> None:
 def test_what_the_outside_shows_is_compared_with_the_leader(
     routers: Routers, monkeypatch: pytest.MonkeyPatch, shows: str | None, is_on_target: bool
 ) -> None:
-    quick(monkeypatch, _PROBE_S=0.02)
+    quick(monkeypatch, PROBE_S=0.02)
     outside = Looking()
     outside.shows = shows
     use(routers, router(outside))
@@ -434,7 +436,7 @@ def test_what_was_held_for_too_long_is_let_go_without_a_new_state(routers: Route
 
     def note(what: str) -> None:
         seen(what)
-        holds.append(routers._threads[0]._current().state.hold)  # type: ignore[union-attr]
+        holds.append(routers._threads[0]._times.current().state.hold)  # type: ignore[union-attr]
 
     outside.note = note  # type: ignore[method-assign]
     hold = Hold(switchover_id="x", ends_at=CLOCK.now() + 0.3)
