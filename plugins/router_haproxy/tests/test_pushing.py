@@ -12,6 +12,7 @@ import pytest
 
 from hacore.errors import PluginUnavailableError
 from hacore.interfaces import Applied, Degraded, Held, Hold
+from hacore.model.policy import Policy, Times
 from hacore.testing.ports import Ports
 from hacore.testing.waiting import wait_for
 from hacore_router_haproxy import rendering
@@ -185,13 +186,32 @@ def test_without_a_way_to_hold_nothing_is_drained(proxy: Haproxy, servers: dict[
     assert reached(proxy.primary_port) == "a"
 
 
-def test_a_hold_that_another_node_knows_of_is_kept(proxy: Haproxy, agent: Agent, other: Agent, servers: dict[str, Who]) -> None:
+def test_a_hold_is_let_go_by_its_leader_or_by_who_knows_that_it_is_over(
+    proxy: Haproxy, agent: Agent, other: Agent, servers: dict[str, Who]
+) -> None:
     agent.route(leading(servers, "a"))
     agent.drain(leading(servers, "a"))
-    hold = Hold(switchover_id="x", ends_at=other.context.clock.now() + 60)
-    other.route(replace(leading(servers, "a", me="b"), hold=hold))
+    now = other.context.clock.now()
+    other.route(replace(leading(servers, "a", me="b"), hold=Hold(switchover_id="x", ends_at=now + 60)))
     assert waits(proxy.primary_port)
-    other.route(leading(servers, "a", me="b"))
+    agent.route(leading(servers, "a"))
+    assert reached(proxy.primary_port) == "a"
+    agent.drain(leading(servers, "a"))
+    other.route(replace(leading(servers, "a", me="b"), hold=Hold(switchover_id="x", ends_at=now - 1)))
+    assert reached(proxy.primary_port) == "a"
+
+
+def test_a_node_that_has_not_read_of_a_switchover_lets_nothing_go_until_it_must_have(
+    proxy: Haproxy, agent: Agent, other: Agent, servers: dict[str, Who]
+) -> None:
+    other.context = replace(other.context, policy=Policy(times=Times(ttl_s=20, loop_wait_s=1, retry_timeout_s=3)))
+    agent.route(leading(servers, "a"))
+    agent.drain(leading(servers, "a"))
+    answer = other.route(leading(servers, "a", me="b"))
+    assert isinstance(answer, Degraded)
+    assert "its leader holds new connections back" in answer.reason
+    assert waits(proxy.primary_port)  # and then its leader's agent died
+    wait_for(lambda: isinstance(other.route(leading(servers, "a", me="b")), Applied), "it lets go", deadline_s=20)
     assert reached(proxy.primary_port) == "a"
 
 

@@ -5,7 +5,9 @@ nothing. Under the same one nodes differ in what they have learnt so far, so:
 
 - a state that names no leader takes the one that is shown back only where this is the node that is shown, or where this node has seen it
   lead: that nobody leads *yet*, as far as it knows, is no reason;
-- what was taken back is given again only by the node that holds the lease.
+- what was taken back is given again only by the node that holds the lease;
+- connections that the leader holds back in a switchover are let go at once by the leader, by a newer one, or by a node that knows that the
+  time is over. A node that has not read of the switchover waits until it must have, if there is one.
 
 **In which order.** Down before up: those that do not lead are closed and their sessions cut before the leader is opened, in one line. A
 server that is told to be ready is up at once, whatever its checks say later, so only the leader ever is told so.
@@ -22,6 +24,7 @@ from hacore_router_haproxy.settings import HaproxySettings
 from hacore_router_haproxy.wire import DRAIN, MAINT, READY, Shown, server_name
 
 NEWER_RULES: Final = "it follows a newer leader"
+LEADER_HOLDS: Final = "its leader holds new connections back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,12 @@ def is_taken_back(known: Known, state: RoutingState, primaries: Shown, leader: s
 def is_held(state: RoutingState, now: Instant) -> bool:
     """Tell whether a planned switchover keeps new connections waiting."""
     return state.hold is not None and state.hold.ends_at > now
+
+
+def is_held_by_its_leader(state: RoutingState, shown: Shown, leader: str | None) -> bool:
+    """Tell whether connections wait although this node, which does not lead, knows of no switchover."""
+    is_drained = leader is not None and leader in shown.servers and shown.servers[leader].admin == DRAIN
+    return is_drained and state.hold is None and not state.leads and state.token == shown.token
 
 
 def primary_commands(backend: str, shown: Shown, *, leader: str | None, hold: bool, token: int, closed: bool) -> Iterator[str]:

@@ -29,6 +29,7 @@ from hacore_router_haproxy.site import Keeper
 
 _ROUTE_S: Final = 9.0  # of the 10 s that the core gives
 _KEEP_S: Final = 5.0  # of these for the configuration
+_TURN_S: Final = 1.0  # beside loop_wait, until a node has read what stands in the store
 _PROMPT_S: Final = 0.8  # of 1 s
 
 
@@ -64,12 +65,12 @@ class HaproxyPlugin(RouterPlugin):
         self._told = state
         self._members = {wire.server_name(one.member): one.member for one in (state.me, *state.members)}
         if self._keeper is None:
-            return self._tell(state, clock, until)
+            return self._tell(state, request.context, until)
         reloads = self._keeper.reloads
-        told = self._tell_if_it_answers(state, clock, until)  # first: clients must not wait for a reload
+        told = self._tell_if_it_answers(state, request.context, until)  # first: clients must not wait for a reload
         problem = self._keeper.keep(request.context.scope, state, clock=clock, until=clock.now() + _KEEP_S)
         if told is None or self._keeper.reloads != reloads:
-            told = self._tell(state, clock, until)
+            told = self._tell(state, request.context, until)
         problems = [one for one in (problem, told.reason if isinstance(told, Degraded) else None) if one]
         return Degraded(reason="; ".join(problems)) if problems else told
 
@@ -81,7 +82,7 @@ class HaproxyPlugin(RouterPlugin):
         clock, me = request.context.clock, request.state.me
         hold = Hold(switchover_id=request.switchover_id, ends_at=request.ends_at)
         state = replace(request.state, leader=me, leads=True, hold=hold)
-        told = self._tell(state, clock, min(clock.now() + _ROUTE_S, request.ends_at))
+        told = self._tell(state, request.context, min(clock.now() + _ROUTE_S, request.ends_at))
         problems = [told.reason] if isinstance(told, Degraded) else []
         left = self._proxies.wait_for_sessions(me.member, clock, min(request.ends_at, clock.now() + self._settings.drain_wait_s), job)
         if left and self._settings.drain_sessions == "leave":
@@ -145,13 +146,14 @@ class HaproxyPlugin(RouterPlugin):
         """End the threads. What the proxies do is left as it is."""
         self._proxies.close()
 
-    def _tell(self, state: RoutingState, clock: Clock, until: Instant) -> Applied | Degraded:
-        ends_at = self._proxies.exchange(clock, until)
-        return self._answer(self._proxies.every(lambda proxy: proxy.route(state, clock=clock, until=ends_at)))
+    def _tell(self, state: RoutingState, context: PluginContext, until: Instant) -> Applied | Degraded:
+        ends_at, patience_s = self._proxies.exchange(context.clock, until), context.times.loop_wait_s + _TURN_S
+        told = self._proxies.every(lambda proxy: proxy.route(state, clock=context.clock, until=ends_at, patience_s=patience_s))
+        return self._answer(told)
 
-    def _tell_if_it_answers(self, state: RoutingState, clock: Clock, until: Instant) -> Applied | Degraded | None:
+    def _tell_if_it_answers(self, state: RoutingState, context: PluginContext, until: Instant) -> Applied | Degraded | None:
         try:
-            return self._tell(state, clock, until)
+            return self._tell(state, context, until)
         except PluginUnavailableError:  # it may be waiting for a configuration to start with
             return None
 

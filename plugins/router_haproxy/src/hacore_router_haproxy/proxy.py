@@ -49,11 +49,13 @@ class Proxy:
         self._client = Client(place)
         self.master = Master(settings.master_socket) if settings.master_socket is not None else None
         self._known = Known()
+        self._held_since: Instant | None = None  # connections are held back, and this node does not know why
         self._turn = threading.Lock()
 
-    def route(self, state: RoutingState, *, clock: Clock, until: Instant) -> tuple[str, ...]:
+    def route(self, state: RoutingState, *, clock: Clock, until: Instant, patience_s: float = 0.0) -> tuple[str, ...]:
         """Make it show the state; return what is not as it shall be.
 
+        :param patience_s: how long a node that does not lead may not have read of a switchover that its leader has begun.
         :raises PluginUnavailableError: it does not answer.
         """
         with self._turn:
@@ -67,10 +69,12 @@ class Proxy:
                 self._known = replace(self._known, token=state.token, is_closed=closed)
             if state.leader is not None:
                 self._known = replace(self._known, seen_leading=(state.token, server_name(state.leader.member)))
-            commands = tuple(self._commands(backends, state, leader, hold=plan.is_held(state, clock.now())))
+            kept = primaries is not None and self._is_kept_back(state, primaries, leader, clock.now(), patience_s)
+            commands = tuple(self._commands(backends, state, leader, hold=kept or plan.is_held(state, clock.now())))
             complaints, backends = self._tell(commands, backends, clock, until)
             complaints += self._cut_in_old_workers(leader, clock, until)
-            return (*complaints, *plan.problems(self._settings, backends, state, leader))
+            told = (*complaints, *plan.problems(self._settings, backends, state, leader))
+            return (*told, plan.LEADER_HOLDS) if kept else told
 
     def revoke(self, token: int, member: str, *, clock: Clock, until: Instant) -> tuple[str, ...]:
         """Close the member's server, and let nobody open one under this token who does not hold the lease."""
@@ -120,6 +124,14 @@ class Proxy:
             answer = self._client.ask("show info", clock=clock, until=until)
             pid, description = (pattern.search(answer) for pattern in (_PID, _DESCRIPTION))
             return Process(pid=pid[1] if pid else "", description=description[1] if description else "")
+
+    def _is_kept_back(self, state: RoutingState, primaries: Shown, leader: str | None, now: Instant, patience_s: float) -> bool:
+        """Tell whether the leader holds connections back in a switchover that this node has not read of, yet."""
+        if not plan.is_held_by_its_leader(state, primaries, leader):
+            self._held_since = None
+            return False
+        self._held_since = now if self._held_since is None else self._held_since
+        return now - self._held_since < patience_s
 
     def _look(self, clock: Clock, until: Instant) -> Sight:
         self.sight = None
