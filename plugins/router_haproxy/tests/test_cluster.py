@@ -1,6 +1,8 @@
 """A cluster of three real nodes, every one of which tells one HAProxy; the first also keeps its configuration."""
 
+import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 
 import psycopg2
@@ -112,6 +114,45 @@ def test_clients_follow_a_switchover_and_lose_nothing(site: Site, leader: Cluste
     report = load.stop()
     assert report.problems() == []
     assert report.gap_ms(asked_at) is not None
+
+
+class Visits(threading.Thread):
+    """Clients that come one after the other, each for one row, until they are stopped."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(daemon=True)
+        self.dsn, self.done, self.errors = dsn, 0, list[str]()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.01):
+            try:
+                with contextlib.closing(psycopg2.connect(self.dsn)) as connection:
+                    connection.autocommit = True
+                    connection.cursor().execute("INSERT INTO visits DEFAULT VALUES")
+            except psycopg2.Error as error:
+                self.errors.append(str(error))
+            else:
+                self.done += 1
+
+    def stop(self) -> list[str]:
+        self._ended.set()
+        self.join(DEADLINE_S)
+        return self.errors
+
+
+def test_clients_that_come_in_a_switchover_wait_and_none_is_refused(site: Site, leader: ClusterNode) -> None:
+    candidate, _ = site.cluster.others(leader)
+    leader.query("CREATE TABLE IF NOT EXISTS visits (at timestamptz DEFAULT now())")
+    visits = [Visits(site.writes) for _ in range(4)]
+    for one in visits:
+        one.start()
+    wait_for(lambda: all(one.done for one in visits), "every client was there", deadline_s=DEADLINE_S)
+    assert site.cluster.switchover(leader=leader.name, candidate=candidate.name).status == 200
+    site.wait_for_writes_to(candidate)
+    before = [one.done for one in visits]
+    wait_for(lambda: all(one.done > past for one, past in zip(visits, before, strict=True)), "visits go on", deadline_s=DEADLINE_S)
+    assert [error for one in visits for error in one.stop()] == []
 
 
 def test_clients_follow_a_failover(site: Site, leader: ClusterNode) -> None:
