@@ -1,6 +1,7 @@
 """An address is where the lease is, and ends with it, whatever becomes of the process that put it there."""
 
 import signal
+import subprocess
 import time
 
 import pytest
@@ -16,6 +17,11 @@ BUDGET_S = 2.0  # ... and what it may take: with a ttl of 10 s or more
 def wait_until_gone(lab: Lab, host: str, *, within_s: float) -> float:
     wait_for(lambda: not {VIP4, VIP6} & set(lab.link.addresses(host)), f"{host} has none of the addresses", deadline_s=within_s)
     return time.monotonic()
+
+
+def switch_ipv6(lab: Lab, host: str, *, on: bool) -> None:
+    setting = f"net.ipv6.conf.eth0.disable_ipv6={int(not on)}"
+    subprocess.run([*lab.link.launcher(host), "sysctl", "-q", "-w", setting], check=True)
 
 
 def test_a_client_follows_from_one_leader_to_the_next(lab: Lab) -> None:
@@ -132,6 +138,36 @@ def test_a_new_agent_removes_what_does_not_belong_here(lab: Lab) -> None:
     lab.link.ip("a", "addr", "add", f"{VIP4}/32", "dev", "eth0")
     a.follows()
     assert not lab.has("a", VIP4)
+
+
+def test_an_ipv6_address_under_another_prefix_is_put_right_at_once(lab: Lab) -> None:
+    lab.link.ip("a", "addr", "add", f"{VIP6}/64", "dev", "eth0", "nodad")
+    lab.node("a").leads(60.0)
+    assert (lab.link.addresses("a")[VIP6]["prefixlen"], lab.link.addresses("a")[VIP6]["preferred_life_time"]) == (128, 0)
+
+
+def test_an_address_that_somebody_has_removed_is_back_with_the_next_renewal(lab: Lab) -> None:
+    a = lab.node("a")
+    a.leads(60.0)
+    assert lab.heard(VIP4) == "a"
+    lab.link.ip("a", "addr", "del", f"{VIP4}/24", "dev", "eth0")
+    assert lab.heard(VIP4) is None
+    assert a.leads(60.0, revision=2)[0] == "Applied"
+    lab.leads_to("a")
+
+
+def test_an_address_that_the_kernel_refuses_is_said_and_keeps_no_other_from_clients(lab: Lab) -> None:
+    switch_ipv6(lab, "a", on=False)
+    a = lab.node("a", addresses=[VIP6, VIP4])
+    kind, found = a.leads(60.0)
+    assert kind == "Degraded"
+    assert "disable_ipv6" in found["reason"]
+    lab.leads_to("a", VIP4)
+    lab.is_known_at("a", VIP4)
+    assert a.metrics()["announcements", None] > 0
+    switch_ipv6(lab, "a", on=True)
+    assert a.leads(60.0, revision=2)[0] == "Applied"
+    assert lab.has("a")
 
 
 def test_a_right_that_is_missing_is_named(lab: Lab) -> None:

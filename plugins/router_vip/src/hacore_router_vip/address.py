@@ -16,7 +16,10 @@ from hacore_router_vip.wire import Place, may_send_packets
 logger = logging.getLogger(__name__)
 
 _IPV4_BITS: Final = 32
-_NO_RIGHT: Final = frozenset({errno.EPERM, errno.EACCES})
+_REASONS: Final = {
+    errno.EPERM: "want CAP_NET_ADMIN, see the drop-in of the unit",
+    errno.EACCES: "IPv6 is switched off on the interface, want net.ipv6.conf.INTERFACE.disable_ipv6 = 0",
+}
 
 
 class Addresses:
@@ -71,20 +74,27 @@ class Addresses:
         come = [one for one in self._settings.addresses if one not in there]
         if come:
             self.with_packets = may_send_packets()
-        for address in self._settings.addresses:
-            self._put(link, address, whole_seconds(valid_until, clock.now()), is_new=address in come)
         for one in found:
             if one.index != link.index or one.address not in self._settings.addresses:
                 kernel.remove(one)  # under a prefix or on an interface of before
+        problems = [
+            self._put(link, address, whole_seconds(valid_until, clock.now()), is_new=address in come)
+            for address in self._settings.addresses
+        ]  # fmt: skip
         self._announce(link, valid_until, clock, anew=bool(come))
-        return self._judged(link, come)
+        return self._judged(link, come, [problem for problem in problems if problem is not None])
 
-    def _put(self, link: Link, address: FloatingAddress, valid_s: int, *, is_new: bool) -> None:
+    def _put(self, link: Link, address: FloatingAddress, valid_s: int, *, is_new: bool) -> str | None:
+        """Have one address there. Answers why not; the others are there nevertheless."""
         if is_new and address.ip.version == 4 and address.prefix < _IPV4_BITS and not sysctl.keeps_secondaries(link.name):  # noqa: PLR2004
             reason = f"net.ipv4.conf.{link.name}.promote_secondaries is off and cannot be set, want it on or {address.ip}/32"
             logger.warning("the end of the floating address may take others of its subnet with it", extra={"reason": reason})
         probes_first = not self.with_packets and address.ip.version == 6 and sysctl.announces_itself(link.name)  # noqa: PLR2004
-        kernel.put(link, address, valid_s=max(1, valid_s), label=self._settings.label, probes_first=probes_first)
+        try:
+            kernel.put(link, address, valid_s=max(1, valid_s), label=self._settings.label, probes_first=probes_first)
+        except KernelRefusedError as error:
+            return _explained(error)
+        return None
 
     def _announce(self, link: Link, valid_until: Instant, clock: Clock, *, anew: bool) -> None:
         anew = anew or (self._was_silent and link.has_carrier)
@@ -95,7 +105,9 @@ class Addresses:
         self.with_packets = with_packets
         self.announcer.hold(Task(ips=self._ips, place=place, until=valid_until, clock=clock, with_packets=with_packets), anew=anew)
 
-    def _judged(self, link: Link, come: list[FloatingAddress]) -> Applied | Degraded:
+    def _judged(self, link: Link, come: list[FloatingAddress], problems: list[str]) -> Applied | Degraded:
+        if problems:
+            return Degraded(reason="; ".join(problems))
         refused = [one.address for one in self.here() if one.is_refused]
         if refused:
             return Degraded(reason=f"another machine has {', '.join(map(str, refused))}: the kernel does not use it here")
@@ -109,4 +121,4 @@ def _listed(found: list[Standing]) -> str:
 
 
 def _explained(error: KernelRefusedError) -> str:
-    return f"{error}: want CAP_NET_ADMIN, see the drop-in of the unit" if error.number in _NO_RIGHT else str(error)
+    return f"{error}: {_REASONS[error.number]}" if error.number in _REASONS else str(error)
