@@ -107,6 +107,7 @@ class Loop:
         policy = ports.settings.policy(self._config)
         times = ports.settings.times(policy, all_hacore=self._all_hacore)
         keeper.turn_ends_at = began + times.loop_wait_s + 2 * times.retry_timeout_s + _SPARE_S
+        job = ports.worker.state()  # before the node: work that ends meanwhile was in flight, else its mark would look left behind
         node = replace(ports.postgres.read(timeout_s=self._read_s(times)), fence=self._fence())
         self._drop_ended_lease(node)
         cluster = self._read_store(node, times, policy, max_age_s=times.ttl_s * _CALM if may_recall else 0.0)
@@ -134,7 +135,7 @@ class Loop:
             node=node,
             peers=self._ask_peers(cluster, sightings) if needed and cluster is not None else (),
             peers_asked=needed,
-            job=ports.worker.state(),
+            job=job,
             outcomes=outcomes,
             commands=commands,
             lease=keeper.lease,
