@@ -15,6 +15,9 @@ _TIMEOUT_S: Final = 5.0
 _FACTS: Final = """SELECT pg_is_in_recovery(), (pg_control_system()).system_identifier::text, (pg_control_checkpoint()).timeline_id,
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_walfile_name(pg_current_wal_insert_lsn()) END,
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn()::text END"""
+_IS_BEHIND: Final = "SELECT pg_current_wal_flush_lsn() < %s::pg_lsn"
+# A transaction, so that it is flushed; it waits for no standby.
+_WRITE: Final = "SELECT set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, 'hacore', '')"
 _HISTORY: Final = "SELECT convert_from(pg_read_binary_file(%s), 'UTF8')"
 
 
@@ -41,13 +44,7 @@ def leader_facts(instance: Instance, host: str, port: int) -> LeaderFacts:
 
     :raises PostgresUnreachableError: it does not answer, or is in recovery itself.
     """
-    connection = instance.settings.authentication.rewind
-    dsn = rewind_dsn(instance, host, port) | {"hostaddr": instance.address(host)}
-    if connection.password:
-        dsn["password"] = connection.password
-    if connection.sslpassword:
-        dsn["sslpassword"] = connection.sslpassword
-    session = Connection(dsn, statement_timeout_s=_TIMEOUT_S)
+    session = _session(instance, host, port)
     try:
         in_recovery, system_id, checkpointed, wal_file, lsn = session.query(_FACTS, timeout_s=_TIMEOUT_S)[0]
         if in_recovery:
@@ -57,6 +54,34 @@ def leader_facts(instance: Instance, host: str, port: int) -> LeaderFacts:
     finally:
         session.close()
     return LeaderFacts(system_id=system_id, lsn=Lsn.parse(lsn), history=history, is_checkpointed=checkpointed == timeline)
+
+
+def let_leader_pass(instance: Instance, host: str, port: int, lsn: Lsn) -> bool:
+    """Make a leader that has written less than ``lsn`` write a little; tell whether it was asked to.
+
+    pg_rewind takes the leader's insert position for the point at which the copy is consistent. Of an idle leader at the beginning of a
+    segment, where ``archive_timeout`` leaves it, that lies behind the page header that the next record brings: the copy would wait for it.
+
+    :raises PostgresUnreachableError: the leader does not answer.
+    """
+    session = _session(instance, host, port)
+    try:
+        is_behind: bool = session.query(_IS_BEHIND, (str(lsn),), timeout_s=_TIMEOUT_S)[0][0]
+        if is_behind:
+            session.query(_WRITE, timeout_s=_TIMEOUT_S)
+    finally:
+        session.close()
+    return is_behind
+
+
+def _session(instance: Instance, host: str, port: int) -> Connection:
+    connection = instance.settings.authentication.rewind
+    dsn = rewind_dsn(instance, host, port) | {"hostaddr": instance.address(host)}
+    if connection.password:
+        dsn["password"] = connection.password
+    if connection.sslpassword:
+        dsn["sslpassword"] = connection.sslpassword
+    return Connection(dsn, statement_timeout_s=_TIMEOUT_S)
 
 
 def _history(session: Connection, timeline: int) -> TimelineHistory:

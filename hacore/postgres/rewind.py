@@ -13,7 +13,7 @@ from hacore.postgres.crash_recovery import CLEAN, recover
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import wait_settled
-from hacore.postgres.leader import LeaderFacts, leader_facts, rewind_dsn
+from hacore.postgres.leader import LeaderFacts, leader_facts, let_leader_pass, rewind_dsn
 from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.lineage import Prefix, compare
 from hacore.postgres.passfile import login, temporary_passfile
@@ -112,9 +112,22 @@ def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts:
     if finished.exit_code != 0 and not is_touched:
         instance.mark.clear()
     _raise_failed(finished)
+    _let_leader_pass(instance, address)
     instance.files.put_back(kept)
     seal(instance, job, system_id=facts.system_id)
     instance.mark.clear()
+
+
+def _let_leader_pass(instance: Instance, address: tuple[str, int]) -> None:
+    """Let there be WAL up to where the copy is consistent. Where that fails, it waits for whatever the leader writes next."""
+    consistent_at = instance.control.read(instance.programs).control.min_recovery_lsn
+    if consistent_at is None:
+        return
+    try:
+        if let_leader_pass(instance, *address, consistent_at):
+            logger.info("the leader was idle and has written a little", extra={"lsn": str(consistent_at)})
+    except PostgresUnreachableError as error:
+        logger.warning("the leader may not write what the rewound server waits for", extra={"error": str(error)})
 
 
 def _argv(instance: Instance, address: tuple[str, int], *, restores: bool) -> list[str]:
