@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from hacore import __version__
 from hacore.cli.main import COMMANDS, hacore
-from tests.unit.plugins.conftest import install
+from tests.unit.plugins.conftest import Install, install
 
 __all__ = ["install"]
 
@@ -191,6 +191,35 @@ def test_what_a_plugin_finds_wrong_on_this_machine_is_a_fault(call: Call, node: 
     done = call("validate", node)
     assert done.exit_code == 2
     assert "sqlite.path: no directory /nonexistent" in done.stderr
+
+
+ARCHIVE = """
+from hacore.hookspecs import hookimpl
+
+class Archive:
+    def __init__(self, settings):
+        pass
+
+    @hookimpl
+    def hacore_archive_settings(self, request):
+        return None
+"""
+
+
+def test_settings_of_a_person_s_own_that_an_archive_plugin_takes_the_place_of_are_warned_of(
+    call: Call, node: Path, tmp_path: Path, install: Install
+) -> None:
+    install("cellar", ARCHIVE, archive={"cellar": "cellar:Archive"})
+    text = node.read_text() + "  parameters: {archive_command: cp %p /there}\n"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "postgresql.base.conf").write_text("restore_command = 'cp back'\n")
+    node.write_text(text)
+    assert "archive_command" not in call("validate", node).stderr
+    node.write_text(text + "archive: cellar\n")
+    done = call("validate", node)
+    assert done.exit_code == 0
+    assert "Warning: archive_command: set to 'cp %p /there' in postgresql.parameters" in done.stderr
+    assert "Warning: restore_command: set to 'cp back'" in done.stderr
 
 
 def test_programs_that_are_not_where_they_are_said_to_be_are_a_fault(call: Call, node: Path) -> None:
