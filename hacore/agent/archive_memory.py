@@ -8,7 +8,7 @@ from typing import Final
 from hacore.errors import DataDirectoryError
 from hacore.hookspecs import ArchiveRequest
 from hacore.interfaces import ArchiveSettings
-from hacore.postgres.files import read_if_there, write_durably
+from hacore.postgres.files import read_if_there, remove_durably, write_durably
 
 NAME: Final = "archives.json"
 _KEPT: Final = 20
@@ -32,6 +32,17 @@ class ArchiveMemory:
     def knows(self, found: str) -> bool:
         """Tell whether this archive is known to be this cluster's."""
         return found in self._known
+
+    def clear(self) -> None:
+        """Forget all of them.
+
+        :raises DataDirectoryError: the disk did not take it.
+        """
+        self._known = ()
+        try:
+            remove_durably(self._path)
+        except OSError as error:
+            raise DataDirectoryError(f"{self._path}: {error}") from error
 
     def keep(self, found: str) -> None:
         """Remember an archive.

@@ -35,6 +35,7 @@ _PUSH_S: Final = 60.0
 _PUSH_PATIENCE_S: Final = 10.0
 _END_S: Final = 2.0
 _FAULT_CHARS: Final = 300
+_KEPT: Final = "WAL is kept: "
 _GAPS_MAX: Final = 20
 _HELD: Final = {
     ArchiveIdentity.UNASKED: "it has not been asked yet whose it is",
@@ -86,7 +87,7 @@ class Archivist:
             self._was_failing, self._fault, self._is_due = False, None, True
             self._changed.notify_all()
         self._instance.archiving.state = None
-        self._instance.archive_by(None if plugin is None else self.order)
+        self._instance.archive_by(None if plugin is None else self.order, self._forget)
 
     def order(self, system_id: str, major_version: int) -> ArchiveOrder:
         """Say how the archive is reached, and whether WAL may go there.
@@ -216,7 +217,8 @@ class Archivist:
         facts = archiver_facts(self._instance) if state.is_watched else None
         is_failing = state.is_watched and (held is not None or (facts is not None and facts.is_failing))
         last = facts.last_failed if facts is not None else None
-        self._fault = self._lasting(state, held, notes.push_failed or f"push of {last} failed") if is_failing else None
+        failed = notes.push_failed or f"push of {last} failed"
+        self._fault = _lasting(self._fault, state, held, failed, lasts=self._was_failing) if is_failing else None
         self._was_failing = is_failing
         if state.is_watched:
             self._read_status(plugin, world)
@@ -233,15 +235,6 @@ class Archivist:
             gaps=status.gaps[:_GAPS_MAX] if status else (),
         )
 
-    def _lasting(self, state: ArchiveState, held: str | None, failed: str) -> str | None:
-        """Return the fault, in the words that it began with: every change of them would be written to the store."""
-        if held is not None:
-            is_news = self._was_failing or state.identity is ArchiveIdentity.CONFLICT  # one bad moment of a store is none
-            return f"WAL is kept: {held}"[:_FAULT_CHARS] if is_news else None
-        if self._fault is not None and not self._fault.startswith("WAL is kept"):
-            return self._fault
-        return failed[:_FAULT_CHARS] if self._was_failing else None
-
     def _read_status(self, plugin: Plugin, world: World) -> None:
         now = time.monotonic()
         if (self._status_at is not None and now - self._status_at < _STATUS_S) or self._known is None:
@@ -252,6 +245,12 @@ class Archivist:
             self._status = archive_status(
                 plugin, _request(self._instance, self._context(), known.system_id, known.major_version, world.node.timeline)
             )
+
+    def _forget(self) -> None:
+        """A data directory begins a life of its own: nothing that is known of the archive counts for it."""
+        with self._changed:
+            self._memory.clear()
+            self._known, self._identity, self._owner = None, ArchiveIdentity.UNASKED, None
 
     # --- values --------------------------------------------------------------------------------------------------------
 
@@ -279,6 +278,16 @@ def _request(
         superuser=superuser_name(settings.authentication.superuser),
         environment=instance.server_environment(),
     )
+
+
+def _lasting(before: str | None, state: ArchiveState, held: str | None, failed: str, *, lasts: bool) -> str | None:
+    """Return the fault, in the words that it began with: every change of them would be written to the store."""
+    if held is not None:
+        is_news = lasts or state.identity is ArchiveIdentity.CONFLICT  # one bad moment of a store is none
+        return f"{_KEPT}{held}"[:_FAULT_CHARS] if is_news else None
+    if before is not None and not before.startswith(_KEPT):
+        return before
+    return failed[:_FAULT_CHARS] if lasts else None
 
 
 def _push_waiting(instance: Instance, job: JobHandle) -> None:

@@ -43,6 +43,7 @@ class Archiving:
         self._lock = threading.Lock()
         self._call: ArchiveCall | None = None
         self._order: ArchiveOrder | None = None
+        self._forget: Callable[[], None] = lambda: None
         self.state: ArchiveState | None = None  # as whoever looks after the archive saw it last
 
     @property
@@ -50,10 +51,16 @@ class Archiving:
         """Tell whether an archive is configured."""
         return self._call is not None
 
-    def use(self, call: ArchiveCall | None) -> None:
+    def use(self, call: ArchiveCall | None, forget: Callable[[], None] = lambda: None) -> None:
         """Ask ``call`` from now on; ``None``: there is no archive."""
         with self._lock:
-            self._call, self._order = call, None
+            self._call, self._order, self._forget = call, None, forget
+
+    def forget(self) -> None:
+        """A copy of a cluster may be about to become one: whose the archive is must be asked before it gets anything."""
+        with self._lock:
+            forget, self._order = self._forget, None
+        forget()
 
     def write(self, control: ControlData) -> ArchiveWanted | None:
         """Write the programs; return what the server's configuration must say, ``None`` without an archive.

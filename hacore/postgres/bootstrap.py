@@ -53,6 +53,7 @@ def bootstrap(instance: Instance, job: JobHandle, around: Surroundings) -> None:
     if token is None:
         raise JobCancelledError("a cluster is created under a lease only")
     _make_room(instance)
+    instance.archiving.forget()
     instance.mark.set(MARK)
     try:
         _create(instance, job, around, token)

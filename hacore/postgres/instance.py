@@ -7,7 +7,7 @@ import logging
 import os
 import pwd
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -112,9 +112,12 @@ class Instance:
         self._settings = settings
         self.note(settings_wanted=True)
 
-    def archive_by(self, call: ArchiveCall | None) -> None:
-        """Reach the archive as ``call`` says, from the next reload or start on; ``None``: there is none."""
-        self.archiving.use(call)
+    def archive_by(self, call: ArchiveCall | None, forget: Callable[[], None] = lambda: None) -> None:
+        """Reach the archive as ``call`` says, from the next reload or start on; ``None``: there is none.
+
+        :param forget: called where a data directory begins a life of its own: whose the archive is must be asked anew.
+        """
+        self.archiving.use(call, forget)
         self.note(settings_wanted=True)
 
     @property
@@ -222,8 +225,7 @@ class Instance:
         """Write the archive's programs, which must stand there before a configuration names them."""
         if not self.archiving.is_wanted or self.control.stamp() is None:
             return None
-        known = self.control.cached() or self.control.read(self.programs)  # what the archive asks for never changes
-        wanted = self.archiving.write(known.control)
+        wanted = self.archiving.write(self.control.read(self.programs).control)
         return archive_part(self.settings, wanted, base=base, known=self.programs.parameters) if wanted else None
 
     def _write_passfile(self, upstream: Upstream) -> None:

@@ -174,6 +174,15 @@ def test_what_was_found_to_be_its_own_is_not_asked_again_after_a_restart(node: N
     assert len(archive.asked) == 1
 
 
+def test_a_data_directory_that_begins_a_life_of_its_own_asks_again_though_its_identifier_is_known(node: Node, archive: Archive) -> None:
+    node.sees(LEADING)
+    until_state(node, identity=ArchiveIdentity.OWN)
+    archive.identity = ArchiveConflict(owner="its origin")
+    node.archiving.forget()
+    assert node.held() is not None
+    until_state(node, identity=ArchiveIdentity.CONFLICT)
+
+
 def test_another_bucket_is_another_archive(node: Node, archive: Archive) -> None:
     node.sees(LEADING)
     until_state(node, identity=ArchiveIdentity.OWN)
