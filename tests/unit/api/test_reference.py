@@ -21,7 +21,8 @@ def in_code(page: str) -> set[str]:
 
 def test_every_metric_has_its_line_and_every_line_its_metric() -> None:
     figures = Figures(turn_s=0.1, dcs_latency_s=0.1, rules=(("a", "b", 1),), plugin_calls=(("a", "b", "ok", 1),), routers=(ROUTER,))
-    picture = replace(PRIMARY, figures=figures, archive=ARCHIVE)
+    backups = tuple((name, 1.0) for name in metrics._BACKUPS)
+    picture = replace(PRIMARY, figures=figures, archive=ARCHIVE, backups=backups)
     text = metrics.render(seen(picture), status.of_picture(picture), NOW).decode()
     rendered = set(re.findall(r"^# HELP (\S+)", text, flags=re.MULTILINE))
     documented = {name for name in in_code("metrics.md") if re.fullmatch(r"(patroni|hacore)_[a-z_]+", name)}
