@@ -33,7 +33,7 @@ from hacore.observe.peers import HttpPeers
 from hacore.plugins.dcs import open_dcs
 from hacore.plugins.listeners import Listeners
 from hacore.plugins.registry import Registry
-from hacore.plugins.routers import Routers, traits_by_name
+from hacore.plugins.routers import Routers
 from hacore.plugins.selection import agent_plugins
 from hacore.ports import Ports, Publisher
 from hacore.postgres.instance import Instance
@@ -103,7 +103,6 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     :raises PluginError: a plugin that the configuration names cannot be had.
     """
     local, clock, waiter, registry = settings.local, BootClock(), Waiter(), Registry()
-    traits = traits_by_name(local.plugins.routers)
     registry.update(agent_plugins(local, settings.postgres))
     site = _Site(
         settings=settings,
@@ -116,7 +115,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
         clock=clock,
         context=_Context(settings).now,
     )
-    site.routers.use(registry.of_kind("router"), traits)
+    site.routers.use(registry.of_kind("router"), settings.router_traits)
     node, worker = _server(site)
     peers, count, journal = HttpPeers(local.ctl), Count(registry, site.routers), Journal(site.state_dir)
     dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
@@ -136,10 +135,9 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     )
 
     def changed(local: LocalSettings, postgres: PostgresSettings) -> None:
-        traits = traits_by_name(local.plugins.routers)  # whatever refuses does so before anything has changed
         registry.update(agent_plugins(local, postgres))
         site.listeners.use(registry.of_kind("listener"))
-        site.routers.use(registry.of_kind("router"), traits)
+        site.routers.use(registry.of_kind("router"), settings.router_traits)
         archivist.use(next(iter(registry.of_kind("archive")), None))
         node.configure(postgres)
         peers.use(local.ctl)

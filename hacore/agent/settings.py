@@ -13,6 +13,7 @@ from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.reloading import keep_fixed
 from hacore.config.settings import LocalSettings
 from hacore.errors import ConfigError, HacoreError
+from hacore.interfaces import RouterTraits
 from hacore.model.policy import Policy, Times
 from hacore.model.world import Me
 from hacore.plugins.replica import may_start_without_leader, methods_of
@@ -34,6 +35,7 @@ class SettingsSource:
         bootstrap = loaded.local.bootstrap
         self._dynamic: Mapping[str, Any] | None = read_cache(data_dir) or (bootstrap.dcs if bootstrap else None)
         self._effective: Effective = effective(loaded.local, self._dynamic)
+        self._traits: dict[str, RouterTraits] = {}  # of routers by name, asked once: a class does not change while it is loaded
         self._me = self._make_me()
         self._said: frozenset[str] = frozenset()
         self._reading = threading.Lock()
@@ -55,6 +57,15 @@ class SettingsSource:
         """What the cluster's configuration says about its backups."""
         return self._effective.backup
 
+    @property
+    def router_traits(self) -> Mapping[str, RouterTraits]:
+        """What the routers that are named say of themselves.
+
+        :raises PluginError: one cannot be had, or says something else.
+        """
+        self._traits |= traits_by_name(name for name in self.local.plugins.routers if name not in self._traits)
+        return self._traits
+
     def on_change(self, told: Callable[[LocalSettings, PostgresSettings], None]) -> None:
         """Call ``told`` whenever other settings are in force.
 
@@ -68,7 +79,7 @@ class SettingsSource:
 
     def policy(self, dynamic: str | None) -> Policy:
         """Merge; text that is broken or missing leaves the last good one in force."""
-        if dynamic != self._text:
+        if dynamic is not None and dynamic != self._text:
             self._text = dynamic
             self._take_dynamic(dynamic)
         return self._effective.policy
@@ -156,5 +167,5 @@ class SettingsSource:
             bootstrap_refusal=refusal,
             bootstrap_config=None if self._dynamic is None else dump(self._dynamic),
             leaderless_methods=may_start_without_leader(methods_of(postgres)),
-            drains=any(traits.drains for traits in traits_by_name(local.plugins.routers).values()),
+            drains=any(self.router_traits[name].drains for name in local.plugins.routers),
         )

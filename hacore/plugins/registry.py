@@ -1,6 +1,7 @@
 """The plugins of one process: what the configuration wants, built once for each name. It knows no hook of any kind."""
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Registry:
     def update(self, wanted: Iterable[Wanted]) -> None:
         """Build what is wanted and not there, or there with other settings; then close what is not wanted any more.
 
+        Nobody waits for that: a reload happens in the loop's thread, and one that hangs at its end must not delay a renewal.
+
         :raises PluginError: one cannot be had; everything is as it was before.
         :raises ConfigError: one refuses its settings; the same.
         """
@@ -60,11 +63,11 @@ class Registry:
             for name in dict.fromkeys(one.name for one in wanted):
                 new[name] = _reuse_or_build([one for one in wanted if one.name == name], old.get(name))
         except HacoreError:
-            _close(plugin for name, plugin in new.items() if plugin is not old.get(name))
+            _close_aside([plugin for name, plugin in new.items() if plugin is not old.get(name)])
             raise
         self._plugins = new
         self._order = _order(wanted)
-        _close(plugin for name, plugin in old.items() if plugin is not new.get(name))
+        _close_aside([plugin for name, plugin in old.items() if plugin is not new.get(name)])
 
     def of_kind(self, kind: str) -> tuple[Plugin, ...]:
         """Return the plugins in use for a kind, in their configured order."""
@@ -120,6 +123,11 @@ def _instance(found: Found, settings: object) -> object:
         raise ConfigError(f"{found.declared}: {error}") from error
     except HacoreError as error:
         raise PluginError(str(error)) from error
+
+
+def _close_aside(plugins: list[Plugin]) -> None:
+    if plugins:
+        threading.Thread(target=_close, args=(plugins,), name="close plugins", daemon=True).start()
 
 
 def _close(plugins: Iterator[Plugin] | Iterable[Plugin]) -> None:

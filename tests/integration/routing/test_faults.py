@@ -14,7 +14,7 @@ from tests.chaos.judging import TTL_S
 from tests.chaos.stores import SqliteAtWork
 from tests.integration.routing.recorder import Recorders
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.xdist_group("routing in trouble"), pytest.mark.timeout(400)]
 
 HOOKS = ("route", "drain", "revoke", "probe")
 WAYS = ("hang", "raise", "garbage")

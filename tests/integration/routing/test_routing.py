@@ -14,7 +14,7 @@ from hacore.testing.workdir import work_directory
 from tests.chaos.stores import SqliteAtWork
 from tests.integration.routing.recorder import Recorders
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.xdist_group("routing"), pytest.mark.timeout(400)]
 
 # Long enough for an agent that is killed to come back on a busy machine; whoever hears of something before a turn is due was woken.
 TIMES = {"hacore": {"ttl": 15, "loop_wait": 5, "retry_timeout": 5}}
@@ -152,3 +152,18 @@ def test_what_a_killed_agent_held_back_is_let_go_by_the_next(site: Site) -> None
     assert cluster.wait_ready() is leader
     assert leader.pid("postmaster") == postmaster
     asking.join(60.0)
+
+
+def test_a_reload_changes_which_routers_there_are(site: Site) -> None:
+    cluster, routers = site.cluster, site.routers
+    node = cluster.others(cluster.the_leader())[0]
+    names = node.settings.pop("routers")
+    node.write()
+    node.reload()
+    cluster.wait_for(lambda: "routers" not in node.status()["hacore"], "it has no router any more")
+    begun = boot_s()
+    node.settings["routers"] = names
+    node.write()
+    node.reload()
+    cluster.wait_for(lambda: routers.told(node, "route", since=begun), "the router is told at once")
+    assert routers.told(node, "route", since=begun)[0]["leader"] == cluster.the_leader().name

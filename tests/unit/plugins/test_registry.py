@@ -7,6 +7,7 @@ import pytest
 
 from hacore.errors import ConfigError, PluginError, PluginUnavailableError
 from hacore.plugins.registry import Registry, Wanted
+from tests.unit.plugins.making import wait_until
 
 Install = Callable[..., Path]
 
@@ -67,6 +68,7 @@ def test_an_instance_stays_while_its_settings_stay(log: list[tuple[str, object]]
     registry.update(wanted("a"))
     registry.update(wanted("a"))
     registry.update(wanted("b"))
+    wait_until(lambda: log[-1] == ("closed", "a"))
     registry.close()
     assert log == [("built", "a"), ("built", "b"), ("closed", "a"), ("closed", "b")]
 
@@ -78,7 +80,34 @@ def test_a_plugin_that_is_not_wanted_for_a_kind_is_not_in_use_for_it(log: list[t
     assert registry.of_kind("command") == ()
     registry.update([])
     assert registry.every() == ()
-    assert log[-1] == ("closed", "a")
+    wait_until(lambda: log[-1] == ("closed", "a"))
+
+
+def test_nobody_waits_for_a_plugin_that_is_not_wanted_any_more(install: Install) -> None:
+    code = """
+        import threading
+        from hacore.hookspecs import ListenerPlugin, hookimpl
+
+        closing, may_close = threading.Event(), threading.Event()
+
+        class Slow(ListenerPlugin):
+            def __init__(self, settings):
+                pass
+
+            @hookimpl
+            def hacore_close(self):
+                closing.set()
+                may_close.wait(60)
+    """
+    install("p_slow", code, listener={"slow": "p_slow:Slow"})
+    registry = Registry()
+    registry.update([Wanted(kind="listener", name="slow")])
+    registry.update([])
+    import p_slow  # type: ignore[import-not-found]  # noqa: PLC0415 - what was installed just now
+
+    assert p_slow.closing.wait(10)
+    assert not p_slow.may_close.is_set()
+    p_slow.may_close.set()
 
 
 @pytest.mark.parametrize(("settings", "error"), [("broken", PluginError), ("wrong", ConfigError)])
