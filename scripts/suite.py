@@ -88,6 +88,7 @@ def tests(*, slow: bool) -> list[Stage]:
         looking_again(
             pytest("integration", ["tests/integration", "tests/chaos"], deadline_s=1800 * more, options=(*chosen, *side_by_side))
         ),
+        looking_again(pytest("sites", ["tests/sites"], deadline_s=900 * more, options=(*chosen, *waiting))),
     ]
 
 

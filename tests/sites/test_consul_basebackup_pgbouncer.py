@@ -1,0 +1,31 @@
+"""Consul, standbys by pg_basebackup, and a PgBouncer beside each node."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.sites.client import rows_at
+from tests.sites.plain import PlainSite
+from tests.sites.story import Site
+
+
+@pytest.mark.timeout(900)
+def test_no_transaction_fails_as_planned_and_no_row_is_lost_at_all(site: Callable[[str], PlainSite]) -> None:
+    plain = site("consul-basebackup-pgbouncer")
+    hosts = ",".join(plain.address(name) for name in ("db1", "db2", "db3"))
+    it = Site(plain, f"host={hosts} port=6432 dbname=postgres user=postgres password=change-me connect_timeout=3")
+    it.begin()
+    try:
+        it.switch_over()
+        moved = it.load.take()
+        assert moved.failed == []
+        lost = it.lose_the_primary()
+        it.bring_back(lost)
+        it.make_anew(lost)
+        it.load.take()
+        it.switch_over()
+        assert it.load.take().failed == []
+    finally:
+        it.load.stop()
+    with plain.reached():
+        assert it.load.acknowledged() - rows_at(it.load.dsn) == frozenset()

@@ -1,0 +1,33 @@
+"""etcd, WAL-G, and a central HAProxy that the agents tell who leads."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hacore.testing.walg.binary import find_walg
+from tests.sites.client import rows_at
+from tests.sites.plain import PlainSite
+from tests.sites.story import Site
+
+
+@pytest.mark.timeout(900)
+def test_backups_switchover_loss_of_the_primary_and_a_standby_made_of_a_backup(site: Callable[[str], PlainSite], scratch: Path) -> None:
+    plain = site("etcd-walg-haproxy")
+    plain.programs = (find_walg(scratch).path.parent,)
+    it = Site(plain, f"host={plain.address('proxy')} port=5000 dbname=postgres user=postgres password=change-me connect_timeout=3")
+    it.begin()
+    try:
+        it.hacore("backup", "run")
+        assert "base_" in it.hacore("backup", "list")
+        it.switch_over()
+        moved = it.load.take()
+        assert moved.longest_gap_s < 10.0
+        lost = it.lose_the_primary()
+        it.bring_back(lost)
+        it.make_anew(lost)
+        assert "walg" in plain.log_of(lost)
+    finally:
+        it.load.stop()
+    with plain.reached():
+        assert it.load.acknowledged() - rows_at(it.load.dsn) == frozenset()
