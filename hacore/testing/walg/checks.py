@@ -28,7 +28,7 @@ def show(settings: Settings, storage: Storage, *, with_backups: bool) -> list[di
         rows.append(
             {
                 "id": timeline,
-                "parent_timeline_id": parent,
+                "parent_id": parent,
                 "switch_point_lsn": switches.get(parent, 0),
                 "start_segment": there[0].name(size),
                 "end_segment": there[-1].name(size),

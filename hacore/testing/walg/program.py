@@ -137,9 +137,7 @@ def _wal_show(call: Call, settings: Settings, storage: Storage) -> None:
         _print(json.dumps(rows))
         return
     for row in rows:
-        _print(
-            " ".join(str(row[name]) for name in ("id", "parent_timeline_id", "start_segment", "end_segment", "segments_count", "status"))
-        )
+        _print(" ".join(str(row[name]) for name in ("id", "parent_id", "start_segment", "end_segment", "segments_count", "status")))
 
 
 def _wal_verify(call: Call, settings: Settings, storage: Storage) -> None:

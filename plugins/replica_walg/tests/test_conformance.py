@@ -77,6 +77,7 @@ class TestBackup(Misbehaving, BackupConformance):
         )
 
 
+@pytest.mark.slow  # as on a directory, each program a second longer; the archive's kit shows at each change that a bucket works
 class TestBackupInABucket(TestBackup):
     storage_kind = "s3"
 
@@ -108,5 +109,6 @@ class TestReplica(ReplicaConformance):
         return ReplicaCases(works=request("works"), fails=fails, lasts=request("lasts"))
 
 
+@pytest.mark.slow
 class TestReplicaFromABucket(TestReplica):
     storage_kind = "s3"

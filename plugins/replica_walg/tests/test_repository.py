@@ -75,6 +75,9 @@ class TestWhose:
         clone = plugin.hacore_archive_identity(served.server.archive_request(served.server.context(scope="clone")))
         assert isinstance(clone, ArchiveConflict)
         assert isinstance(plugin.hacore_archive_identity(served.server.archive_request(system_id="1")), ArchiveConflict)
+        served.push_backup()  # by hand, without a label
+        clone = plugin.hacore_archive_identity(served.server.archive_request(served.server.context(scope="clone")))
+        assert isinstance(clone, ArchiveConflict)
 
     def test_another_clusters_prefix_makes_no_standby(self, served: Site) -> None:
         served.push_backup()

@@ -154,7 +154,8 @@ def test_tablespaces_are_moved_and_others_stay() -> None:
         "1": {"loc": "/a", "link": "pg_tblspc/1"},
         "2": {"loc": "/b", "link": "pg_tblspc/2"},
     }
-    found = json.loads(wire.restore_spec(json.dumps({"Spec": spec}), {"/a": "/c"}, "/new"))
+    found = json.loads(wire.restore_spec(json.dumps({"Spec": spec}), {"/a": "/c"}, "/new") or "")
     assert (found["base_prefix"], found["1"]["loc"], found["2"]["loc"]) == ("/new", "/c", "/b")
+    assert wire.restore_spec('{"Spec": null}', {"/a": "/c"}, "/new") is None
     with pytest.raises(PluginUnavailableError):
         wire.restore_spec("{}", {}, "/new")

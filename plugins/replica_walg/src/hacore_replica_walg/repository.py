@@ -41,12 +41,11 @@ class Repository:
     def owner(self, identity: Identity) -> ArchiveEmpty | ArchiveOwned | ArchiveConflict:
         """Tell whose it is: by the newest backup, or by the newest segment of WAL where no backup tells."""
         backups = self.backups()
-        if backups:
-            scope, system_id = backups[-1].labels.get(_SCOPE), backups[-1].system_id
-            if scope is not None and scope != identity.scope:
-                return ArchiveConflict(owner=f"cluster {scope} (backup {backups[-1].id})")
-            if system_id is not None:
-                return _judged(system_id, identity, f"backup {backups[-1].id}")
+        labelled = next((one for one in reversed(backups) if _SCOPE in one.labels), None)  # one that was made by hand has no label
+        if labelled is not None and labelled.labels[_SCOPE] != identity.scope:
+            return ArchiveConflict(owner=f"cluster {labelled.labels[_SCOPE]} (backup {labelled.id})")
+        if backups and backups[-1].system_id is not None:
+            return _judged(backups[-1].system_id, identity, f"backup {backups[-1].id}")
         last = self.wal().last_segment
         if last is None:
             return ArchiveOwned() if backups else ArchiveEmpty()

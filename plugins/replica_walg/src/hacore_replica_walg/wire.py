@@ -107,13 +107,15 @@ def is_tagged(backup: Backup, tag: str) -> bool:
     return backup.labels.get(_TAG) == tag
 
 
-def restore_spec(sentinel: str, moved: Mapping[str, str], data_dir: str) -> str:
-    """Write where the tablespaces of a backup shall be, from what its sentinel says of them.
+def restore_spec(sentinel: str, moved: Mapping[str, str], data_dir: str) -> str | None:
+    """Write where the tablespaces of a backup shall be, from what its sentinel says of them; ``None``: it has none.
 
     :raises PluginUnavailableError: it says nothing that is understood.
     """
     try:
         spec = json.loads(sentinel)["Spec"]
+        if spec is None:
+            return None
         for oid in spec["tablespaces"]:
             spec[oid]["loc"] = moved.get(spec[oid]["loc"], spec[oid]["loc"])
     except (KeyError, TypeError, ValueError) as error:

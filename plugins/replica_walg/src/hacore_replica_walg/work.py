@@ -30,9 +30,10 @@ class Work:
         self._job.progress(f"wal-g: fetches {backup_id}")
         with tempfile.TemporaryDirectory(prefix="hacore-walg-") as directory:
             spec: tuple[str, ...] = ()
-            if tablespaces:
+            text = wire.restore_spec(self._look().sentinel(backup_id), tablespaces, data_dir) if tablespaces else None
+            if text is not None:
                 path = Path(directory) / "spec.json"
-                path.write_text(wire.restore_spec(self._look().sentinel(backup_id), tablespaces, data_dir))
+                path.write_text(text)
                 spec = ("--restore-spec", str(path))
             ended = self._run("backup-fetch", data_dir, backup_id, *spec)
         if ended is not None:
