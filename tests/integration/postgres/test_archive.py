@@ -76,15 +76,15 @@ def fill(node: Node, *numbers: int) -> list[str]:
     return full
 
 
-def archived_primary(make_node: MakeNode, store: DirectoryArchive) -> Node:
-    node = make_node("a", change=small_and_forgetful)
+def archived_primary(make_node: MakeNode, store: DirectoryArchive, kind: str = "postgresql") -> Node:
+    node = make_node("a", kind, change=small_and_forgetful)
     archives(node, store)
     node.create_cluster()
     return node
 
 
-def standby_of(make_node: MakeNode, store: DirectoryArchive, leader: Node) -> Node:
-    node = make_node("b", change=small_and_forgetful)
+def standby_of(make_node: MakeNode, store: DirectoryArchive, leader: Node, kind: str = "postgresql") -> Node:
+    node = make_node("b", kind, change=small_and_forgetful)
     archives(node, store)
     node.follow_from_scratch(leader)
     node.until(is_streaming)
@@ -216,10 +216,10 @@ def test_a_promotion_ends_in_time_while_the_archive_hangs_and_takes_the_claimed_
     assert (state.role, state.timeline) == (Role.PRIMARY, 3)
 
 
-def lost_primary(make_node: MakeNode, store: DirectoryArchive) -> tuple[Node, Node, list[str]]:
+def lost_primary(make_node: MakeNode, store: DirectoryArchive, kind: str = "postgresql") -> tuple[Node, Node, list[str]]:
     """A primary that could not archive, was lost, and has written what its standby lacks; the standby is promoted."""
-    a = archived_primary(make_node, store)
-    b = standby_of(make_node, store, a)
+    a = archived_primary(make_node, store, kind)
+    b = standby_of(make_node, store, a, kind)
     write(a, 1)
     until(lambda: b.sql("SELECT to_regclass('public.t') IS NOT NULL") == [(True,)] and values(b) == {1}, "it streams")
     store.say("broken")
@@ -234,8 +234,11 @@ def lost_primary(make_node: MakeNode, store: DirectoryArchive) -> tuple[Node, No
     return a, b, kept
 
 
-def test_what_a_lost_primary_had_not_archived_is_pushed_before_it_is_rewound(make_node: MakeNode, store: DirectoryArchive) -> None:
-    a, b, kept = lost_primary(make_node, store)
+@pytest.mark.parametrize("kind", ["postgresql", "postgresql-16", "postgresql-18"])
+def test_what_a_lost_primary_had_not_archived_is_pushed_before_it_is_rewound(
+    make_node: MakeNode, store: DirectoryArchive, kind: str
+) -> None:
+    a, b, kept = lost_primary(make_node, store, kind)
     assert not set(kept) & set(store.names())
     a.do(RecoverFromCrash())
     assert set(kept) <= set(store.names())
