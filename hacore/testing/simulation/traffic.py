@@ -48,6 +48,11 @@ class AgentTraffic:
         self._state: RoutingState | None = None
         self._is_alive = True
 
+    @property
+    def leads_here(self) -> bool:
+        """Tell whether routers were told last that this node leads."""
+        return self._state is not None and self._state.leads
+
     def published(self, world: World, decision: Decision) -> None:
         """Tell the state after a turn."""
         written = next((step.own for step in decision.steps if isinstance(step, WriteOwn)), None)
