@@ -29,6 +29,7 @@ from hacore.model.steps import (
     ReloadServer,
     RememberDemotion,
     RestartServer,
+    RestoreFromBackup,
     ResumeLease,
     Rewind,
     ServerStep,
@@ -88,6 +89,7 @@ class Actor:
                 | CreateReplica()
                 | Rewind()
                 | RecoverFromCrash()
+                | RestoreFromBackup()
                 | StartServer()
                 | StopServer()
                 | RestartServer()
@@ -96,7 +98,7 @@ class Actor:
                 | DrainTraffic()
             ):
                 lease = self._keeper.lease
-                command = step.command if isinstance(step, RestartServer) else None
+                command = step.command if isinstance(step, RestartServer | RestoreFromBackup) else None
                 return self._ports.worker.submit(step, token=lease.token if lease else None, command=command)
             case CancelJob():
                 self._ports.worker.cancel(step.reason)

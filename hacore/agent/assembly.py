@@ -18,6 +18,7 @@ from hacore.agent.desk import Desk
 from hacore.agent.disk import StateDirectory
 from hacore.agent.fence import GuardLine, LoopFence
 from hacore.agent.replicas import ReplicaMaker
+from hacore.agent.restores import RestoreMaker
 from hacore.agent.routing import RoutingNews
 from hacore.agent.session import LateDcs
 from hacore.agent.settings import SettingsSource
@@ -192,11 +193,13 @@ def _server(site: "_Site") -> tuple[PostgresNode, JobWorker]:
     local = site.settings.local
     instance = Instance(site.settings.postgres, launcher=site.guard, bootstrap=local.bootstrap, state_dir=local.guard.state_dir)
     maker = ReplicaMaker(registry=site.registry, settings=site.settings, desk=site.desk, context=site.context)
+    restorer = RestoreMaker(registry=site.registry, settings=site.settings, context=site.context, clock=site.clock)
     gates = Gates(desk=site.desk, listeners=site.listeners, context=site.context, is_cancelled=is_cancelled)
     surroundings = Surroundings(
         address_of=maker.address_of,
         create_replica=maker.create,
         drain=site.routers.drain,
+        restore_files=lambda order, job: restorer.restore(instance, order, job),
         before_switchover=gates.before_switchover,
         before_stop=gates.before_stop,
         before_promote=gates.before_promote,

@@ -227,6 +227,11 @@ def _operations(reload: Callable[[], None]) -> dict[str, dict[str, Operation]]:
             "POST": Operation("backup_begin", Need.OPTIONAL),
             "DELETE": Operation("backup_cancel"),
         },
+        "restore": {
+            "GET": Operation("restore_show"),
+            "POST": Operation("restore", Need.REQUIRED),
+            "DELETE": Operation("restore_cancel"),
+        },
         "reinitialize": {"POST": Operation("reinitialize", Need.OPTIONAL)},
     }
 

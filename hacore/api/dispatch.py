@@ -23,7 +23,7 @@ from hacore.api.server import Server
 logger = logging.getLogger(__name__)
 
 _READERS: Final = 3
-_ASKED: Final = frozenset({"cluster", "history", "config", "backups"})
+_ASKED: Final = frozenset({"cluster", "history", "config", "backups", "restore"})
 _MEASURED: Final = frozenset({"patroni", "metrics", "readiness"})
 _CHECKS: Final = frozenset({"HEAD", "OPTIONS"})
 

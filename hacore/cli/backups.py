@@ -26,7 +26,7 @@ from hacore.model.cluster import Member
 
 _POLL_S: Final = 0.5
 _LIST_S: Final = 30.0
-_NO_SUCH_PATH: Final = 501
+_NOT_HERE: Final = frozenset({404, 501})  # no plugin there, or a member that knows no such path
 _PERCENT: Final = "%"
 
 
@@ -220,7 +220,7 @@ def _answer(site: Site, method: str, body: object) -> Answer:
             if answer.is_good:
                 return answer
             said = f"{member.name}: {_reason(answer)}"
-            if answer.was_asked and answer.status != _NO_SUCH_PATH:
+            if answer.was_asked and answer.status not in _NOT_HERE:
                 break
     raise CommandError(said)
 

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "pause": ("hacore.cli.maintenance:pause", "Stop all automatic actions."),
     "resume": ("hacore.cli.maintenance:resume", "Let automatic actions go on."),
     "backup": ("hacore.cli.backups:backup", "Make, list, verify and expire backups."),
+    "restore": ("hacore.cli.restoring:restore", "Take a cluster back to a point in time."),
     "show-config": ("hacore.cli.dynamic:show_config", "Show the dynamic configuration."),
     "edit-config": ("hacore.cli.dynamic:edit_config", "Change the dynamic configuration."),
     "dsn": ("hacore.cli.listing:dsn", "Print how to connect to a member."),

@@ -18,7 +18,7 @@ from hacore.config.old_layout import modernised
 from hacore.config.postgresql_keys import BASEBACKUP, method_names
 from hacore.config.redaction import shown
 from hacore.config.schemas.local import LocalSchema
-from hacore.config.settings import CtlSettings, DcsSection, GuardSettings, LocalSettings, PluginSections, RestApiSettings
+from hacore.config.settings import BootstrapSettings, CtlSettings, DcsSection, GuardSettings, LocalSettings, PluginSections, RestApiSettings
 from hacore.config.sources import Sources, gather
 from hacore.errors import ConfigError, PluginError
 from hacore.interfaces import SectionChecker
@@ -123,6 +123,7 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
     settings = _check_core(found, installed, strict=strict)
     store = check_store(found, installed, plugins, strict=strict)
     built = _check_plugins(found, plugins, strict=strict)
+    source = _check_bootstrap(found, settings, plugins, strict=strict)
     for where, text in advice.errors(values):
         found.fault(where, text)
     for where, text in advice.warnings(values):
@@ -131,7 +132,7 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
         # A misspelt key is often why another one is missing.
         misspelt = [warning for warning in found.warnings if warning.suggestion is not None]
         raise ConfigFaultsError(_in_order(found.faults + misspelt))
-    local = _assemble(settings, store, built)
+    local = _assemble(settings, store, built, source)
     loaded = LoadedConfig(
         local=local,
         warnings=tuple(_in_order(found.warnings)),
@@ -189,6 +190,18 @@ def _check_plugins(found: Findings, plugins: PluginSchemas | None, *, strict: bo
     return built
 
 
+def _check_bootstrap(found: Findings, settings: dict[str, Any] | None, plugins: PluginSchemas | None, *, strict: bool) -> object:
+    """Let the plugin that a new cluster's first data come from check its section, with what the method says on top of it."""
+    bootstrap: BootstrapSettings | None = settings["bootstrap"] if settings is not None else None
+    method = bootstrap.method if bootstrap is not None else None
+    if method is None or method.restore is None:
+        return None
+    name = method.restore.plugin
+    own = found.value(("plugins", name))
+    section = {**(own if isinstance(own, Mapping) else {}), **method.restore.source}
+    return _built(found, plugins, name, ("bootstrap", method.name, "source"), section, strict=strict)
+
+
 def _named_plugins(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
     """Return the name of each plugin in use besides the store, with the place that names it."""
     for key in ("routers", "listeners"):
@@ -229,7 +242,7 @@ def _in_order(faults: list[Fault]) -> list[Fault]:
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.file or "", fault.line or 0))
 
 
-def _assemble(settings: dict[str, Any], store: DcsSection, built: Mapping[str, object]) -> LocalSettings:
+def _assemble(settings: dict[str, Any], store: DcsSection, built: Mapping[str, object], source: object) -> LocalSettings:
     restapi: RestApiSettings = settings["restapi"]
     ctl: CtlSettings = settings["ctl"]
     guard: GuardSettings = settings["guard"]
@@ -250,6 +263,7 @@ def _assemble(settings: dict[str, Any], store: DcsSection, built: Mapping[str, o
             settings=built,
             archive=settings["archive"],
             backup=settings["backup"],
+            bootstrap=source,
             routers=settings["routers"],
             listeners=settings["listeners"],
         ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hacore.config.address import HostPort
 from hacore.model.policy import Tags
+from hacore.model.recovery import RecoveryTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +115,18 @@ class ToolOption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapRestore:
+    """Begin with a backup. ``source``: what differs from the plugin's own section, where the backups are another cluster's."""
+
+    plugin: str
+    target: RecoveryTarget
+    backup: str | None
+    source: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapMethod:
-    """A way of one's own to make the first data directory: ``bootstrap.<method>``."""
+    """A way of one's own to make the first data directory: ``bootstrap.<method>``. ``restore``: by a plugin, without a command."""
 
     name: str
     command: str
@@ -123,6 +134,7 @@ class BootstrapMethod:
     keep_existing_recovery_conf: bool
     recovery_conf: Mapping[str, str]
     options: Mapping[str, str] = field(repr=False)  # every other key of the section
+    restore: BootstrapRestore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +199,7 @@ class PluginSections:
     settings: Mapping[str, object] = field(repr=False)  # by name: what a plugin is built with, also where it has no section
     archive: str | None = None
     backup: Mapping[str, object] | None = None
+    bootstrap: object = field(default=None, repr=False)  # what the plugin of ``bootstrap.method`` is built with
     routers: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
 

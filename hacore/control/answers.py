@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hacore.control import backups, cluster, config, explain, node, switchover
+from hacore.control import backups, cluster, config, explain, node, restore, switchover
 from hacore.control.context import Command, Context, RefusedError
 from hacore.control.wire import Reply
 from hacore.errors import DcsUnavailableError
@@ -27,10 +27,13 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "backups": backups.show_backups,
     "backup_begin": backups.begin_backup,
     "backup_cancel": backups.cancel_backup,
+    "restore": restore.restore,
+    "restore_show": restore.show_restore,
+    "restore_cancel": restore.cancel_restore,
     "explain": explain.explain,
     "status": explain.status,
 }
-_LOOKS: Final = frozenset({"cluster", "history", "config", "backups", "explain", "status"})
+_LOOKS: Final = frozenset({"cluster", "history", "config", "backups", "restore_show", "explain", "status"})
 
 
 def answerer(context: Context) -> Callable[[Mapping[str, Any]], Reply]:

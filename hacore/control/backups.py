@@ -117,7 +117,7 @@ def _begun(task: BackupTask) -> Reply:
 
 def _configured(context: Context) -> Backups:
     if context.backups is None or context.backups.plugin() is None:
-        raise RefusedError(501, "no plugin for backups is configured on this node (backup.plugin)")
+        raise RefusedError(404, "no plugin for backups is configured on this node (backup.plugin)")
     return context.backups
 
 

@@ -1,15 +1,17 @@
-"""Rules on what a person asked of this node: reload, restart, reinitialize."""
+"""Rules on what a person asked of this node: reload, restart, reinitialize, restore."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from hacore.decide.table import Table
 from hacore.decide.upstreams import clone_source, is_ready_to_copy, wanted_upstream
 from hacore.decide.views import Known, known
-from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCommand
+from hacore.model.cluster import Restore, RestoreState
+from hacore.model.commands import CancelRestoreCommand, ReinitializeCommand, ReloadCommand, RestartCommand, RestoreCommand
 from hacore.model.jobs import JobKind
 from hacore.model.node import Role, ServerState
-from hacore.model.steps import AnswerCommand, CancelJob, CreateReplica, Reload, RestartServer, StopMode, StopServer
+from hacore.model.steps import AnswerCommand, CancelJob, CreateReplica, Reload, RestartServer, StopMode, StopServer, WriteOwn
 from hacore.model.world import Answer, World
 
 
@@ -114,6 +116,57 @@ def reinitialize_requested(seen: Known) -> Answer | None:
     return Answer(reason="asked to reinitialize", steps=(create, AnswerCommand(id=command.id, done=True, text="reinitialize started")))
 
 
+def restore_refused(seen: Known) -> Answer | None:
+    """Only a leader that is primary, of a cluster in which nothing else goes on, is taken back to a point in time."""
+    command, world = _restore(seen.world), seen.world
+    if command is None:
+        return None
+    text = None
+    if isinstance(command, CancelRestoreCommand):
+        text = "no restore goes on"
+    elif world.lease is None or not seen.node.is_primary:
+        text = "this node is not the primary that leads"
+    elif world.policy.pause:
+        text = "the cluster is in maintenance: resume first"
+    elif not seen.cluster.all_hacore:
+        text = "a member of another product would not stand still"
+    elif len({member.hacore_version for member in seen.cluster.members}) > 1:
+        text = "the members are of several versions: bring them to one first"
+    elif world.job is not None or world.sightings.demoting is not None:
+        text = "other work goes on"
+    elif seen.cluster.backups is not None and seen.cluster.backups.task is not None:
+        text = f"{seen.cluster.backups.task.work} goes on on {seen.cluster.backups.task.member}"
+    if text is None:
+        return None
+    return Answer(reason=text, steps=(AnswerCommand(id=command.id, done=False, text=text),), wake_after_s=0)
+
+
+def restore_requested(seen: Known) -> Answer | None:
+    """Note in the own record what is to be done: from now on everybody sees it together with the lock."""
+    command, own = _restore(seen.world), seen.cluster.own
+    if not isinstance(command, RestoreCommand) or own is None:
+        return None
+    restore = Restore(
+        id=command.id,
+        member=seen.name,
+        state=RestoreState.STOPPING,
+        backup=command.backup,
+        target=command.target,
+        along=command.along,
+        keep=command.keep,
+        asked_at=seen.world.wall.isoformat(),
+    )
+    steps = (
+        WriteOwn(own=replace(own, restore=restore, heartbeat=own.heartbeat + 1)),
+        AnswerCommand(id=command.id, done=True, text="the restore begins"),
+    )
+    return Answer(reason=f"asked to restore to {command.target}", steps=steps, wake_after_s=0)
+
+
+def _restore(world: World) -> RestoreCommand | CancelRestoreCommand | None:
+    return next((command for command in world.commands if isinstance(command, RestoreCommand | CancelRestoreCommand)), None)
+
+
 def _restart(world: World) -> RestartCommand | None:
     """Return the restart that is looked at: one that is due before one that waits for its time."""
     found = [command for command in world.commands if isinstance(command, RestartCommand)]
@@ -154,5 +207,7 @@ ASKED: Final = Table(
         restart_requested,
         reinitialize_refused,
         reinitialize_requested,
+        restore_refused,
+        restore_requested,
     ),
 )

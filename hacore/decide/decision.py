@@ -12,6 +12,7 @@ from hacore.decide.leaderless import LEADERLESS
 from hacore.decide.leading import LEADING
 from hacore.decide.paused import PAUSED
 from hacore.decide.promoting import PROMOTING
+from hacore.decide.restoring import RESTORING
 from hacore.decide.table import AnyTable
 from hacore.decide.unsure import UNSURE
 from hacore.decide.urgent import URGENT
@@ -22,6 +23,7 @@ TABLES: Final[tuple[AnyTable, ...]] = (
     ENDING,
     UNSURE,
     IDENTITY,
+    RESTORING,
     ASKED,
     PAUSED,
     EMPTY,

@@ -7,6 +7,7 @@ from hacore.decide.lineage import divergence, local_end, recorded_history
 from hacore.decide.table import Table
 from hacore.decide.upstreams import clone_source, slot_changes, wanted_upstream
 from hacore.decide.views import Following, following
+from hacore.model.cluster import RestoreState
 from hacore.model.jobs import JobKind
 from hacore.model.node import Role, ServerState
 from hacore.model.steps import (
@@ -29,6 +30,7 @@ from hacore.model.steps import (
 from hacore.model.world import Answer
 
 _RETRY_S = 5.0
+_READ_S = 10.0  # what it may take to find the end of the local WAL after a stop
 
 
 def resume_lease(seen: Following) -> Answer | None:
@@ -111,24 +113,36 @@ def wait_for_rewind_source(seen: Following) -> Answer | None:
     return Answer(reason=f"waits until {seen.lock.holder} is primary and has done a checkpoint", wake_after_s=1)
 
 
+def wait_for_history_of_restore(seen: Following) -> Answer | None:
+    """After a restore a node with data of before starts only when it can be told where the cluster has left them."""
+    if not _is_before_restore(seen) or seen.node.server is not ServerState.STOPPED:
+        return None
+    stopped = seen.world.outcome(JobKind.STOP)
+    is_read = stopped is None or seen.now - stopped.ended_at > _READ_S or local_end(seen.node) is not None
+    if recorded_history(seen.cluster) is not None and is_read:
+        return None
+    return Answer(reason="the cluster was restored; waits until it is known where its history leaves the local one", wake_after_s=0.5)
+
+
 def repair_diverged(seen: Following) -> Answer | None:
     """Local WAL that the cluster does not have: rewind, else create again, else park with a clear state (safety.md 7)."""
     why = divergence(seen.node, seen.cluster)
     if why is None or seen.node.server is not ServerState.STOPPED:
         return None
     policy, outcome = seen.world.policy, seen.world.outcome(JobKind.REWIND)
+    may_wipe = policy.remove_data_directory_on_rewind_failure or _is_before_restore(seen)  # a person has asked for it
     rewind_failed = outcome is not None and not outcome.is_done
     control = seen.node.directory.control
     can_rewind = policy.use_pg_rewind and control is not None and (control.data_checksums or control.wal_log_hints)
     recreate: Step = CreateReplica(
         leader=seen.lock.holder, source=clone_source(seen.world, seen.cluster), system_id=seen.cluster.initialize or None
     )
-    if policy.remove_data_directory_on_diverged_timelines or (rewind_failed and policy.remove_data_directory_on_rewind_failure):
+    if policy.remove_data_directory_on_diverged_timelines or (may_wipe and (rewind_failed or not can_rewind)):
         if _failed_recently(seen, JobKind.CREATE_REPLICA):
             return Answer(reason=f"{why}; creating it again failed", wake_after_s=_RETRY_S)
         return Answer(reason=why, steps=(recreate,))
     if can_rewind and not _failed_recently(seen, JobKind.REWIND):
-        return Answer(reason=why, steps=(Rewind(leader=seen.lock.holder, wipe_on_failure=policy.remove_data_directory_on_rewind_failure),))
+        return Answer(reason=why, steps=(Rewind(leader=seen.lock.holder, wipe_on_failure=may_wipe),))
     if can_rewind and outcome is not None:
         return Answer(reason=f"{why}; the rewind failed: {outcome.error}", wake_after_s=_RETRY_S)
     return Answer(reason=f"parked: {why}; neither use_pg_rewind nor remove_data_directory_on_diverged_timelines allows a repair")
@@ -180,6 +194,15 @@ def keep_following(seen: Following) -> Answer | None:
     return Answer(reason=f"follows {seen.lock.holder}")
 
 
+def _is_before_restore(seen: Following) -> bool:
+    """Tell whether the local data are of before the cluster's newest restore: of a timeline older than the one that it began."""
+    restore, control = seen.cluster.own.restore if seen.cluster.own else None, seen.node.directory.control
+    timeline = seen.node.timeline or (control.timeline if control is not None else None)
+    if restore is None or restore.state is not RestoreState.DONE or restore.timeline is None or timeline is None:
+        return False
+    return timeline < restore.timeline
+
+
 def _failed_recently(seen: Following, kind: JobKind) -> bool:
     outcome = seen.world.outcome(kind)
     return outcome is not None and not outcome.is_done and seen.now - outcome.ended_at < _RETRY_S * min(outcome.failures, 6)
@@ -196,6 +219,7 @@ FOLLOWING: Final = Table(
         work_beside_following,
         recover_before_rewind,
         wait_for_rewind_source,
+        wait_for_history_of_restore,
         repair_diverged,
         start_standby,
         stop_diverged_standby,

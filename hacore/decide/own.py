@@ -39,6 +39,7 @@ def acquisition(world: World, cluster: ClusterView, *, bootstrapping: bool = Fal
         times=(world.times.ttl_s, world.times.loop_wait_s, world.times.retry_timeout_s),
         hold=before.hold if before else None,  # its leader has gone: it stands until this one is primary
         known_members=tuple(sorted(names | {world.me.name})),
+        restore=before.restore if before else None,
     )
 
 

@@ -9,7 +9,7 @@ from hacore.model.node import ServerState
 from hacore.model.steps import CancelJob, EndServer
 from hacore.model.world import Answer, World
 
-_STARTING: Final = frozenset({JobKind.START, JobKind.RESTART, JobKind.BOOTSTRAP, JobKind.CRASH_RECOVERY})
+_STARTING: Final = frozenset({JobKind.START, JobKind.RESTART, JobKind.BOOTSTRAP, JobKind.CRASH_RECOVERY, JobKind.RESTORE})
 
 
 def orphaned_server(world: World) -> Answer | None:

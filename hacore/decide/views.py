@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hacore.model.clock import Instant
-from hacore.model.cluster import ClusterView, OwnRecord
+from hacore.model.cluster import ClusterView, OwnRecord, Restore
 from hacore.model.commands import ShutdownCommand
 from hacore.model.lease import Lease, Lock
 from hacore.model.node import DirectoryState, NodeState, ServerState
@@ -49,6 +49,18 @@ class Following(Known):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring(Known):
+    """The cluster is on its way back to a point in time."""
+
+    own: OwnRecord
+    restore: Restore
+
+    def holding(self) -> Leading | None:
+        """Return the view of the holder of the lease, if this node is it."""
+        return _holding(self.world)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unsure:
     """The store could not be read."""
 
@@ -87,6 +99,14 @@ def known(world: World) -> Known | None:
 def paused(world: World) -> Known | None:
     """Narrow to a cluster in maintenance."""
     return known(world) if world.policy.pause else None
+
+
+def restoring(world: World) -> Restoring | None:
+    """Narrow to a cluster that a person takes back to a point in time."""
+    own = world.cluster.own if world.cluster is not None else None
+    if world.cluster is None or own is None or own.restore is None or not own.restore.is_active:
+        return None
+    return Restoring(world=world, cluster=world.cluster, own=own, restore=own.restore)
 
 
 def empty(world: World) -> Known | None:

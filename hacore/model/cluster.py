@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from hacore.model.backups import BackupRecord
 from hacore.model.clock import Instant
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.policy import Tags
+from hacore.model.recovery import RecoveryTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,37 @@ class HistoryLine:
     new_leader: str | None = None
 
 
+class RestoreState(StrEnum):
+    """How far the cluster is on its way back to a point in time."""
+
+    STOPPING = "stopping"  # members stop, standbys first
+    RESTORING = "restoring"  # one member restores and recovers, the others stand still
+    DONE = "done"
+    FAILED = "failed"  # the cluster is as it was before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """The newest restore in place. While it is active only ``member`` leads."""
+
+    id: str
+    member: str
+    state: RestoreState
+    backup: str
+    target: RecoveryTarget
+    along: int  # the timeline that is followed
+    keep: bool  # the old directory is kept aside
+    asked_at: str  # ISO time, for people and for the limit of the stop
+    timeline: int | None = None  # claimed for the newest attempt; when done, the one begun
+    attempt: str | None = None  # which agent's
+    error: str | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether it goes on."""
+        return self.state in {RestoreState.STOPPING, RestoreState.RESTORING}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldMark:
     """A planned switchover holds new work back: written under the lock before anything is held, so that whoever comes next lets it go."""
@@ -106,6 +139,7 @@ class OwnRecord:
     times: tuple[float, float, float] | None = None  # ttl, loop_wait, retry_timeout in force
     known_members: tuple[str, ...] = ()  # members that this cluster has seen: only their slots are ever dropped
     hold: HoldMark | None = None
+    restore: Restore | None = None
 
     def claimed_by(self, timeline: int) -> int | None:
         """Return the token that claimed ``timeline``, ``None`` where nobody has."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hacore.model.clock import Instant
+from hacore.model.recovery import RecoveryTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +47,24 @@ class ShutdownCommand:
     received_at: Instant
 
 
-Command = RestartCommand | ReloadCommand | ReinitializeCommand | ShutdownCommand
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreCommand:
+    """Take the whole cluster back to a point in time, in place. A person has seen the plan and said yes."""
+
+    id: str
+    received_at: Instant
+    backup: str
+    target: RecoveryTarget
+    along: int
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRestoreCommand:
+    """End a restore that goes on: the cluster is as it was before."""
+
+    id: str
+    received_at: Instant
+
+
+Command = RestoreCommand | CancelRestoreCommand | RestartCommand | ReloadCommand | ReinitializeCommand | ShutdownCommand

@@ -20,6 +20,7 @@ class EventKind(StrEnum):
     HANDED_OVER = "handed_over"  # this node has given the lead away as planned; the same with ``candidate``
     BOOTSTRAPPED = "bootstrapped"  # this node has created the cluster
     REPLICA_CREATED = "replica_created"  # ``took_ms``
+    RESTORED = "restored"  # the cluster was taken back to a point in time, here; ``took_ms``
     REWOUND = "rewound"  # its local WAL that the leader does not have was taken back; ``took_ms``
     JOB_FAILED = "job_failed"  # ``job``, ``error``
     FENCED = "fenced"  # the guard has ended PostgreSQL

@@ -19,6 +19,7 @@ class JobKind(StrEnum):
     PROMOTE = "promote"
     CHECKPOINT = "checkpoint"
     DRAIN = "drain"  # routers hold new work back before a planned stop
+    RESTORE = "restore"  # from a backup, in place, up to a point in time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

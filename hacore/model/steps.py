@@ -8,6 +8,7 @@ from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role, Upstream
+from hacore.model.recovery import RecoveryTarget
 
 
 class StopMode(StrEnum):
@@ -140,6 +141,20 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreFromBackup:
+    """Replace the data by those of a backup, recover up to a target and become primary on a new timeline."""
+
+    id: str  # of the restore
+    backup: str
+    target: RecoveryTarget
+    along: int  # the timeline to follow
+    timeline: int  # claimed: the first that may be begun
+    system_id: str | None
+    keep: bool  # the old directory aside, and put it back where it fails
+    command: str  # names the attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeCheckpoint:
     """Run CHECKPOINT: before a planned stop, and first on a new timeline, so that others may rewind from here."""
 
@@ -248,6 +263,7 @@ JobStep = (
     | CreateReplica
     | Rewind
     | RecoverFromCrash
+    | RestoreFromBackup
     | StartServer
     | StopServer
     | RestartServer

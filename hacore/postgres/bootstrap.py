@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import psycopg2
 
-from hacore.config.settings import BootstrapMethod, BootstrapSettings
+from hacore.config.settings import BootstrapMethod, BootstrapRestore, BootstrapSettings
 from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
 from hacore.model.node import Role
@@ -25,10 +25,11 @@ from hacore.postgres.instance import Instance, superuser_name
 from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import login, temporary_passfile
 from hacore.postgres.processes import Processes
+from hacore.postgres.recovery import Recovery, recover
 from hacore.postgres.roles import create_roles, set_superuser_password
 from hacore.postgres.start import Start, start
 from hacore.postgres.stop import signal_reload
-from hacore.postgres.surroundings import Surroundings
+from hacore.postgres.surroundings import RestoreOrder, Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,9 @@ def _create(instance: Instance, job: JobHandle, around: Surroundings, token: int
     if wanted.method is None:
         _initdb(instance, job, wanted)
         start(instance, job, Start(role=Role.PRIMARY, token=token, during=MARK, timeout_s=_START_S))
+    elif wanted.method.restore is not None:
+        _from_backup(instance, job, wanted.method.restore, token, around)
+        _append_hba(instance, wanted)
     else:
         _restore(instance, job, wanted, wanted.method, token)
     job.progress("roles and post_bootstrap")
@@ -147,6 +151,13 @@ def _restore(instance: Instance, job: JobHandle, wanted: BootstrapSettings, meth
     instance.write_settings(standby=False)
     _append_hba(instance, wanted)
     signal_reload(instance)
+
+
+def _from_backup(instance: Instance, job: JobHandle, wanted: BootstrapRestore, token: int, around: Surroundings) -> None:
+    """Begin with a backup, of this cluster or of another: its files by the plugin, everything about recovery by us."""
+    order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=wanted.backup, target=wanted.target, is_bootstrap=True)
+    command = around.restore_files(order, job)
+    recover(instance, job, token, Recovery(target=wanted.target, during=MARK, restore_command=command), around)
 
 
 def _method_argv(instance: Instance, method: BootstrapMethod) -> list[str]:

@@ -30,7 +30,7 @@ from hacore.postgres.history import HistoryReader
 from hacore.postgres.launcher import ServerLauncher
 from hacore.postgres.layout import Layout
 from hacore.postgres.mark import Mark
-from hacore.postgres.parameters import Plan, make_plan, recovery_settings, with_retry_interval
+from hacore.postgres.parameters import TARGETS, Plan, make_plan, recovery_settings, with_retry_interval
 from hacore.postgres.passfile import login, write_passfile
 from hacore.postgres.processes import Processes
 from hacore.postgres.programs import Programs
@@ -219,6 +219,8 @@ class Instance:
         archive = self._archive_part = self._write_archive(base)
         wanted = {**with_retry_interval(self.settings, {**base, **restore, **recovery}), **restore, **usual}
         wanted |= {**(archive.recovery if archive else {}), **recovery}
+        aims = [name for name in TARGETS if recovery.get(name)]  # beside one that is set, an empty one of another kind is an error
+        wanted = {name: value for name, value in wanted.items() if not aims or name not in TARGETS or name in aims}
         return make_plan(self.settings, known=self.programs.parameters, recovery=wanted, limits=limits, archive=archive)
 
     def _write_archive(self, base: Mapping[str, str]) -> ArchivePart | None:

@@ -44,7 +44,7 @@ def promote(instance: Instance, job: JobHandle, step: Promote, around: Surroundi
     blocked = _block_timelines(instance, step)
     session = instance.session(statement_timeout_s=_ANSWER_S, database="template1")
     try:
-        _leave_recovery(instance, job, session, token)
+        leave_recovery(instance, job, session, token)
         reached = int(session.query(_WRITTEN, timeout_s=_ANSWER_S)[0][0][:_TIMELINE_DIGITS], 16)
     except (PostgresUnreachableError, GuardUnavailableError, JobCancelledError):
         _unblock(instance, blocked)
@@ -71,7 +71,7 @@ def _refuse_unarmed(instance: Instance, token: int) -> None:
         raise DataDirectoryError(f"{instance.layout.data_dir}: no server runs that could be promoted")
 
 
-def _leave_recovery(instance: Instance, job: JobHandle, session: Connection, token: int) -> None:
+def leave_recovery(instance: Instance, job: JobHandle, session: Connection, token: int) -> None:
     """Tell the server again and again until it is out of recovery; the first time before the connection is there."""
     until = time.monotonic() + _LIMIT_S
     repeat_at = 0.0

@@ -34,7 +34,7 @@ def seal(instance: Instance, job: Job, *, system_id: str | None) -> None:
     changed = [path.name for path in leftovers if remove_durably(path)]
     if not layout.standby_signal.exists():
         write_durably(layout.standby_signal, "")
-    changed += _strip(instance)
+    changed += strip(instance)
     changed += instance.files.restore_missing()
     mode = stat.S_IMODE(layout.data_dir.stat().st_mode)
     if mode not in {_GROUP, _OWNER}:
@@ -59,7 +59,8 @@ def _check(instance: Instance, system_id: str | None) -> None:
         raise DataDirectoryError(f"{data_dir}: tablespaces {sorted(broken)} lead nowhere")
 
 
-def _strip(instance: Instance) -> list[str]:
+def strip(instance: Instance) -> list[str]:
+    """Take the recovery and archive settings of where it comes from out of postgresql.auto.conf; return what was taken."""
     path = instance.layout.auto_conf
     text = read_if_there(path)
     if text is None:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from hacore.errors import DataDirectoryError
 from hacore.interfaces import Job, Source
 from hacore.model.lsn import Lsn
+from hacore.model.recovery import RecoveryTarget
 from hacore.model.steps import DrainTraffic, Promote, StopServer
 from hacore.postgres.job import JobHandle
 
@@ -24,6 +26,21 @@ class ReplicaSite:
     clean: Callable[[], None]  # empty the data directory; refused where it may be somebody else's
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOrder:
+    """Whose files are to be put into an empty directory."""
+
+    data_dir: str
+    target: RecoveryTarget
+    backup: str | None = None  # id; ``None``: the best for the target
+    system_id: str | None = None
+    is_bootstrap: bool = False  # from where the bootstrap method says, which may be another cluster's
+
+
+def _no_backups(order: RestoreOrder, _: JobHandle) -> str | None:
+    raise DataDirectoryError(f"{order.data_dir}: nothing restores backups here")
+
+
 RestoreSettings = tuple[tuple[str, str], ...]
 CreateReplicaCall = Callable[[ReplicaSite, Job], RestoreSettings]
 
@@ -34,6 +51,7 @@ class Surroundings:
 
     address_of: Callable[[str], tuple[str, int] | None]  # host and port at which PostgreSQL of a member is reached
     create_replica: CreateReplicaCall  # the chain of methods; raises DataDirectoryError when all have failed
+    restore_files: Callable[[RestoreOrder, JobHandle], str | None] = _no_backups  # the ``restore_command`` to use; ``None``: its own
     token: Callable[[], int | None] = lambda: None  # fencing token of the lease under which the work was begun: set by the worker
     before_switchover: Callable[[str], None] = lambda _candidate: None  # raises to veto
     before_stop: Callable[[StopServer], None] = lambda _: None  # raises to veto a switchover

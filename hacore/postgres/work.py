@@ -13,6 +13,7 @@ from hacore.model.steps import (
     Promote,
     RecoverFromCrash,
     RestartServer,
+    RestoreFromBackup,
     Rewind,
     StartServer,
     StopMode,
@@ -26,6 +27,7 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.promotion import forget_upstream, promote
 from hacore.postgres.replica import create_replica
+from hacore.postgres.restore import restore
 from hacore.postgres.rewind import rewind
 from hacore.postgres.start import Start, start
 from hacore.postgres.stop import stop, take_checkpoint
@@ -35,10 +37,8 @@ from hacore.postgres.surroundings import Surroundings
 def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroundings) -> None:
     """Do what the step says; done before means done again without harm."""
     match step:
-        case Bootstrap():
-            bootstrap(instance, job, around)
-        case CreateReplica():
-            create_replica(instance, job, step, around)
+        case Bootstrap() | CreateReplica() | RestoreFromBackup():
+            _fill(instance, job, step, around)
         case Rewind():
             rewind(instance, job, step, around)
         case RecoverFromCrash():
@@ -57,6 +57,16 @@ def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroun
             assert_never(step)
 
 
+def _fill(instance: Instance, job: JobHandle, step: Bootstrap | CreateReplica | RestoreFromBackup, around: Surroundings) -> None:
+    match step:
+        case Bootstrap():
+            bootstrap(instance, job, around)
+        case CreateReplica():
+            create_replica(instance, job, step, around)
+        case RestoreFromBackup():
+            restore(instance, job, step, around)
+
+
 def kind_of(step: JobStep) -> JobKind:
     """Return the kind of work that a step is."""
     return _KINDS[type(step)]
@@ -68,7 +78,7 @@ def enables_writes(step: JobStep) -> bool:
         case StartServer(role=role) | RestartServer(role=role):
             return role is Role.PRIMARY
         case _:
-            return isinstance(step, Bootstrap | Promote)
+            return isinstance(step, Bootstrap | Promote | RestoreFromBackup)
 
 
 _KINDS = {
@@ -76,6 +86,7 @@ _KINDS = {
     CreateReplica: JobKind.CREATE_REPLICA,
     Rewind: JobKind.REWIND,
     RecoverFromCrash: JobKind.CRASH_RECOVERY,
+    RestoreFromBackup: JobKind.RESTORE,
     StartServer: JobKind.START,
     StopServer: JobKind.STOP,
     RestartServer: JobKind.RESTART,

@@ -20,7 +20,9 @@ Data = tuple[tuple[str, str | int | bool], ...]
 
 _DOWN: Final = frozenset({ServerState.STOPPED, ServerState.ORPHANED})
 _SERVER_ROLES: Final = frozenset({"primary", "replica", "demoted"})
-_QUIET_JOBS: Final = frozenset({JobKind.BOOTSTRAP, JobKind.START, JobKind.RESTART, JobKind.STOP})  # their end is told, not their middle
+_QUIET_JOBS: Final = frozenset(
+    {JobKind.BOOTSTRAP, JobKind.START, JobKind.RESTART, JobKind.RESTORE, JobKind.STOP}
+)  # their end is told, not their middle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,9 @@ class _Story:
                 self.told = replace(self.told, running=False, came_up=EventKind.RESTARTED)
             case JobKind.REWIND:
                 yield self._happening(EventKind.REWOUND, took_ms=_milliseconds(outcome.took_s))
+            case JobKind.RESTORE:
+                self.told = replace(self.told, came_up=EventKind.STARTED)
+                yield self._happening(EventKind.RESTORED, took_ms=_milliseconds(outcome.took_s))
             case JobKind.BOOTSTRAP:
                 self.told = replace(self.told, came_up=EventKind.STARTED)
                 yield self._happening(EventKind.BOOTSTRAPPED, took_ms=_milliseconds(outcome.took_s))

@@ -29,6 +29,7 @@ _OF_JOB: Final[Mapping[JobKind, str]] = {
     JobKind.BOOTSTRAP: "initializing new cluster",
     JobKind.CREATE_REPLICA: "creating replica",
     JobKind.CRASH_RECOVERY: "starting",
+    JobKind.RESTORE: "starting",
     JobKind.START: "starting",
     JobKind.RESTART: "restarting",
     JobKind.STOP: "stopping",

@@ -6,10 +6,11 @@ from typing import Final
 from hacore.model.cluster import HoldMark, OwnRecord
 from hacore.records.json_text import BrokenRecordError, as_list, as_text, as_timeline, as_whole, merge, parse_fields
 from hacore.records.member import read_times
+from hacore.records.restore import read_restore, restore_fields
 
 _KNOWN: Final = frozenset(
     {"store_id", "token", "instance", "holder", "heartbeat", "ttl", "clean", "unfenced", "claims", "timeline", "parent", "bootstrapping"}
-    | {"times", "known_members", "hold"}
+    | {"times", "known_members", "hold", "restore"}
 )
 
 
@@ -35,6 +36,7 @@ def read_own(text: str) -> OwnRecord:
         times=read_times(found.raw("times")),
         known_members=found.texts("known_members"),
         hold=_read_hold(found.raw("hold")),
+        restore=read_restore(found.fields("restore")) if found.raw("restore") is not None else None,
     )
 
 
@@ -50,6 +52,7 @@ def own_json(own: OwnRecord, previous: str | None = None) -> str:
         "times": None if own.times is None else list(own.times),
         "known_members": list(own.known_members) or None,
         "hold": None if own.hold is None else {"id": own.hold.switchover_id, "token": own.hold.token, "limit": own.hold.limit_s},
+        "restore": None if own.restore is None else restore_fields(own.restore),
     }
     fields: dict[str, object] = {
         "store_id": own.store_id,

@@ -6,12 +6,14 @@ from typing import Any, Final
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from hacore import convert
-from hacore.config.keys import Key, Reading
+from hacore.backup.target import parse_target
+from hacore.config.keys import Key, Reading, keys_of, mapping
 from hacore.config.postgresql_keys import Shared
 from hacore.config.schemas.dynamic import DynamicSchema
-from hacore.config.settings import BootstrapMethod, BootstrapSettings
+from hacore.config.settings import BootstrapMethod, BootstrapRestore, BootstrapSettings
 from hacore.config.tool_options import initdb_options
 from hacore.convert import WrongValueError
+from hacore.model.recovery import RecoveryTarget
 from hacore.schema import Converted, SectionSchema, nested_messages
 
 _INITDB: Final = "initdb"
@@ -22,6 +24,17 @@ _KEEP: Final = Key("keep_existing_recovery_conf", convert.flag, default=False)
 _RECOVERY: Final = Key[dict[str, str]]("recovery_conf", Shared.RECOVERY_CONF.convert, {})
 
 
+class BootstrapKeys:
+    """Keys of a bootstrap method that restores a backup, in the order in which they are read."""
+
+    PLUGIN = Key("plugin", convert.word, "")
+    TO = Key("to", convert.word, "latest")
+    BACKUP = Key[str | None]("backup", convert.word, None)
+    INCLUSIVE = Key("inclusive", convert.flag, default=True)
+    TIMELINE = Key("timeline", convert.word, "latest")
+    SOURCE = Key[dict[str, Any]]("source", mapping, {})
+
+
 def bootstrap_method(name: str, section: object) -> BootstrapMethod:
     """Read the section of a method of one's own.
 
@@ -29,6 +42,8 @@ def bootstrap_method(name: str, section: object) -> BootstrapMethod:
     """
     if not isinstance(section, Mapping):
         raise WrongValueError("a mapping with the method's command")
+    if section.get("command") is None and section.get(BootstrapKeys.PLUGIN.name) is not None:
+        return restore_method(name, section)
     reading = Reading(section)
     command = reading.take(_COMMAND)
     if command is None and not reading.wrong:
@@ -44,6 +59,30 @@ def bootstrap_method(name: str, section: object) -> BootstrapMethod:
     if reading.wrong:
         raise WrongValueError(reading.wrong)
     return method
+
+
+def restore_method(name: str, section: Mapping[str, Any]) -> BootstrapMethod:
+    """Read the section of a method that restores a backup by a plugin.
+
+    :raises WrongValueError: with the wrong parts.
+    """
+    reading = Reading(section)
+    keys = keys_of(BootstrapKeys)
+    plugin, to, backup, inclusive, timeline, source = (reading.take(key) for key in keys)
+    wrong = dict(reading.wrong)
+    for key in section.keys() - {one.name for one in keys}:
+        wrong[str(key),] = f"one of {', '.join(one.name for one in keys)}"
+    target = RecoveryTarget()
+    try:
+        target = parse_target(to, inclusive=inclusive, timeline=timeline)
+    except WrongValueError as error:
+        wrong[BootstrapKeys.TO.name,] = str(error)
+    if wrong:
+        raise WrongValueError(wrong)
+    restore = BootstrapRestore(plugin=plugin, target=target, backup=backup, source=source)
+    return BootstrapMethod(
+        name=name, command="", no_params=False, keep_existing_recovery_conf=False, recovery_conf={}, options={}, restore=restore
+    )
 
 
 class BootstrapSchema(SectionSchema):

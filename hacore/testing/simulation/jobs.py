@@ -13,6 +13,7 @@ from hacore.model.steps import (
     Promote,
     RecoverFromCrash,
     RestartServer,
+    RestoreFromBackup,
     Rewind,
     StartServer,
     StopServer,
@@ -20,13 +21,15 @@ from hacore.model.steps import (
 )
 from hacore.testing.simulation.engine import Engine
 from hacore.testing.simulation.host import Host
-from hacore.testing.simulation.work import JobFailedError, Running, Work
+from hacore.testing.simulation.restoring import JobFailedError
+from hacore.testing.simulation.work import Running, Work
 
 _KINDS: Final = {
     Bootstrap: JobKind.BOOTSTRAP,
     CreateReplica: JobKind.CREATE_REPLICA,
     Rewind: JobKind.REWIND,
     RecoverFromCrash: JobKind.CRASH_RECOVERY,
+    RestoreFromBackup: JobKind.RESTORE,
     StartServer: JobKind.START,
     StopServer: JobKind.STOP,
     RestartServer: JobKind.RESTART,
@@ -52,7 +55,7 @@ class AgentWorker:
         if self._running is not None:
             return False
         role = step.role if isinstance(step, StartServer | RestartServer) else None
-        enables_writes = isinstance(step, Promote | Bootstrap) or role is Role.PRIMARY
+        enables_writes = isinstance(step, Promote | Bootstrap | RestoreFromBackup) or role is Role.PRIMARY
         kind = _KINDS[type(step)]
         running = Running(kind=kind, started_at=self._host.clock.now(), enables_writes=enables_writes, token=token, command=command)
         self._running = running

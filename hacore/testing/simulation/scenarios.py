@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from hacore.model.commands import RestartCommand
+from hacore.model.commands import CancelRestoreCommand, RestartCommand, RestoreCommand
 from hacore.model.node import DirectoryState, Role, Upstream
 from hacore.model.policy import Policy
+from hacore.model.recovery import RecoveryTarget
 from hacore.testing.simulation.agent import Wrong
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
@@ -318,6 +319,74 @@ def replay_waits_for_a_larger_setting(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def cluster_is_restored(simulation: Simulation) -> None:
+    """A person takes the cluster back: all stop, one restores, the others follow it, whatever they had."""
+    leader = _restore(simulation)
+    standby = _others(simulation, leader)[0]
+    _reach(simulation, lambda: leader.server.is_down, "all stand still")
+    standby.server.end_known_at = float("inf")  # whoever reads its WAL takes long
+    _rule(simulation, "wait_for_history_of_restore", within_s=80.0)
+    standby.server.end_known_at = simulation.engine.now
+    _reach(simulation, lambda: simulation.leader is leader and leader.server.log.timeline > 1, "the leader is on another timeline")
+    simulation.must_become_whole()
+
+
+def restore_is_interrupted(simulation: Simulation) -> None:
+    """The machine that restores is lost: nobody else leads; when it is back it goes on. A second one is ended by a person."""
+    leader = _restore(simulation)
+    _rule(simulation, "work_of_restoring")
+    leader.lose_power()
+    simulation.run_for(30.0)
+    if simulation.leader is not None:
+        raise ScenarioError(f"{simulation.engine.seed}: somebody leads while the one that restores is away")
+    leader.boot(0.0)
+    _rule(simulation, "restorer_returns")
+    _rule(simulation, "restore_ended", within_s=80.0)
+    simulation.must_become_whole()
+    again = _restore(simulation)
+    _rule(simulation, "work_of_restoring")
+    again.kill_agent()
+    _rule(simulation, "resume_lease_to_restore")
+    again.command(CancelRestoreCommand(id="cancel", received_at=again.clock.now()))
+    _rule(simulation, "restore_cancelled")
+    simulation.must_become_whole()
+
+
+def restore_meets_the_unexpected(simulation: Simulation) -> None:
+    """A wish where nothing can be restored; a member that does not stop in its first turns; a guard that has to be armed again."""
+    standby = _others(simulation, _whole(simulation))[0]
+    standby.command(_wish(standby))
+    _rule(simulation, "restore_refused")
+    leader = _restore(simulation, begins=False)
+    _rule(simulation, "wait_for_members_to_stop")
+    simulation.store.lose_lock()
+    _rule(simulation, "primary_without_lease_while_restoring")
+    _rule(simulation, "restorer_returns")
+    leader.guard.kill()
+    _reach(simulation, lambda: leader.server.log.timeline > 1, "it is restored", within_s=80.0)
+    simulation.must_become_whole()
+
+
+def _restore(simulation: Simulation, *, begins: bool = True) -> Machine:
+    if begins and simulation.leader is None:
+        _whole(simulation)
+    leader = _leader(simulation)
+    simulation.judge.manual_until = float("inf")  # what is given up is a person's business
+    leader.command(_wish(leader))
+    _rule(simulation, "restore_requested")
+    return leader
+
+
+def _wish(machine: Machine) -> RestoreCommand:
+    return RestoreCommand(
+        id=f"restore {machine.engine.now}",
+        received_at=machine.clock.now(),
+        backup="b",
+        target=RecoveryTarget(),
+        along=machine.server.log.timeline,
+    )
+
+
 def _run_by_hand(simulation: Simulation, machine: Machine) -> None:
     simulation.judge.paused_until = 20.0
     machine.server.directory = _directory_of(simulation.judge.new_system_id(), at=0.0)
@@ -347,6 +416,9 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     primary_was_made_by_hand_and_the_store_is_away,
     old_primary_finds_another_leader,
     replay_waits_for_a_larger_setting,
+    cluster_is_restored,
+    restore_is_interrupted,
+    restore_meets_the_unexpected,
 )
 _PLANS: Final = {
     "switchover_with_routers": Plan(drains=True),

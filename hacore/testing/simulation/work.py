@@ -18,6 +18,7 @@ from hacore.model.steps import (
     Promote,
     RecoverFromCrash,
     RestartServer,
+    RestoreFromBackup,
     Rewind,
     StartServer,
     StopMode,
@@ -26,14 +27,11 @@ from hacore.model.steps import (
 )
 from hacore.testing.simulation.engine import Engine, Task
 from hacore.testing.simulation.host import Host
+from hacore.testing.simulation.restoring import JobFailedError, restore
 from hacore.testing.simulation.server import Server
 from hacore.testing.simulation.wal import Directory, RecordKind
 
 _LOOK_S: Final = 0.05
-
-
-class JobFailedError(Exception):
-    """The work did not come to its end."""
 
 
 @dataclass(slots=True)
@@ -65,10 +63,8 @@ class Work:
         """
         self._ask_gates(step)
         match step:
-            case Bootstrap():
-                self._bootstrap()
-            case CreateReplica():
-                self._create_replica(step)
+            case Bootstrap() | CreateReplica() | RestoreFromBackup():
+                self._fill(step)
             case Rewind():
                 self._rewind(step)
             case RecoverFromCrash():
@@ -93,6 +89,16 @@ class Work:
             raise JobFailedError("a gate has vetoed it")
 
     # --- each kind of work ----------------------------------------------------------------------------------------
+
+    def _fill(self, step: Bootstrap | CreateReplica | RestoreFromBackup) -> None:
+        match step:
+            case Bootstrap():
+                self._bootstrap()
+            case CreateReplica():
+                self._create_replica(step)
+            case RestoreFromBackup():
+                restore(self._host, step, at=lambda: self._engine.now, work=lambda: self._take(self._dice.uniform(1.0, 4.0)))
+                self._start(StartServer(role=Role.PRIMARY))
 
     def _bootstrap(self) -> None:
         host = self._host
@@ -120,12 +126,12 @@ class Work:
             host.job_faults.copy_fails -= 1
             self._take(0.3)
             raise JobFailedError("the first replica method failed")
-        if source is None or not self._can_copy(source, step.system_id):
+        if source is None or not _can_copy(host, source, step.system_id):
             self._take(1.0)
             raise JobFailedError("the source does not let us copy")
         run, role = source.run, source.role
         self._take(self._dice.uniform(0.8, 3.0) + host.job_faults.copy_s)
-        if not self._can_copy(source, step.system_id) or (source.run, source.role) != (run, role):
+        if not _can_copy(host, source, step.system_id) or (source.run, source.role) != (run, role):
             raise JobFailedError("the connection to the source was lost")
         host.server.directory = source.directory.copy_of()
         host.judge.copied(host, source)
@@ -133,7 +139,7 @@ class Work:
     def _rewind(self, step: Rewind) -> None:
         host, directory = self._host, self._host.server.directory
         source = host.find(step.leader)
-        if source is None or not self._can_copy(source, directory.system_id or None) or source.role is not Role.PRIMARY:
+        if source is None or not _can_copy(host, source, directory.system_id or None) or source.role is not Role.PRIMARY:
             self._take(0.5)
             raise JobFailedError("the leader does not let us rewind")
         if source.directory.checkpoint_timeline == directory.log.timeline and directory.mark is None:
@@ -141,7 +147,7 @@ class Work:
         directory.state, directory.mark = DirectoryState.UNFINISHED, "rewind"
         run = source.run
         self._take(self._dice.uniform(0.3, 2.0))
-        if host.job_faults.rewind_fails > 0 or source.run != run or not self._can_copy(source, directory.system_id):
+        if host.job_faults.rewind_fails > 0 or source.run != run or not _can_copy(host, source, directory.system_id):
             host.job_faults.rewind_fails = max(host.job_faults.rewind_fails - 1, 0)
             if step.wipe_on_failure:
                 host.judge.wiping(host)
@@ -149,10 +155,6 @@ class Work:
             raise JobFailedError("pg_rewind failed")
         host.server.directory = source.directory.copy_of()
         host.judge.copied(host, source)
-
-    def _can_copy(self, source: Server, system_id: str | None) -> bool:
-        connects = source.serves and self._host.network.connects(self._host.name, source.name)
-        return connects and system_id in (None, source.directory.system_id)
 
     def _recover_from_crash(self) -> None:
         self._take(self._dice.uniform(0.2, 1.0))
@@ -168,7 +170,7 @@ class Work:
             raise JobFailedError(f"the server is {server.state}")
         if server.directory.state is not DirectoryState.INITIALIZED:
             raise JobFailedError("the data directory is not whole")
-        refusal = host.guard_start(step.role, step.upstream, self._token)
+        refusal = host.guard_start(step.role, step.upstream, self._running.token)
         if refusal is not None:
             raise JobFailedError(refusal)
         self._until(lambda: server.state is not ServerState.STARTING, step.timeout_s or 60.0)
@@ -191,7 +193,7 @@ class Work:
 
     def _promote(self, step: Promote) -> None:
         server = self._host.server
-        refusal = self._host.guard_promote(step.claimed, self._token)
+        refusal = self._host.guard_promote(step.claimed, self._running.token)
         if refusal is not None:
             raise JobFailedError(refusal)
         self._until(lambda: server.role is not Role.STANDBY, 10.0)
@@ -215,10 +217,6 @@ class Work:
         if takes_s > step.timeout_s:
             raise JobFailedError("not all routers hold work back")
 
-    @property
-    def _token(self) -> int | None:
-        return self._running.token
-
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _take(self, seconds: float) -> None:
@@ -233,3 +231,8 @@ class Work:
             if self._running.cancelled is not None:
                 raise JobFailedError(f"cancelled: {self._running.cancelled}")
             self._engine.sleep(min(_LOOK_S, max(ends_at - self._engine.now, 0.001)))
+
+
+def _can_copy(host: Host, source: Server, system_id: str | None) -> bool:
+    connects = source.serves and host.network.connects(host.name, source.name)
+    return connects and system_id in (None, source.directory.system_id)

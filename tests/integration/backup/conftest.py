@@ -115,7 +115,8 @@ def backup_cluster(
             node.environment = {"PYTHONPATH": str(installed)}
         if start:
             cluster.start()
-            cluster.wait_ready()
+            name = cluster.wait_ready().name  # it leads already while it creates the cluster
+            cluster.wait_for(lambda: cluster.members().get(name, {}).get("state") == "running", f"{name} takes connections")
         yield Backups(cluster, repository, installed)
 
 

@@ -123,7 +123,7 @@ def test_what_expires_is_shown_before_anything_goes() -> None:
     [
         (ScriptedBackups((backup("one"),)), 412),
         (ScriptedBackups(PluginUnavailableError("x"), BackupPolicy(retention=Retention())), 503),
-        (ScriptedBackups(name=None), 501),
+        (ScriptedBackups(name=None), 404),
     ],
 )
 def test_nothing_expires_without_a_retention_a_list_or_a_plugin(backups: ScriptedBackups, status: int) -> None:

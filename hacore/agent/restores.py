@@ -1,0 +1,93 @@
+"""Puts the files of a backup in place for a restore or a bootstrap: of this cluster, or of another one whose backups a plugin reaches."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, cast
+
+from hacore.agent.settings import SettingsSource
+from hacore.backup.choice import NoneFits, choose
+from hacore.config.settings import BootstrapRestore
+from hacore.errors import DataDirectoryError, PluginUnavailableError
+from hacore.hookspecs import ArchiveRequest, BackupSite, ListBackups, PluginContext, RestoreRequest
+from hacore.interfaces import Backup, Failed, Identity, Restored
+from hacore.model.clock import Clock
+from hacore.plugins.archive import archive_settings
+from hacore.plugins.finding import declared
+from hacore.plugins.registry import Plugin, Registry, Wanted
+from hacore.plugins.selection import backup_of
+from hacore.postgres.archive_scripts import ShimPlace
+from hacore.postgres.archive_shim import restore_command_for
+from hacore.postgres.controldata import ControlReader
+from hacore.postgres.instance import Instance
+from hacore.postgres.job import JobHandle
+from hacore.postgres.surroundings import RestoreOrder
+from hacore.postgres.tooling import backup_site
+
+_LIST_S: Final = 10.0
+_SOURCE: Final = "archive.source"  # programs that only fetch, from another cluster's archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreMaker:
+    """Runs in the worker's thread."""
+
+    registry: Registry
+    settings: SettingsSource
+    context: Callable[[], PluginContext]
+    clock: Clock
+
+    def restore(self, instance: Instance, order: RestoreOrder, job: JobHandle) -> str | None:
+        """Fill the empty directory; return the ``restore_command`` to recover with, ``None`` for this node's own.
+
+        :raises DataDirectoryError: no backup leads to the target, or the tool has failed.
+        :raises PluginUnavailableError: the repository does not answer.
+        """
+        source = instance.bootstrap.method.restore if order.is_bootstrap and instance.bootstrap and instance.bootstrap.method else None
+        with self._plugins(source) as plugins:
+            plugin = plugins["backup"]
+            site = replace(backup_site(instance, self.context(), system_id=order.system_id), socket_dir=None)
+            backup = self._chosen(plugin, site, order)
+            job.progress(f"restores {backup.id}")
+            request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir)
+            outcome = plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
+            if not isinstance(outcome, Restored):
+                reason = outcome.reason if isinstance(outcome, Failed) else "hacore_restore returned nothing"
+                raise DataDirectoryError(f"plugin {plugin.name}: {reason}")
+            return self._fetch_command(instance, plugins["archive"], site, order) if "archive" in plugins else None
+
+    @contextmanager
+    def _plugins(self, source: BootstrapRestore | None) -> Iterator[Mapping[str, Plugin]]:
+        """Give the plugin of this cluster; or, for a bootstrap, a second instance with the settings that lead to another's backups."""
+        if source is None:
+            name = backup_of(self.settings.local)
+            found = None if name is None else self.registry.get("backup", name)
+            if found is None:
+                raise PluginUnavailableError("no plugin for backups is configured on this node (backup.plugin)")
+            yield {"backup": found}
+            return
+        kinds = [one.kind for one in declared(["backup", "archive"]) if one.name == source.plugin]
+        registry = Registry()
+        registry.update(Wanted(kind=kind, name=source.plugin, settings=self.settings.local.plugins.bootstrap) for kind in kinds)
+        try:
+            yield {kind: plugin for kind in kinds if (plugin := registry.get(kind, source.plugin)) is not None}
+        finally:
+            registry.close()
+
+    def _chosen(self, plugin: Plugin, site: BackupSite, order: RestoreOrder) -> Backup:
+        found = plugin.calls.call("hacore_list_backups", Sequence, limit_s=_LIST_S, request=ListBackups(site=site))
+        backups = tuple(one for one in cast("Sequence[object]", found or ()) if isinstance(one, Backup))
+        chosen = choose(backups, order.target, named=order.backup, system_id=order.system_id, now=self.clock.wall())
+        if isinstance(chosen, NoneFits):
+            raise DataDirectoryError(str(chosen))
+        return chosen.backup
+
+    def _fetch_command(self, instance: Instance, plugin: Plugin, site: BackupSite, order: RestoreOrder) -> str:
+        control = ControlReader(Path(order.data_dir)).read(instance.programs).control
+        identity = Identity(system_id=control.system_id, major_version=control.major_version, scope=site.context.scope)
+        request = ArchiveRequest(context=site.context, identity=identity, data_dir=order.data_dir, environment=site.environment)
+        place = ShimPlace(
+            directory=instance.layout.state_dir / _SOURCE, data_dir=Path(order.data_dir), segment_bytes=control.wal_segment_bytes
+        )
+        return restore_command_for(archive_settings(plugin, request), place)

@@ -1,0 +1,222 @@
+"""From the files of a backup to a primary: recovery up to a target, a look at what was reached, and only then the way out of it.
+
+Where the server ends before the target, that is said and nothing falls back to less. An archive that is broken stops the recovery (its
+programs see to that); only "there is no such file" is its end.
+"""
+
+import logging
+import re
+import shutil
+import stat
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from hacore.backup.target import recovery_settings
+from hacore.errors import DataDirectoryError, PostgresUnreachableError
+from hacore.model.lsn import Lsn
+from hacore.model.node import Role
+from hacore.model.recovery import RecoveryTarget, TargetAction, TargetKind
+from hacore.model.steps import StopMode, StopServer
+from hacore.postgres.authentication import trusting_hba
+from hacore.postgres.connection import Connection
+from hacore.postgres.files import read_if_there, remove_durably, write_durably
+from hacore.postgres.history import name_of
+from hacore.postgres.instance import NOBODY, Instance
+from hacore.postgres.job import JobHandle
+from hacore.postgres.promotion import leave_recovery
+from hacore.postgres.roles import create_roles, set_superuser_password
+from hacore.postgres.seal import strip
+from hacore.postgres.start import Start, last_words, start
+from hacore.postgres.stop import stop
+from hacore.postgres.surroundings import Surroundings
+
+logger = logging.getLogger(__name__)
+
+_START_S: Final = 86400.0  # until it is consistent; it may have a night's WAL to replay
+_LOOK_S: Final = 0.2
+_ANSWER_S: Final = 5.0
+_NO_ARCHIVE: Final = "false"  # PostgreSQL insists on a command
+_TIMELINE_DIGITS: Final = 8
+_ENDED_AT: Final = re.compile(r"last completed transaction was at log time ([^|\n]+)")
+_PROGRESS: Final = (
+    "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,"
+    " pg_last_wal_replay_lsn()::text, pg_last_xact_replay_timestamp()"
+)
+_WRITTEN: Final = "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"
+_MODES: Final = frozenset({0o700, 0o750})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """How to recover. ``during``: the mark of the work that it is part of."""
+
+    target: RecoveryTarget
+    during: str
+    along: int | None = None  # the timeline to follow; ``None``: as the target says, PostgreSQL looks for the newest itself
+    timeline: int | None = None  # the first that may be begun; those before it belong to others
+    system_id: str | None = None
+    restore_command: str | None = None  # ``None``: that of this node's own archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What was reached. ``None``: not known (there was no transaction)."""
+
+    timeline: int
+    lsn: Lsn | None = None
+    time: datetime | None = None
+
+    def __str__(self) -> str:
+        time = "" if self.time is None else f", last transaction at {self.time.isoformat()}"
+        return f"timeline {self.timeline}, position {self.lsn}{time}"
+
+
+def recover(instance: Instance, job: JobHandle, token: int, how: Recovery, around: Surroundings) -> Recovered:
+    """Recover the files that lie in the data directory, and leave their server running as primary with the settings in force.
+
+    :raises DataDirectoryError: they are no whole backup, or the target was not reached; what was reached is in the message.
+    :raises PostgresUnreachableError: the server does not answer.
+    """
+    _prepare(instance, how)
+    kept = {path: text for path, text in instance.files.take().items() if path == instance.layout.hba}
+    job.progress("recovery begins")
+    start(instance, job, _start_of(instance, token, how))
+    session = instance.session(statement_timeout_s=_ANSWER_S, database="template1")
+    try:
+        reached = _follow(instance, job, session, how.target)
+        if reached is not None:
+            _verify(how.target, reached)
+            job.progress(f"leaves recovery at {reached.lsn}")
+            leave_recovery(instance, job, session, token)
+        timeline = int(session.query(_WRITTEN, timeout_s=_ANSWER_S)[0][0][:_TIMELINE_DIGITS], 16)
+        last = reached or _seen(session)
+    finally:
+        session.close()
+    if how.timeline is not None and timeline < how.timeline:
+        raise DataDirectoryError(f"recovered to timeline {timeline}, which is another's; want {how.timeline} or a later one")
+    set_superuser_password(instance)
+    create_roles(instance)
+    instance.files.put_back(kept)
+    _start_as_usual(instance, job, token, how, around)
+    found = replace(last, timeline=timeline)
+    logger.info("recovered", extra={"reached": str(found), "target": str(how.target)})
+    return found
+
+
+def _prepare(instance: Instance, how: Recovery) -> None:
+    """Take away what the files bring along of where they come from, and make the next start a recovery."""
+    layout = instance.layout
+    instance.replaced()
+    if not (layout.data_dir / "backup_label").is_file():
+        raise DataDirectoryError(f"{layout.data_dir}: no backup_label: what was restored is no base backup")
+    control = instance.control.read(instance.programs).control
+    if how.system_id is not None and control.system_id != how.system_id:
+        raise DataDirectoryError(f"{layout.data_dir}: restored was system identifier {control.system_id}, want {how.system_id}")
+    leftovers = (layout.pid_file, layout.data_dir / "postmaster.opts", layout.standby_signal, layout.promote_file)
+    changed = [path.name for path in leftovers if remove_durably(path)]
+    changed += strip(instance)
+    slots = layout.data_dir / "pg_replslot"
+    for slot in slots.iterdir() if slots.is_dir() else ():
+        shutil.rmtree(slot)  # it would keep WAL for a standby of another life
+        changed.append(f"slot {slot.name}")
+    if stat.S_IMODE(layout.data_dir.stat().st_mode) not in _MODES:
+        layout.data_dir.chmod(0o700)
+    instance.files.restore_missing()
+    _block_timelines(instance, how)
+    write_durably(layout.recovery_signal, "")
+    logger.info("prepared the restored directory", extra={"directory": str(layout.data_dir), "changed": changed})
+
+
+def _block_timelines(instance: Instance, how: Recovery) -> None:
+    """PostgreSQL takes the first number after ``along`` without a history file: those of others get an empty one."""
+    if how.along is None or how.timeline is None:
+        return
+    for number in range(how.along + 1, how.timeline):
+        path = instance.layout.wal_dir / name_of(number)
+        if not path.exists():
+            write_durably(path, "")
+
+
+def _start_of(instance: Instance, token: int, how: Recovery) -> Start:
+    """A run of its own: nobody else gets in, its words are ours to read, and it allows as much of everything as its WAL needs."""
+    stops = how.target.kind is not TargetKind.LATEST
+    target = replace(how.target, action=TargetAction.PAUSE if stops else TargetAction.PROMOTE)
+    recovery = recovery_settings(target, timeline=how.along)
+    if not stops:
+        del recovery["recovery_target_action"], recovery["recovery_target_inclusive"]
+    command = how.restore_command or _own_restore_command(instance)
+    raised = instance.plan(NOBODY, standby=True, recovery={}).clamped
+    return Start(
+        role=Role.PRIMARY,
+        token=token,
+        during=how.during,
+        timeout_s=_START_S,
+        to_target=True,
+        recovery={**recovery, "restore_command": command},
+        options={
+            **{name: value for name, value, _ in raised},
+            "hot_standby": "on",
+            **({} if instance.settings.parameters.get("unix_socket_directories") == "" else {"listen_addresses": ""}),
+            "logging_collector": "off",
+            "log_destination": "stderr",
+            "log_min_messages": "warning",
+        },
+        hba=None if "hba_file" in instance.settings.parameters else trusting_hba(),
+    )
+
+
+def _own_restore_command(instance: Instance) -> str:
+    """Return the command that this node's own settings have: by its archive's programs, or a person's."""
+    found = instance.plan(NOBODY, standby=True, recovery={}).recovery.get("restore_command")
+    return found or _NO_ARCHIVE
+
+
+def _follow(instance: Instance, job: JobHandle, session: Connection, target: RecoveryTarget) -> Recovered | None:
+    """Follow the replay until it waits at its target; ``None``: it has left recovery by itself, at the end of all WAL."""
+    while True:
+        job.check()
+        if instance.processes.postmaster() is None:
+            raise DataDirectoryError(_why_ended(instance, target))
+        try:
+            in_recovery, paused, lsn, time = session.query(_PROGRESS, timeout_s=_ANSWER_S)[0]
+        except PostgresUnreachableError:
+            job.wait(_LOOK_S)
+            continue
+        if not in_recovery:
+            return None
+        reached = Recovered(timeline=0, lsn=Lsn.parse(lsn) if lsn else None, time=time)
+        if paused:
+            return reached
+        job.progress(f"recovers: {lsn}" + ("" if time is None else f", {time.isoformat(timespec='seconds')}"))
+        job.wait(_LOOK_S)
+
+
+def _seen(session: Connection) -> Recovered:
+    _, _, lsn, time = session.query(_PROGRESS, timeout_s=_ANSWER_S)[0]
+    return Recovered(timeline=0, lsn=Lsn.parse(lsn) if lsn else None, time=time)
+
+
+def _verify(target: RecoveryTarget, reached: Recovered) -> None:
+    """The server says that it waits at the target: hold what it has replayed against it."""
+    if target.time is not None and reached.time is not None and reached.time > target.time:
+        raise DataDirectoryError(f"recovery went beyond its target {target}: {reached}")
+    if target.lsn is not None and target.inclusive and (reached.lsn is None or reached.lsn < target.lsn):
+        raise DataDirectoryError(f"recovery stopped before its target {target}: {reached}")
+
+
+def _why_ended(instance: Instance, target: RecoveryTarget) -> str:
+    log = read_if_there(instance.layout.log) or ""
+    ended = _ENDED_AT.findall(log)
+    if "recovery ended before configured recovery target was reached" in log:
+        end = f"its last transaction was at {ended[-1].strip()}" if ended else "there is no transaction after the backup"
+        return f"the WAL ends before {target}: {end}; choose that or latest"
+    return f"the recovery to {target} has failed: {last_words(instance)}"
+
+
+def _start_as_usual(instance: Instance, job: JobHandle, token: int, how: Recovery, around: Surroundings) -> None:
+    """The run to the target had settings of its own on its command line: the one that clients see has not."""
+    job.progress("starts with the settings in force")
+    quiet = replace(around, before_stop=lambda _: None, on_shut_down=lambda _: None)
+    stop(instance, job, StopServer(mode=StopMode.FAST, reason="recovery is done", checkpoint_first=True), quiet)
+    start(instance, job, Start(role=Role.PRIMARY, token=token, during=how.during, timeout_s=instance.settings.pg_ctl_timeout_s))

@@ -1,0 +1,93 @@
+"""A cluster's data goes back to a point in time, in place: the old directory is kept aside, and put back where the restore fails."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import psycopg2
+
+from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
+from hacore.guard.client import GuardError
+from hacore.model.steps import RestoreFromBackup
+from hacore.postgres.cleaning import clean, refuse_foreign
+from hacore.postgres.directory import is_empty
+from hacore.postgres.files import sync_directory
+from hacore.postgres.instance import Instance
+from hacore.postgres.job import JobHandle
+from hacore.postgres.launcher import asked
+from hacore.postgres.recovery import Recovery, recover
+from hacore.postgres.surroundings import RestoreOrder, Surroundings
+
+logger = logging.getLogger(__name__)
+
+MARK: Final = "restore"
+
+
+def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around: Surroundings) -> None:
+    """Restore, recover to the target, and leave the server running as primary on a new timeline.
+
+    Done again after a crash it begins anew: what was moved aside stays there.
+
+    :raises DataDirectoryError: it failed. What was there is there again, where it was to be kept.
+    """
+    token = around.token()
+    if token is None:
+        raise JobCancelledError("a cluster is restored under a lease only")
+    aside = aside_of(instance, step.id)
+    if not aside.exists():  # else an attempt before this one has moved it
+        refuse_foreign(instance, step.system_id)
+    instance.mark.set(MARK)
+    try:
+        _make_room(instance, aside, keep=step.keep)
+        order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=step.backup, target=step.target, system_id=step.system_id)
+        command = around.restore_files(order, job)
+        how = Recovery(
+            target=step.target,
+            during=MARK,
+            along=step.along,
+            timeline=step.timeline,
+            system_id=step.system_id,
+            restore_command=command,
+        )
+        recover(instance, job, token, how, around)
+    except (HacoreError, GuardError, OSError, psycopg2.Error):
+        _put_back(instance, aside)
+        raise
+    instance.files.keep_copies()
+    instance.mark.clear()
+    logger.warning("the cluster was restored, what was there before is kept", extra={"directory": str(aside) if aside.exists() else ""})
+
+
+def aside_of(instance: Instance, restore_id: str) -> Path:
+    """Return where the old directory of a restore is kept."""
+    data_dir = instance.layout.data_dir
+    return data_dir.with_name(f"{data_dir.name}.before-{restore_id[:8]}")
+
+
+def _make_room(instance: Instance, aside: Path, *, keep: bool) -> None:
+    data_dir = instance.layout.data_dir
+    if keep and not aside.exists() and not is_empty(data_dir):
+        if any(one.is_symlink() for one in (data_dir / "pg_tblspc").glob("*")):
+            raise DataDirectoryError(f"{data_dir}: it has tablespaces, which cannot be kept aside: restore without keeping it")
+        data_dir.rename(aside)
+        sync_directory(aside.parent)
+        instance.replaced()
+    clean(instance)
+
+
+def _put_back(instance: Instance, aside: Path) -> None:
+    """End what runs, and bring back what was there; without it the mark stays, and the directory is never started."""
+    try:
+        if instance.processes.alive():
+            asked(lambda: instance.launcher.end(kill=True))
+        if not aside.exists():
+            return
+        clean(instance)
+        instance.layout.data_dir.rmdir()
+        aside.rename(instance.layout.data_dir)
+        sync_directory(aside.parent)
+        instance.replaced()
+        instance.mark.clear()
+        logger.warning("the restore has failed, what was there is put back", extra={"directory": str(instance.layout.data_dir)})
+    except (HacoreError, GuardError, OSError) as error:
+        logger.error("what was there before the restore could not be put back", extra={"directory": str(aside), "error": str(error)})  # noqa: TRY400 - the first fault counts

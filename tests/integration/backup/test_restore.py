@@ -1,0 +1,144 @@
+"""A running cluster goes back to a point in time, in place: all of it or not at all, whatever dies meanwhile."""
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hacore.testing.cluster import ClusterNode
+from hacore.testing.waiting import wait_for
+from tests.integration.backup.conftest import Backups
+from tests.integration.backup.database import archived, query, rows, write
+from tests.integration.backup.test_running import programs_of
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def prepared(backups: Backups) -> tuple[ClusterNode, datetime]:
+    """A leader with three rows, a backup after the first, all of it archived; the time after the second row."""
+    leader = backups.cluster.the_leader()
+    query(leader, "CREATE TABLE t (i int)")
+    write(leader, 1)
+    backups.must("backup", "run")
+    target = write(leader, 2)
+    write(leader, 3)
+    archived(backups, leader)
+    return leader, target
+
+
+def asides(backups: Backups) -> list[Path]:
+    """Old directories that were kept."""
+    return list(backups.cluster.directory.glob("*.before-*"))
+
+
+def state(backups: Backups) -> str:
+    """How far the restore is, by any node that answers."""
+    for node in backups.cluster.nodes.values():
+        reply = node.rest("/restore") if node.is_ok("/liveness") else None
+        if reply is not None and reply.status == 200:
+            return str(reply.document["state"])
+    return ""
+
+
+def test_the_whole_cluster_goes_back_and_the_plan_is_shown_before(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    plan = backups.must("restore", "--to", target.isoformat(), "--dry-run")
+    assert "goes back to" in plan
+    assert "stops:" in plan
+    assert rows(leader) == [1, 2, 3]
+    refused = backups.command("restore", "--to", target.isoformat(), "--confirm", "another")
+    assert (refused.returncode, "nothing was done" in refused.stderr) == (1, True)
+    assert "restored, on timeline 2" in backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=240)
+    backups.cluster.wait_ready()
+    (standby,) = backups.cluster.others(leader)
+    assert backups.cluster.the_leader().name == leader.name
+    wait_for(lambda: rows(standby) == [1, 2], "the standby has gone back, too")
+    write(leader, 4)
+    wait_for(lambda: rows(standby) == [1, 2, 4], "and follows")
+    assert len(asides(backups)) == 1
+    (event,) = wait_for(lambda: backups.events("restored"), "the event")
+    assert event["member"] == leader.name
+    backups.must("backup", "run")
+    archived(backups, leader)
+    assert (backups.repository / "wal" / "00000002.history").exists()
+
+
+def test_a_target_beyond_the_end_changes_nothing_and_says_where_the_wal_ends(backups: Backups) -> None:
+    leader, _ = prepared(backups)
+    beyond = (datetime.now(UTC) - timedelta(milliseconds=1)).isoformat()
+    done = backups.command("restore", "--to", beyond, "--confirm", "demo", timeout_s=240)
+    assert done.returncode == 1
+    assert "the WAL ends before" in done.stderr
+    assert "as it was before" in done.stderr
+    backups.cluster.wait_ready()
+    assert backups.cluster.the_leader().name == leader.name
+    assert rows(leader) == [1, 2, 3]
+    assert leader.rest("/patroni").document["timeline"] == 1
+    assert asides(backups) == []
+
+
+@pytest.mark.parametrize("fault", ["die_in_restore", "lie_in_restore"], ids=["killed midway", "lies"])
+def test_a_tool_that_misbehaves_leaves_the_cluster_as_it_was(backups: Backups, fault: str) -> None:
+    leader, target = prepared(backups)
+    backups.fault(fault)
+    done = backups.command("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=240)
+    assert (done.returncode, "as it was before" in done.stderr) == (1, True)
+    backups.cluster.wait_ready()
+    assert rows(backups.cluster.the_leader()) == [1, 2, 3]
+    assert rows(leader) == [1, 2, 3]
+
+
+def test_while_the_tool_hangs_nobody_leads_with_old_data_and_a_person_can_end_it(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    (standby,) = backups.cluster.others(leader)
+    backups.fault("hang_in_restore")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
+    wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
+    assert leader.is_ok("/leader")  # its lease is renewed
+    assert standby.pids("postmaster") == []
+    switch = backups.cluster.switchover(leader=leader.name, candidate=standby.name)
+    assert switch.status != 200
+    assert "ended" in backups.must("restore", "--cancel")
+    wait_for(lambda: not programs_of(backups.cluster), "nothing of it runs")
+    backups.cluster.wait_ready()
+    assert rows(leader) == [1, 2, 3]
+    assert state(backups) == "failed"
+
+
+def test_a_restore_is_gone_on_with_after_the_agent_was_killed(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    backups.fault("hang_in_restore")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
+    wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
+    backups.fault(None)
+    agent = leader.pid("agent")
+    leader.kill("agent", signal.SIGKILL)
+    leader.wait_for_another("agent", than=agent)
+    wait_for(lambda: state(backups) == "done", "it has come to its end", deadline_s=180)
+    backups.cluster.wait_ready()
+    assert rows(leader) == [1, 2]
+
+
+def test_when_the_machine_that_restores_is_lost_nobody_else_leads_until_a_person_gives_it_up(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    (standby,) = backups.cluster.others(leader)
+    backups.fault("hang_in_restore")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
+    wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
+    leader.kill("everything")
+    wait_for(lambda: standby.rule == "standing_still", "the other one stands still")
+    before = json.loads(standby.rest("/history").text)
+    wait_for(
+        lambda: not standby.rest("/cluster").document["members"] or leader.name not in backups.cluster.members(), "its record has ended"
+    )
+    assert not standby.is_ok("/leader")
+    assert "given up" in backups.must("restore", "--cancel", node=standby)
+    backups.cluster.wait_ready([standby])
+    assert rows(standby) == [1, 2, 3]
+    backups.fault(None)
+    leader.start()
+    backups.cluster.wait_ready()
+    assert rows(leader) == [1, 2, 3]
+    assert json.loads(standby.rest("/history").text) != before
