@@ -28,7 +28,7 @@ format: ## let ruff mend what it can
 docs: ## write the pages of reference that are made from the code
 	@$(RUN) python scripts/reference.py
 
-bench: ## write gaps, steady cost, REST throughput, side by side with Patroni
+bench: ## write gaps, also behind HAProxy and PgBouncer, steady cost, REST throughput, side by side with Patroni
 	@$(RUN) python -m bench $(ARGS)
 
 servers: ## which real servers are here and which are missing

@@ -1,8 +1,8 @@
-"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--store etcd] [--only gaps,steady,rest] [--runs 5]
+"""Measure hacore and Patroni side by side: ``python -m bench [--quick] [--store etcd] [--only gaps,routes,rest] [--runs 5]
 [--seconds 120] [--json FILE]``.
 
 Each product runs a cluster of three nodes on a store of its own, both at the same time, with the settings that stand below. Events
-alternate between them. Takes about twenty minutes, with --quick about five.
+alternate between them. Takes about three quarters of an hour, with --quick about a quarter of one.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from rich.console import Console
 import hacore
 from bench import gaps, steady
 from bench.figures import Book
+from bench.routes import Routes
 from bench.side import Side, side
 from bench.stores import STORES
 from hacore.testing.mixed import Product
@@ -36,21 +37,21 @@ SETTINGS: dict[str, Any] = {
     "postgresql": {"use_pg_rewind": True, "use_slots": True},
 }
 SHORT: dict[str, Any] = {"ttl": 20, "loop_wait": 5, "retry_timeout": 5}
-PARTS = ("steady", "rest", "gaps", "hosts", "agents")
+PARTS = ("steady", "rest", "gaps", "hosts", "agents", "routes")
 
 
 class Bench:
     """One run: both sides, the figures so far, and how often each thing is done."""
 
-    def __init__(self, sides: list[Side], book: Book, console: Console, *, runs: int, seconds: float) -> None:
-        self.sides, self.book, self.console, self.runs, self.seconds = sides, book, console, runs, seconds
+    def __init__(self, sides: list[Side], book: Book, console: Console, directory: Path, *, runs: int, seconds: float) -> None:
+        self.sides, self.book, self.console, self.directory, self.runs, self.seconds = sides, book, console, directory, runs, seconds
 
-    def each(self, what: str, runs: int, event: Callable[[Side, int], gaps.Event], *, aim: float | None = None) -> None:
+    def each(self, what: str, runs: int, event: Callable[[Side, int], gaps.Happening], *, aim: float | None = None) -> None:
         """Let an event happen on either side in turn."""
         for number in range(runs):
             for one in self.sides:
                 began = time.monotonic()
-                found = event(one, number)
+                found = gaps.measure(one, event(one, number))
                 self.book.figure(f"{what}: write gap", "ms", aim=aim).add(one.product, found.gap_ms)
                 self.book.figure(f"{what}: rows lost", "rows").add(one.product, found.lost_rows)
                 self.book.figure(f"{what}: two primaries took writes for", "ms").add(one.product, found.overlap_ms)
@@ -88,6 +89,9 @@ class Bench:
                 steady.throughput(one, self.book, seconds=5.0)
         self.say("rest: done")
 
+    def routes(self) -> None:
+        Routes(self.sides, self.book, self.say, runs=self.runs).run(self.directory)
+
 
 def compile_all() -> None:
     """Compile both products, as their installation would have: the user of the servers may not write there, and memory would show it."""
@@ -104,7 +108,7 @@ def run(arguments: argparse.Namespace, console: Console) -> Book:
     runs = 2 if arguments.quick else arguments.runs
     with work_directory("bench-") as directory, ExitStack() as stack:
         sides = [stack.enter_context(side(product, directory.path, SETTINGS, arguments.store)) for product in Product]
-        bench = Bench(sides, book, console, runs=runs, seconds=seconds)
+        bench = Bench(sides, book, console, directory.path, runs=runs, seconds=seconds)
         bench.say("both clusters are whole")
         for name in PARTS:
             if name in wanted:

@@ -15,6 +15,9 @@ from hacore.testing.mixed import wait_for
 QUIET_S = 1.0  # of undisturbed load before an event and after its end
 LATEST_S = 150.0
 
+# Causes the event; what it returns says whether the cluster has got over it, writes aside.
+Happening = Callable[[], Callable[[], bool]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -28,11 +31,8 @@ class Event:
         return f"gap {self.gap_ms:.0f} ms, {self.lost_rows} rows lost, two primaries for {self.overlap_ms:.0f} ms"
 
 
-def measure(side: Side, happen: Callable[[], Callable[[], bool]]) -> Event:
-    """Let something happen under load.
-
-    :param happen: causes the event; what it returns says whether the cluster has got over it, writes aside.
-    """
+def measure(side: Side, happen: Happening) -> Event:
+    """Let something happen under load."""
     side.wait_whole()
     load = side.load()
     time.sleep(QUIET_S)
@@ -56,7 +56,7 @@ def wait_for_writes(load: WriteLoad) -> None:
     wait_for(lambda: any(at > since for at in load.progress().last_ack_at.values()), "a write to be acknowledged", LATEST_S)
 
 
-def switchover(side: Side) -> Event:
+def switchover(side: Side) -> Happening:
     """A planned change of the primary, asked of the leader by REST."""
 
     def happen() -> Callable[[], bool]:
@@ -65,10 +65,10 @@ def switchover(side: Side) -> Event:
         side.cluster.switchover(leader.name, candidate)
         return lambda: side.cluster[candidate].is_up("/primary")
 
-    return measure(side, happen)
+    return happen
 
 
-def postmaster_killed(side: Side) -> Event:
+def postmaster_killed(side: Side) -> Happening:
     """SIGKILL of the primary's postmaster alone: its agent lives."""
 
     def happen() -> Callable[[], bool]:
@@ -78,10 +78,10 @@ def postmaster_killed(side: Side) -> Event:
         os.kill(pid, signal.SIGKILL)
         return lambda: any(node.is_up("/primary") and node.postmaster not in {None, pid} for node in side.cluster.nodes.values())
 
-    return measure(side, happen)
+    return happen
 
 
-def host_lost(side: Side, *, phase: float) -> Event:
+def host_lost(side: Side, *, phase: float) -> Happening:
     """SIGKILL of every process of the primary's node.
 
     :param phase: how far the leader is between two turns of its loop, 0 to 1: the gap depends on it.
@@ -95,10 +95,10 @@ def host_lost(side: Side, *, phase: float) -> Event:
         return lambda: any(node.is_up("/primary") for node in side.cluster.nodes.values() if node is not leader)
 
     loop_wait_s = float(json.loads(side.cluster.keys()["config"])["loop_wait"])
-    return measure(side, happen)
+    return happen
 
 
-def agent_killed(side: Side) -> Event:
+def agent_killed(side: Side) -> Happening:
     """SIGKILL of the process that talks to the store; PostgreSQL is left alone. Nobody starts it again but its own supervisor."""
 
     def happen() -> Callable[[], bool]:
@@ -106,10 +106,10 @@ def agent_killed(side: Side) -> Event:
         kill([agent_of(leader)])
         return side.settled_after(leader)
 
-    return measure(side, happen)
+    return happen
 
 
-def managers_killed(side: Side) -> Event:
+def managers_killed(side: Side) -> Happening:
     """SIGKILL of every process of the product on the primary's node at one instant; PostgreSQL is not touched."""
 
     def happen() -> Callable[[], bool]:
@@ -117,4 +117,4 @@ def managers_killed(side: Side) -> Event:
         kill(managers(leader))
         return side.settled_after(leader)
 
-    return measure(side, happen)
+    return happen

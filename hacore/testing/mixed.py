@@ -71,6 +71,7 @@ class MixedNode:
     pg_port: int = field(default_factory=free_port)
     rest_port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)  # of its agent, besides our own
+    local: Mapping[str, Any] = field(default_factory=dict)  # further sections of its configuration file
     product: Product | None = None
     agent: subprocess.Popen[bytes] | None = None
 
@@ -111,6 +112,7 @@ class MixedNode:
             "scope": self.scope,
             "name": self.name,
             **self.store,
+            **self.local,
             "restapi": {"listen": place, "connect_address": place},
             "bootstrap": {"dcs": dict(self.dynamic), "initdb": ["data-checksums", {"auth-local": "trust"}, {"auth-host": "scram-sha-256"}]},
             "postgresql": {
@@ -132,10 +134,14 @@ class MixedNode:
             },
         }
 
-    def start(self, product: Product) -> None:
-        """Start an agent; it need not be there yet."""
+    def write(self) -> None:
+        """Write the configuration file."""
         self.config.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
         give_away(self.config)
+
+    def start(self, product: Product) -> None:
+        """Start an agent; it need not be there yet."""
+        self.write()
         user = server_user()
         self.product = product
         with self.log.open("ab") as log:

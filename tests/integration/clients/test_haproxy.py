@@ -5,12 +5,13 @@ import csv
 import io
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 
+from bench import proxies
 from hacore.testing.history import Session, WriteLoad, boot_s
 from hacore.testing.mixed import SUPERUSER_PASSWORD, MixedCluster, MixedNode, free_port, wait_for
 from hacore.testing.servers import locate
@@ -117,9 +118,12 @@ def test_a_client_follows_a_switchover_and_loses_nothing(
     assert gap_ms < 10_000
 
 
-def test_haproxy_takes_the_example_as_it_is(scratch: Path) -> None:
+@pytest.mark.parametrize("reading", [proxies.documented, proxies.usual, proxies.pushed])
+def test_haproxy_takes_the_example_as_it_is_and_as_the_benchmark_reads_it(scratch: Path, reading: Callable[[str], str]) -> None:
+    config = scratch / "haproxy.cfg"
+    config.write_text(reading(EXAMPLE.read_text()))
     done = subprocess.run(
-        [str(locate("haproxy").program("haproxy")), "-c", "-f", str(EXAMPLE)], capture_output=True, text=True, timeout=30, check=False
+        [str(locate("haproxy").program("haproxy")), "-c", "-f", str(config)], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
 
