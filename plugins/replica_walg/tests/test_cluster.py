@@ -1,5 +1,6 @@
-"""Whole clusters: WAL goes into the repository, backups are made by the cluster, and standbys are made of them, or else of the leader."""
+"""Whole clusters: WAL goes into the repository, backups are made by the cluster, standbys and another cluster are made of them."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from hacore.testing.cluster import Cluster, ClusterNode, sqlite_store
-from plugins.replica_walg.tests.storages import Site
+from hacore.testing.workdir import give_away
+from plugins.replica_walg.tests.storages import Folder, Site, Storage
 
 pytestmark = [pytest.mark.timeout(400)]
 
@@ -20,24 +22,26 @@ Made = Callable[..., Cluster]
 
 
 @pytest.fixture
-def make_cluster(site: Site, scratch: Path) -> Iterator[Made]:
-    clusters: list[Cluster] = []
+def make_cluster(site: Site) -> Iterator[Made]:
+    with contextlib.ExitStack() as stack:
 
-    def make(nodes: int, **environment: object) -> Cluster:
-        section = site.section(threshold_backup_size_percentage=1000)
-        section["environment"] = {**site.storage.environment, **environment}
-        local = {
-            "archive": "walg",
-            "backup": {"plugin": "walg"},
-            "plugins": {"walg": section},
-            "postgresql": {"create_replica_methods": ["walg", "basebackup"]},
-        }
-        clusters.append(Cluster(scratch, store=sqlite_store(scratch), nodes=nodes, local={"*": local}, start=False))
-        return clusters[0]
+        def make(nodes: int, *, storage: Storage = site.storage, bootstrap: object = None, scope: str = "demo", **more: object) -> Cluster:
+            section = site.section(threshold_backup_size_percentage=1000)
+            section["environment"] = {**storage.environment, **more}
+            local = {
+                "archive": "walg",
+                "backup": {"plugin": "walg"},
+                "plugins": {"walg": section},
+                "postgresql": {"create_replica_methods": ["walg", "basebackup"]},
+                **({"bootstrap": bootstrap} if bootstrap else {}),
+            }
+            directory = site.new_directory(scope)
+            give_away(directory)
+            cluster = Cluster(directory, store=sqlite_store(directory), nodes=nodes, local={"*": local}, scope=scope, start=False)
+            stack.callback(cluster.close)
+            return cluster
 
-    yield make
-    for cluster in clusters:
-        cluster.close()
+        yield make
 
 
 def hacore(node: ClusterNode, *words: str) -> str:
@@ -107,3 +111,33 @@ def test_a_cluster_makes_checks_and_removes_its_backups_and_they_are_the_databas
     assert cluster.configure(hacore={"backup": {"retention": {"min_count": 1}}}).status == 200
     hacore(leader, "backup", "expire")
     assert [one["Backup"] for one in listed(leader)] == [last["Backup"]]
+
+
+def test_another_cluster_begins_with_a_backup_and_leaves_the_repository_alone(make_cluster: Made, site: Site, scratch: Path) -> None:
+    origin = make_cluster(1)
+    origin.start()
+    (node,) = origin.nodes.values()
+    wait_archiving(origin, node)
+    node.query("CREATE TABLE public.one AS SELECT generate_series(1, 1000) AS number")
+    hacore(node, "backup", "run")
+    node.query("INSERT INTO public.one VALUES (0)")
+    full = str(node.query("SELECT pg_walfile_name(pg_switch_wal())")[0][0])
+    origin.wait_for(lambda: site.has_wal(full), "its WAL is archived")
+    before = files_in(site.storage)
+    source = {"environment": site.storage.environment}
+    copy = make_cluster(
+        1, storage=Folder(scratch / "other"), scope="copy", bootstrap={"method": "of_demo", "of_demo": {"plugin": "walg", "source": source}}
+    )
+    copy.start()
+    (begun,) = copy.nodes.values()
+    wait_archiving(copy, begun)
+    assert begun.query("SELECT count(*) FROM public.one") == [(1001,)]
+    hacore(begun, "backup", "run")
+    assert len(listed(begun)) == 1
+    assert before <= files_in(site.storage)
+    assert not [path for path, _ in files_in(site.storage) - before if path.name.startswith("00000002")]
+
+
+def files_in(storage: Storage) -> set[tuple[Path, int]]:
+    """Everything in a directory of backups and WAL, with the time of its last change."""
+    return {(path, path.stat().st_mtime_ns) for path in Path(storage.environment["WALG_FILE_PREFIX"]).rglob("*") if path.is_file()}
