@@ -122,3 +122,12 @@ def rows_at(dsn: str) -> frozenset[tuple[str, int]]:
         return frozenset((str(name), int(seq)) for name, seq in rows)
     finally:
         session.close()
+
+
+def ask(dsn: str, statement: str) -> str:
+    """Run one statement and return the first value of its rows."""
+    session = Session(dsn, deadline_s=_DEADLINE_S)
+    try:
+        return str(session.query(statement, deadline_s=_DEADLINE_S)[0][0])
+    finally:
+        session.close()

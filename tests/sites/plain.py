@@ -23,7 +23,7 @@ from hacore.testing.waiting import wait_for
 from hacore.testing.workdir import give_away
 
 _KNOWN: Final = frozenset({"image", "build", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on", "init"})
-_COMMAND_S: Final = 120.0
+_COMMAND_S: Final = 300.0
 _FREE: Final = ("/srv", "/var/lib/postgresql", "/run/postgresql")  # where volumes may be mounted: nothing of this machine is needed there
 _SERVERS: Final = ("postgresql", "etcd", "consul", "haproxy", "pgbouncer", "barman", "sshd")
 _GRACE_S: Final = 10.0

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from hacore.testing.walg.binary import find_walg
-from tests.sites.client import rows_at
+from tests.sites.client import TABLE, ask, rows_at
 from tests.sites.plain import PlainSite
 from tests.sites.story import Site
 
 
 @pytest.mark.timeout(900)
-def test_backups_switchover_loss_of_the_primary_and_a_standby_made_of_a_backup(site: Callable[[str], PlainSite], scratch: Path) -> None:
+def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a_point_in_time(
+    site: Callable[[str], PlainSite], scratch: Path
+) -> None:
     plain = site("etcd-walg-haproxy")
     plain.programs = (find_walg(scratch).path.parent,)
     it = Site(plain, f"host={plain.address('proxy')} port=5000 dbname=postgres user=postgres password=change-me connect_timeout=3")
@@ -30,4 +32,11 @@ def test_backups_switchover_loss_of_the_primary_and_a_standby_made_of_a_backup(s
     finally:
         it.load.stop()
     with plain.reached():
-        assert it.load.acknowledged() - rows_at(it.load.dsn) == frozenset()
+        rows = it.load.acknowledged()
+        assert rows - rows_at(it.load.dsn) == frozenset()
+        moment = ask(it.load.dsn, "SELECT clock_timestamp()::text")
+        ask(it.load.dsn, f"DELETE FROM {TABLE} RETURNING 1")  # noqa: S608 - a constant; what a person would like to undo
+        assert rows_at(it.load.dsn) == frozenset()
+        it.hacore("restore", "--to", moment, "--confirm", "main")
+        it.wait_whole("everybody streams on the new timeline")
+        assert rows - rows_at(it.load.dsn) == frozenset()
