@@ -130,14 +130,16 @@ def repair_diverged(seen: Following) -> Answer | None:
     if why is None or seen.node.server is not ServerState.STOPPED:
         return None
     policy, outcome = seen.world.policy, seen.world.outcome(JobKind.REWIND)
-    may_wipe = policy.remove_data_directory_on_rewind_failure or _is_before_restore(seen)  # a person has asked for it
+    is_given_up = _is_before_restore(seen)  # a person has said so, whatever the settings allow
+    may_wipe = policy.remove_data_directory_on_rewind_failure or is_given_up
     rewind_failed = outcome is not None and not outcome.is_done
     control = seen.node.directory.control
     can_rewind = policy.use_pg_rewind and control is not None and (control.data_checksums or control.wal_log_hints)
     recreate: Step = CreateReplica(
         leader=seen.lock.holder, source=clone_source(seen.world, seen.cluster), system_id=seen.cluster.initialize or None
     )
-    if policy.remove_data_directory_on_diverged_timelines or (may_wipe and (rewind_failed or not can_rewind)):
+    is_last_way = (rewind_failed and may_wipe) or (is_given_up and not can_rewind)
+    if policy.remove_data_directory_on_diverged_timelines or is_last_way:
         if _failed_recently(seen, JobKind.CREATE_REPLICA):
             return Answer(reason=f"{why}; creating it again failed", wake_after_s=_RETRY_S)
         return Answer(reason=why, steps=(recreate,))

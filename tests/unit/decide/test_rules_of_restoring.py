@@ -265,6 +265,8 @@ def test_a_divergence_that_has_nothing_to_do_with_a_restore_is_left_to_the_setti
     assert base.cluster.own is not None
     plain = replace(base, cluster=replace(base.cluster, own=replace(base.cluster.own, restore=None)))
     assert "parked" in decide(plain).reason
+    on_failure = replace(plain, policy=replace(plain.policy, remove_data_directory_on_rewind_failure=True))
+    assert "parked" in decide(on_failure).reason  # where no rewind may be tried, none has failed
 
 
 def test_a_failed_one_leaves_the_old_rules_in_force() -> None:
