@@ -113,6 +113,8 @@ def push(repository: Path, path: str, name: str) -> None:
 def fetch(repository: Path, fault: str, name: str, path: str) -> int:
     if fault == "broken_archive":
         raise OSError("the archive is away")
+    if fault == "slow_fetch" and "." not in name:
+        time.sleep(60)
     source = repository / "wal" / name
     if not source.exists():
         return MISSING

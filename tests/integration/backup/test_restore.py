@@ -121,6 +121,35 @@ def test_a_restore_is_gone_on_with_after_the_agent_was_killed(backups: Backups) 
     assert rows(leader) == [1, 2]
 
 
+def test_a_recovery_is_begun_anew_after_the_agent_was_killed_and_its_server_ran_on(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    backups.fault("slow_fetch")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
+    wait_for(lambda: leader.pids("postmaster") and (leader.data_dir / "recovery.signal").exists(), "the server recovers", deadline_s=120)
+    server, agent = leader.pid("postmaster"), leader.pid("agent")
+    leader.kill("agent", signal.SIGKILL)
+    backups.fault(None)
+    leader.wait_for_another("agent", than=agent)
+    wait_for(lambda: state(backups) == "done", "it has come to its end", deadline_s=200)
+    backups.cluster.wait_ready()
+    assert rows(leader) == [1, 2]
+    assert leader.pid("postmaster") != server
+    assert leader.rest("/patroni").document["timeline"] == 3  # the number of the first attempt is not used again
+
+
+def test_a_machine_that_was_lost_while_it_restored_goes_on_when_it_is_back(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    backups.fault("hang_in_restore")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
+    wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
+    leader.kill("everything")
+    backups.fault(None)
+    leader.start()
+    wait_for(lambda: state(backups) == "done", "it has come to its end", deadline_s=200)
+    backups.cluster.wait_ready()
+    assert rows(leader) == [1, 2]
+
+
 def test_when_the_machine_that_restores_is_lost_nobody_else_leads_until_a_person_gives_it_up(backups: Backups) -> None:
     leader, target = prepared(backups)
     (standby,) = backups.cluster.others(leader)
