@@ -62,6 +62,8 @@ class BackupLeader:
         def begun(record: BackupRecord, view: ClusterView) -> BackupRecord:
             if view.own is None or view.lock is None:
                 raise BackupRefusedError("nobody leads")
+            if view.own.restore is not None and view.own.restore.is_active:
+                raise BackupRefusedError(f"{view.own.restore.member} takes the cluster back to {view.own.restore.target}")
             if record.task is not None:
                 raise BackupRefusedError(
                     f"{record.task.work} goes on on {record.task.member}: {record.task.progress or record.task.reason}"

@@ -100,6 +100,7 @@ def test_while_the_tool_hangs_nobody_leads_with_old_data_and_a_person_can_end_it
     assert standby.pids("postmaster") == []
     switch = backups.cluster.switchover(leader=leader.name, candidate=standby.name)
     assert switch.status != 200
+    assert "takes the cluster back" in backups.refused("backup", "run")
     assert "ended" in backups.must("restore", "--cancel")
     wait_for(lambda: not programs_of(backups.cluster), "nothing of it runs")
     backups.cluster.wait_ready()
