@@ -88,6 +88,11 @@ def cluster_name(session: Session, deadline_s: float = ANSWER_S) -> str:
     return str(session.query("SELECT current_setting('cluster_name')", deadline_s=deadline_s)[0][0])
 
 
+def backend(session: Session) -> int:
+    """The pid of the server's process that works for the session now."""
+    return int(session.query("SELECT pg_backend_pid()", deadline_s=ANSWER_S)[0][0])
+
+
 def test_a_client_that_waits_goes_on_with_the_next_primary_in_the_same_session(
     servers: dict[str, PlainServer], bouncers: list[PgBouncer]
 ) -> None:
@@ -103,6 +108,50 @@ def test_a_client_that_waits_goes_on_with_the_next_primary_in_the_same_session(
         assert isinstance(route(plugin, state(servers, "b", 2, leads=False)), Applied)
         waiting.join(ANSWER_S)
         assert answers == ["b"]
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_an_agent_that_is_late_breaks_no_session_with_the_next_primary(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer], *, has_file: bool
+) -> None:
+    known = settings(bouncers[0])
+    one, late = PgbouncerPlugin(known), PgbouncerPlugin(known if has_file else replace(known, databases_file=None))
+    for plugin in (one, late):
+        route(plugin, state(servers, "a", 1))
+    held = replace(state(servers, "a", 1), hold=Hold(switchover_id="s", ends_at=BootClock().now() + 30.0))
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        assert cluster_name(client) == "a"
+        assert isinstance(drain(one, state(servers, "a", 1), 10.0), Held)
+        for plugin in (one, late):
+            route(plugin, held)
+        route(one, state(servers, "b", 2, leads=False))
+        assert cluster_name(client) == "b"
+        before = backend(client)
+        assert isinstance(route(late, state(servers, "b", 2, leads=False)), Applied)
+        assert backend(client) == before
+
+
+def test_a_session_that_is_idle_at_the_old_primary_is_ended_without_a_switchover(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    route(plugin, state(servers, "a", 1))
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        assert cluster_name(client) == "a"
+        route(plugin, state(servers, "b", 2, leads=False))
+        assert cluster_name(client) == "b"
+
+
+def test_without_a_file_sessions_end_when_another_leads_behind_the_same_address(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    route(PgbouncerPlugin(settings(bouncers[0])), state(servers, "a", 1))
+    plugin = PgbouncerPlugin(replace(settings(bouncers[0]), databases_file=None))
+    route(plugin, state(servers, "a", 1))
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        before = backend(client)
+        route(plugin, state(servers, "b", 2, leads=False))
+        wait_for(lambda: backend(client) != before, "another session with the server")
 
 
 def test_a_transaction_that_does_not_end_is_said_and_new_work_waits(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:

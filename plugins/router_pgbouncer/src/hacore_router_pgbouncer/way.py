@@ -12,6 +12,7 @@ class Way:
     def __init__(self, settings: PgbouncerSettings, bouncer: Bouncer) -> None:
         self._settings, self._bouncer = settings, bouncer
         self._led_to: tuple[str, int] | None = None  # where writes went last, as this agent has said it
+        self._was_held = False  # since writes went there: a planned switchover
 
     def is_outdated(self, state: RoutingState) -> bool:
         """Tell whether the file was written under a newer token."""
@@ -28,12 +29,15 @@ class Way:
                 self._bouncer.reload()
             elif self._led_to is None:
                 self._bouncer.reload()  # the agent before this one may have ended between its two steps
+        self._was_held = self._was_held or state.hold is not None
         if leader is None:
             return
         place = (leader.host, leader.port)
-        if self._led_to not in {None, place}:
-            self._bouncer.reconnect()  # sessions that are idle now may be with a server that has gone without a word
-        self._led_to = place
+        if path is None and self._led_to not in {None, place} and not self._was_held:
+            # Sessions that are idle now may be with a server that has gone without a word. Not after a planned stop, which ends them
+            # itself: where several agents name one console, a late one would break the logins at the next primary, and clients see that
+            self._bouncer.reconnect()
+        self._led_to, self._was_held = place, state.hold is not None
 
     def not_taken(self, state: RoutingState) -> str:
         """Return what PgBouncer leads elsewhere: its RELOAD says yes also to files that it cannot read."""
