@@ -23,6 +23,7 @@ from hacore.testing.waiting import wait_for
 from hacore.testing.workdir import give_away
 
 _KNOWN: Final = frozenset({"image", "build", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on", "init"})
+_KNOWN_AT_TOP: Final = frozenset({"name", "networks", "services", "volumes"})  # our network has the addresses that sites ask for
 _COMMAND_S: Final = 300.0
 _FREE: Final = ("/srv", "/var/lib/postgresql", "/run/postgresql")  # where volumes may be mounted: nothing of this machine is needed there
 _SERVERS: Final = ("postgresql", "etcd", "consul", "haproxy", "pgbouncer", "barman", "sshd")
@@ -48,6 +49,7 @@ class PlainSite:
         self._compose, self._directory = compose, directory
         self._services: dict[str, dict[str, Any]] = content["services"]
         strange = {key for service in self._services.values() for key in service} - _KNOWN
+        strange |= {key for key in content if not key.startswith("x-")} - _KNOWN_AT_TOP
         if strange:
             raise ValueError(f"{compose}: {sorted(strange)} of compose is not known here")
         self.link = Link(self._services)
@@ -130,13 +132,14 @@ class PlainSite:
 
     def _make_host(self, name: str) -> Host:
         service = self._services[name]
+        user = service.get("user", "root")
         home = self._directory / name
         home.mkdir()
         mounts = [f"mount --bind {shlex.quote(str(self._directory / 'hosts'))} /etc/hosts", "mount -t tmpfs -o mode=0755 tmpfs /srv"]
         for place in _FREE[1:]:
             own = home / place.strip("/").replace("/", "-")
             own.mkdir()
-            give_away(own)
+            give_away(own, None if user == "root" else user)
             mounts.append(f"mount --bind {shlex.quote(str(own))} {place}")
         for volume in service.get("volumes", ()):
             source, target, *_ = volume.split(":")
