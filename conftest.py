@@ -1,6 +1,7 @@
 """Fixtures for every test of the workspace: a scratch directory, kept when the test fails, and a ``wal-g`` that the summary names."""
 
 import re
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ FAILED = pytest.StashKey[bool]()
 KEPT = pytest.StashKey[Path]()
 WALG = "wal-g"
 LONGEST_NAME = 40  # paths of Unix sockets must stay below 108 bytes
+
+
+def pytest_configure() -> None:
+    """Heed signals again that a shell has its background ignore: every process that a test starts would be deaf to them, too."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
