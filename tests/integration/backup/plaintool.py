@@ -17,9 +17,9 @@ MISSING = 44
 
 
 def main(repository: Path, command: str, *words: str) -> int:
-    fault = (repository / "fault").read_text().strip() if (repository / "fault").exists() else ""
     if not repository.is_dir() or not os.access(repository, os.R_OK | os.X_OK):
         raise OSError(f"{repository} cannot be read")
+    fault = (repository / "fault").read_text().strip() if (repository / "fault").exists() else ""
     match command:
         case "list":
             print(json.dumps([json.loads(one.read_text()) for one in sorted((repository / "base").glob("*/backup.json"))]))
