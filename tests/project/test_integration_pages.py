@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hacore.testing.walg.binary import find_walg
+from hacore_replica_barman.schema import BarmanSchema, CloudSchema
 from hacore_replica_walg.schema import WalgSchema
 from tests.project.conftest import CHECKOUT
 from tests.project.test_store_pages import configurations, sections, validate
@@ -24,6 +25,11 @@ def test_the_configuration_of_a_page_is_valid(page: Path, text: str, tmp_path: P
 def test_every_key_of_the_section_walg_is_on_the_plugins_page(checkout: Path) -> None:
     page = (checkout / "plugins" / "replica_walg" / "README.md").read_text()
     assert [name for name in WalgSchema().fields if f"`{name}`" not in page] == []
+
+
+def test_every_key_of_the_section_barman_is_on_the_plugins_page(checkout: Path) -> None:
+    page = (checkout / "plugins" / "replica_barman" / "README.md").read_text()
+    assert [name for name in (*BarmanSchema().fields, *CloudSchema().fields) if f"`{name}`" not in page] == []
 
 
 def test_every_page_has_a_configuration_with_plugins() -> None:

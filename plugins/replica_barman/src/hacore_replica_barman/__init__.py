@@ -1,0 +1,1 @@
+"""Plugin of hacore for Barman: archive, backups, restore, and standbys made of backups."""
