@@ -29,13 +29,16 @@ class RestPicture:
         fd = environ.get(SNAPSHOT_VARIABLE)
         self._writer = SnapshotWriter(int(fd)) if fd is not None else None
         self._clock, self._figures = clock, figures
+        self._is_creating = False  # the cluster that this node shall lead
 
     def published(self, world: World, decision: Decision) -> None:
         """Show the newest picture."""
         if self._writer is not None:
+            self._is_creating = is_creating(world)
             shown = picture(world, decision, figures=self._figures())
             seen_at = world.now if world.cluster is None else world.cluster.sent_at  # no answer rests on a picture older than T (I13)
-            self._writer.write(shown, written_at=seen_at, lease_fence_at=world.lease.fence_at if world.lease else None)
+            is_shown = world.lease is not None and not self._is_creating
+            self._writer.write(shown, written_at=seen_at, lease_fence_at=world.lease.fence_at if world.lease and is_shown else None)
 
     def lease_ends(self) -> None:
         """Say at once that this node does not lead any more."""
@@ -44,8 +47,21 @@ class RestPicture:
 
     def lease_renewed(self, fence_at: Instant) -> None:
         """Move F - D."""
-        if self._writer is not None:
+        if self._writer is not None and not self._is_creating:
             self._writer.renew(fence_at)
+
+
+def is_creating(world: World) -> bool:
+    """Tell whether the lease is held for the creation of the cluster: until that is done nobody leads.
+
+    The field creates a cluster before its leader key, so that ``/primary`` is 503 meanwhile; here the lease comes first.
+    """
+    own = world.cluster.own if world.cluster is not None else None
+    if world.lease is None or world.cluster is None:
+        return False
+    if own is None:
+        return not world.node.is_primary  # one that leads already may have lost its record
+    return own.bootstrapping
 
 
 @dataclass(slots=True)
