@@ -138,6 +138,7 @@ class TestArchive(Misbehaving, ArchiveConformance):
         return ArchiveCases(request=asked, stranger=stranger, settle=settle, spoil=bucket.spoil, mend=bucket.mend)
 
 
+@pytest.mark.slow  # each program takes a second to start; the archive's kit shows at each change that a bucket works
 class TestBackup(Misbehaving, BackupConformance):
     kind = "backup"
 
@@ -149,6 +150,7 @@ class TestBackup(Misbehaving, BackupConformance):
         )
 
 
+@pytest.mark.slow
 class TestReplica(ReplicaConformance):
     @pytest.fixture
     def subject(self, bucket: Bucket) -> PluginUnderTest:

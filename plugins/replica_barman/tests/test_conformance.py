@@ -80,6 +80,7 @@ class TestBackup(Misbehaving, BackupConformance):
         )
 
 
+@pytest.mark.slow  # as by rsync; a whole cluster shows at each change that streaming works
 class TestBackupByStreaming(TestBackup):
     method = "streaming"
 
