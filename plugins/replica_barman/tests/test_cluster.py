@@ -162,10 +162,13 @@ def test_standbys_are_made_of_backups_barman_follows_a_failover_and_nothing_is_l
     assert f"START WAL LOCATION: {begins_at(world, row['Backup'])} " not in made_by(third)
     cluster.wait_for(lambda: count(third) == 2000, "this one has everything, too")
 
+    # A timeline that ends with a segment is what pg_receivewal cannot follow: docs/integrations/barman.md.
+    fill(first, 2001, 2500)
+    cluster.wait_for(lambda: count(second) == count(third) == 2500, "both have what lies behind the beginning of a segment")
     first.destroy()
     leader = cluster.the_leader(other_than=first.name, deadline_s=PATIENCE_S)
     cluster.wait_for(lambda: receives(leader), "Barman follows", PATIENCE_S)
-    fill(leader, 2001, 3000)
+    fill(leader, 2501, 3000)
     archived(world, leader)
     server = restored(world, scratch, row["Backup"])
     try:
