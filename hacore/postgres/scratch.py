@@ -1,12 +1,13 @@
 """Starting a restored copy beside the node's own server, to see whether it comes up: no port, no archive, no writes, no trace.
 
-It is no child of the guard: nothing here can become the primary of anything. ``archive_mode`` is off, it listens on a socket of its own
-directory alone, and recovery stops as soon as the copy is consistent, so that no timeline is begun.
+It is no child of the guard: nothing here can become the primary of anything. ``archive_mode`` is off, it listens on a socket in a
+directory of its own alone, and recovery stops as soon as the copy is consistent, so that no timeline is begun.
 """
 
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ _START_S: Final = 3600.0  # to replay what the backup needs to be consistent
 _READ_S: Final = 3600.0
 _STOP_S: Final = 60.0
 _TOLD: Final = 600
+_SOCKET: Final = ".s.PGSQL.5432"
+_LONGEST_SOCKET: Final = 107  # bytes of a path (unix(7))
 _HBA: Final = "local all all trust\n"
 _DATABASES: Final = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1"
 _RELATIONS: Final = "SELECT count(*), coalesce(sum(pg_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm', 'i', 't')"
@@ -79,8 +82,7 @@ def look_into(instance: Instance, job: JobHandle, directory: Path, *, restore_co
     control = found.control
     if control.major_version != instance.programs.major:
         raise DataDirectoryError(f"{directory}: of PostgreSQL {control.major_version}, the programs here are of {instance.programs.major}")
-    sockets = directory.with_name(f"{directory.name}.run")
-    sockets.mkdir(mode=0o700)
+    sockets = make_place_for_sockets(directory)
     settings = {**_SETTINGS, **{name: str(value) for name, value in found.limits.items()}}  # with less it would not replay
     _prepare(directory, {**settings, "unix_socket_directories": str(sockets), "restore_command": restore_command})
     outcome = _Outcome()
@@ -96,6 +98,15 @@ def look_into(instance: Instance, job: JobHandle, directory: Path, *, restore_co
     job.check()
     checked = _check_pages(instance, job, directory) if control.data_checksums else "pages have no checksums"
     return Seen(databases=databases, relations=relations, bytes=size, checksums=checked)
+
+
+def make_place_for_sockets(directory: Path) -> Path:
+    """Make a directory that nobody else can enter, beside the copy unless the path of a socket would be too long there."""
+    sockets = directory.with_name(f"{directory.name}.run")
+    if len(os.fsencode(sockets / _SOCKET)) > _LONGEST_SOCKET:
+        return Path(tempfile.mkdtemp(prefix="hacore-"))
+    sockets.mkdir(mode=0o700)
+    return sockets
 
 
 def _prepare(directory: Path, settings: Mapping[str, str]) -> None:

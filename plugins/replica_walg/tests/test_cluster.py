@@ -109,7 +109,7 @@ def test_a_cluster_makes_checks_and_removes_its_backups_and_they_are_the_databas
     hacore(leader, "backup", "verify", delta["Backup"], "--restore")
     hacore(leader, "backup", "verify")
     assert cluster.configure(hacore={"backup": {"retention": {"min_count": 1}}}).status == 200
-    hacore(leader, "backup", "expire")
+    hacore(leader, "backup", "expire", "--force")
     assert [one["Backup"] for one in listed(leader)] == [last["Backup"]]
 
 
