@@ -1,0 +1,15 @@
+# Keys for both ways, an sshd for the nodes, and Barman's own maintenance, which its packages have cron do once a minute.
+set -e
+umask 077
+mkdir -p /var/lib/postgresql/ssh
+test -e /srv/keys/id.pub || { ssh-keygen -q -t ed25519 -N '' -f /srv/keys/new && chmod 644 /srv/keys/new && mv /srv/keys/new /srv/keys/id && mv /srv/keys/new.pub /srv/keys/id.pub; }
+chmod 644 /srv/keys/id.pub
+install -m 600 /srv/keys/id /var/lib/postgresql/ssh/id
+test -e /var/lib/postgresql/ssh/host_key || ssh-keygen -q -t ed25519 -N '' -f /var/lib/postgresql/ssh/host_key
+umask 022
+/usr/sbin/sshd -f /srv/barman/sshd_config
+barman -q -c /srv/barman/barman.conf check main >/dev/null || true  # makes its directories
+while :; do
+    barman -q -c /srv/barman/barman.conf cron || true
+    sleep 1
+done

@@ -1,0 +1,36 @@
+"""ZooKeeper, Barman, and an address that is where the leader is."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.sites.client import TABLE, ask, rows_at
+from tests.sites.plain import PlainSite
+from tests.sites.story import Site
+
+ADDRESS = "10.77.0.100"
+
+
+@pytest.mark.timeout(1200)
+def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a_point_in_time(site: Callable[[str], PlainSite]) -> None:
+    plain = site("zookeeper-barman-vip")
+    it = Site(plain, f"host={ADDRESS} port=5432 dbname=postgres user=postgres password=change-me connect_timeout=3")
+    it.begin()
+    try:
+        it.hacore("backup", "run")
+        it.switch_over()
+        lost = it.lose_the_primary()
+        it.bring_back(lost)
+        it.make_anew(lost)
+        assert "barman" in plain.log_of(lost)
+    finally:
+        it.load.stop()
+    with plain.reached():
+        rows = it.load.acknowledged()
+        assert rows - rows_at(it.load.dsn) == frozenset()
+        moment = ask(it.load.dsn, "SELECT clock_timestamp()::text")
+        ask(it.load.dsn, f"DELETE FROM {TABLE} RETURNING 1")  # noqa: S608 - a constant; what a person would like to undo
+        assert rows_at(it.load.dsn) == frozenset()
+        it.hacore("restore", "--to", moment, "--confirm", "main")
+        it.wait_whole("everybody streams on the new timeline")
+        assert rows - rows_at(it.load.dsn) == frozenset()
