@@ -84,9 +84,9 @@ def tests(*, slow: bool) -> list[Stage]:
     return [
         pytest("unit", ["tests/unit"], deadline_s=300 * more, options=(*chosen, *side_by_side)),
         pytest("simulation", ["tests/simulation"], deadline_s=600 * more, options=(*chosen, *side_by_side)),
-        looking_again(pytest("plugins", ["plugins"], deadline_s=1500 * more, options=(*chosen, *waiting))),
+        looking_again(pytest("plugins", ["plugins"], deadline_s=1800 * more, options=(*chosen, *waiting))),
         looking_again(
-            pytest("integration", ["tests/integration", "tests/chaos"], deadline_s=1800 * more, options=(*chosen, *side_by_side))
+            pytest("integration", ["tests/integration", "tests/chaos"], deadline_s=2700 * more, options=(*chosen, *side_by_side))
         ),
         looking_again(pytest("sites", ["tests/sites"], deadline_s=900 * more, options=(*chosen, *waiting))),
     ]
