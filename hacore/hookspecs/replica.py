@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hacore.hookspecs.any_kind import AnyPlugin, PluginContext
 from hacore.hookspecs.marks import hookspec
-from hacore.interfaces import Created, Failed, Job, Offer, Refusal, Source
+from hacore.interfaces import Backup, Created, Failed, Job, Offer, Refusal, Source
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory
 
@@ -37,6 +37,19 @@ class ReplicaRequest:
     def program(self, name: str) -> str:
         """Return the path of a program of PostgreSQL: ``pg_basebackup``."""
         return self.programs.get(name, name)
+
+    def may_begin_with(self, backup: Backup) -> bool:
+        """Tell whether a standby that begins with ``backup`` can get to where the leader is; what the tool does not tell speaks for it."""
+        if self.system_id is not None and backup.system_id not in {None, self.system_id}:
+            return False
+        if self.major_version is not None and backup.major_version not in {None, self.major_version}:
+            return False
+        history = self.leader_history
+        if history is None or backup.timeline is None:
+            return True
+        if not history.has(backup.timeline):
+            return False
+        return backup.stop_lsn is None or history.has_prefix(backup.timeline, backup.stop_lsn)
 
 
 class ReplicaPlugin(AnyPlugin, Protocol):

@@ -18,7 +18,7 @@ def offer(settings: BarmanSettings, request: ReplicaRequest, backups: Sequence[B
     good = [one for one in backups if one.state is BackupState.OK]
     if not good:
         return Refusal(reason=f"there is no good backup among {len(backups)}")
-    chosen = next((one for one in reversed(good) if _leads_there(one, request)), None)
+    chosen = next((one for one in reversed(good) if request.may_begin_with(one)), None)
     if chosen is None:
         return Refusal(reason=f"no backup of {settings.server} is of this cluster and its leader's history")
     limit = settings.threshold_megabytes * _MIB
@@ -39,16 +39,3 @@ def offer(settings: BarmanSettings, request: ReplicaRequest, backups: Sequence[B
         wal_limit_bytes=limit,
         needs_source=False,
     )
-
-
-def _leads_there(backup: Backup, request: ReplicaRequest) -> bool:
-    if request.system_id is not None and backup.system_id not in {None, request.system_id}:
-        return False
-    if request.major_version is not None and backup.major_version not in {None, request.major_version}:
-        return False
-    history = request.leader_history
-    if history is None or backup.timeline is None:
-        return True
-    if not history.has(backup.timeline):
-        return False
-    return backup.stop_lsn is None or history.has_prefix(backup.timeline, backup.stop_lsn)

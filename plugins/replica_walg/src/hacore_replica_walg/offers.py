@@ -19,7 +19,7 @@ def offer(settings: WalgSettings, request: ReplicaRequest, backups: Sequence[Bac
         return Refusal(reason="there is no backup")
     if request.system_id is not None and backups[-1].system_id not in {None, request.system_id}:
         return Refusal(reason=f"the prefix is of another cluster: system identifier {backups[-1].system_id}, want {request.system_id}")
-    chosen = next((one for one in reversed(backups) if _leads_there(one, request)), None)
+    chosen = next((one for one in reversed(backups) if request.may_begin_with(one)), None)
     if chosen is None:
         return Refusal(reason="no backup is of this cluster and its leader's history")
     wal_bytes = None
@@ -38,19 +38,6 @@ def offer(settings: WalgSettings, request: ReplicaRequest, backups: Sequence[Bac
         wal_limit_bytes=limit,
         needs_source=False,
     )
-
-
-def _leads_there(backup: Backup, request: ReplicaRequest) -> bool:
-    if request.system_id is not None and backup.system_id not in {None, request.system_id}:
-        return False
-    if request.major_version is not None and backup.major_version not in {None, request.major_version}:
-        return False
-    history = request.leader_history
-    if history is None or backup.timeline is None:
-        return True
-    if not history.has(backup.timeline):
-        return False
-    return backup.stop_lsn is None or history.has_prefix(backup.timeline, backup.stop_lsn)
 
 
 def _limit(settings: WalgSettings, backup: Backup) -> int:
