@@ -32,7 +32,10 @@ def running_cluster(request: pytest.FixtureRequest) -> Iterator[MixedCluster]:
 
 @pytest.fixture
 def cluster(running_cluster: MixedCluster) -> MixedCluster:
-    """The cluster as every test finds it: whole."""
+    """The cluster as every test finds it: whole, also when the test before failed with a node down."""
+    for node in running_cluster.nodes.values():
+        if node.agent is None:
+            node.start(Product.HACORE)
     running_cluster.wait_whole()
     return running_cluster
 

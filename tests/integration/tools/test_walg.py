@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ MISSING = 74
 @pytest.fixture
 def site(scratch: Path, walg: Walg) -> WalgSite:
     return WalgSite(scratch, walg)
+
+
+def newest(directory: Path) -> float:
+    """When a file below it was written last."""
+    return max(path.stat().st_mtime for path in directory.rglob("*"))
 
 
 class TestWal:
@@ -132,6 +138,7 @@ class TestBackups:
         delta = {"WALG_DELTA_MAX_STEPS": "2"}
         with site.server() as server:
             server.query("CREATE TABLE one AS SELECT generate_series(1, 1000) AS number")
+            wait_for(lambda: time.time() - newest(server.data / "base") > 2, "a change of a file shows in its time")
             site.must("backup-push", str(server.data), server=server, **delta)
             server.query("INSERT INTO one VALUES (0)")
             server.query("CHECKPOINT")

@@ -144,8 +144,10 @@ def test_an_answer_that_is_late_only_by_the_time_in_which_the_machine_slept_has_
 
 def test_a_line_that_is_late_only_by_the_time_in_which_the_machine_slept_ends_the_stream() -> None:
     clock = Later()
+    begun = threading.Event()
 
     def bytes_of_days() -> Iterator[int]:
+        begun.wait(PATIENCE_S)
         for byte in b"two\nthree\n":
             clock.sleep(60.0)
             yield byte
@@ -154,6 +156,7 @@ def test_a_line_that_is_late_only_by_the_time_in_which_the_machine_slept_ends_th
         connection = Connection(endpoint, Resolver(clock), clock, None)
         connection.connect(PATIENCE_S)
         lines = connection.stream(Request(method="GET", path="/"), silence_s=PATIENCE_S).lines
+        begun.set()
         with pytest.raises(TimeoutError):
             list(lines)
         connection.close()
