@@ -78,17 +78,17 @@ def pytest(name: str, paths: Sequence[str], *, deadline_s: float, options: tuple
 
 def tests(*, slow: bool) -> list[Stage]:
     chosen = () if slow else ("-m", "not slow")
-    side_by_side = ("-n", WORKERS, "--dist", "loadgroup")
-    waiting = ("-n", str(2 * int(WORKERS)), "--dist", "loadgroup")  # most of what a store is tried for is that time passes
+    computing, clusters, waiting = (
+        ("-n", str(round(share * int(WORKERS))), "--dist", "loadgroup") for share in (1, 1.5, 2)
+    )  # most of what a store is tried for is that time passes; a cluster waits for a third of its time
     more = 6.0 if slow else 1.0
     return [
-        pytest("unit", ["tests/unit"], deadline_s=300 * more, options=(*chosen, *side_by_side)),
-        pytest("simulation", ["tests/simulation"], deadline_s=600 * more, options=(*chosen, *side_by_side)),
+        pytest("unit", ["tests/unit"], deadline_s=300 * more, options=(*chosen, *computing)),
+        pytest("simulation", ["tests/simulation"], deadline_s=600 * more, options=(*chosen, *computing)),
         looking_again(pytest("plugins", ["plugins"], deadline_s=1800 * more, options=(*chosen, *waiting))),
-        looking_again(
-            pytest("integration", ["tests/integration", "tests/chaos"], deadline_s=2700 * more, options=(*chosen, *side_by_side))
+        looking_again(  # whole sites first: each takes minutes, and others fill the time beside it
+            pytest("integration", ["tests/sites", "tests/integration", "tests/chaos"], deadline_s=2400 * more, options=(*chosen, *clusters))
         ),
-        looking_again(pytest("sites", ["tests/sites"], deadline_s=900 * more, options=(*chosen, *waiting))),
     ]
 
 

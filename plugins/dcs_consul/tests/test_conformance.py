@@ -26,6 +26,7 @@ def three_servers() -> Iterator[Served]:
         yield consul
 
 
+@pytest.mark.slow  # everyday the kit runs on three servers
 class TestOneServer(DcsConformance, NetworkConformance):
     @pytest.fixture
     def store(self, one_server: Served) -> StoreUnderTest:

@@ -29,6 +29,7 @@ def guarded_member() -> Iterator[Served]:
         yield etcd
 
 
+@pytest.mark.slow  # everyday the kit runs on three members
 class TestOneMember(DcsConformance, NetworkConformance):
     @pytest.fixture
     def store(self, one_member: Served) -> StoreUnderTest:
@@ -41,6 +42,7 @@ class TestThreeMembers(DcsConformance, NetworkConformance, SeveralServersConform
         return three_members.under_test(three_members.endpoints[:1])  # the others are found through it
 
 
+@pytest.mark.slow  # everyday the kit runs on three members, and test_access.py tries the rights
 class TestGuardedMember(DcsConformance, NetworkConformance):
     """Encrypted, clients known by certificates, a user who may do nothing but below the one prefix."""
 

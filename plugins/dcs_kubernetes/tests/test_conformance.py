@@ -7,6 +7,7 @@ from hacore_dcs_kubernetes.objects import CONFIG_MAPS, ENDPOINTS, LEASES
 from plugins.dcs_kubernetes.tests.served import Served
 
 
+@pytest.mark.slow  # everyday the kit runs on Endpoints
 class TestConfigMapsThroughTwoServers(DcsConformance, NetworkConformance, SeveralServersConformance):
     @pytest.fixture
     def store(self, shared: Served) -> StoreUnderTest:
@@ -19,6 +20,7 @@ class TestEndpoints(DcsConformance, NetworkConformance):
         return shared.under_test(ENDPOINTS)
 
 
+@pytest.mark.slow  # everyday the kit runs on Endpoints
 class TestLeases(DcsConformance, NetworkConformance):
     @pytest.fixture
     def store(self, shared: Served) -> StoreUnderTest:
