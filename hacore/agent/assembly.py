@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from hacore.agent.archivist import Archivist
 from hacore.agent.backup_check import RestoreCheck
+from hacore.agent.backup_completion import BackupCompletion
 from hacore.agent.backup_keeper import BackupKeeper
 from hacore.agent.backup_leader import BackupLeader
 from hacore.agent.backup_member import BackupMember
@@ -179,7 +180,8 @@ def _backups(site: "_Site", node: PostgresNode) -> BackupKeeper:
     )
     store = BackupStore(site.desk, site.clock)
     member = BackupMember(store=store, tool=tool, clock=site.clock)
-    leader = BackupLeader(store=store, tool=tool, clock=site.clock, new_id=lambda: uuid4().hex)
+    completion = BackupCompletion(store=store, instance=node.instance, clock=site.clock)
+    leader = BackupLeader(store=store, tool=tool, completion=completion, clock=site.clock, new_id=lambda: uuid4().hex)
     return BackupKeeper(site.desk.latest, member, leader)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from hacore.agent.backup_completion import BackupCompletion
 from hacore.agent.backup_store import BackupStore
 from hacore.agent.backup_tool import BackupTool
 from hacore.backup import leading
@@ -28,8 +29,10 @@ class BackupRefusedError(HacoreError):
 class BackupLeader:
     """:meth:`begin`, :meth:`cancel` and :meth:`listed` may be called from any thread."""
 
-    def __init__(self, *, store: BackupStore, tool: BackupTool, clock: Clock, new_id: Callable[[], str]) -> None:
-        self._store, self._tool, self._clock, self._new_id = store, tool, clock, new_id
+    def __init__(
+        self, *, store: BackupStore, tool: BackupTool, completion: BackupCompletion, clock: Clock, new_id: Callable[[], str]
+    ) -> None:  # fmt: skip
+        self._store, self._tool, self._completion, self._clock, self._new_id = store, tool, completion, clock, new_id
         self._unmoved: tuple[_Seen, Instant] | None = None  # a member's task as it was seen last, and since when
         self._listed: tuple[tuple[Backup, ...], Instant] | None = None
         self._list_at: Instant = 0.0  # not before
@@ -39,14 +42,17 @@ class BackupLeader:
 
         :raises HacoreError: something could not be found out or done; the next turn tries again.
         """
-        if world.lease is None or not world.node.is_primary or world.cluster is None or self._tool.name is None:
+        if world.lease is None or not world.node.is_primary or world.cluster is None:
             self._unmoved, self._listed, self._list_at = None, None, 0.0
             return
         record = world.cluster.backups or BackupRecord()
         if record.task is not None:
             self._listed = None  # it changes what there is
-            self._watch(record.task)
-        elif not world.policy.pause:
+            if record.task.made is None:
+                self._watch(record.task)
+            else:
+                self._completion.turn(record.task, record.task.made, world.lease.token)
+        elif self._tool.name is not None and not world.policy.pause:
             self._unmoved = None
             self._schedule(world, record)
 
@@ -87,6 +93,13 @@ class BackupLeader:
             return leading.abandoned(record, now=self._clock.wall(), error="cancelled by a person", is_final=True)
 
         return found[0] if self._store.change(cancelled) is not None else None
+
+    def record(self) -> BackupRecord:
+        """Read what stands in the store afresh.
+
+        :raises HacoreError: it could not be read.
+        """
+        return self._store.read()
 
     def listed(self) -> tuple[Backup, ...]:
         """Read the tool's list afresh.
@@ -146,8 +159,13 @@ class BackupLeader:
         backups = self._tool.listed()
         self._listed, self._list_at = (backups, self._clock.now()), 0.0
         if leading.summed_up(record, backups, system_id) != record:
-            self._store.change(lambda now, _: leading.summed_up(now, backups, system_id), as_leader=True)
+            self._store.change(lambda now, _: _summed_up(now, record, backups, system_id), as_leader=True)
         return backups
+
+
+def _summed_up(now: BackupRecord, listed: BackupRecord, backups: Sequence[Backup], system_id: str | None) -> BackupRecord | None:
+    """Work that went on while the list was read may have made, checked or removed what is not in it: it is read again soon."""
+    return leading.summed_up(now, backups, system_id) if (now.task, now.results) == (None, listed.results) else None
 
 
 def _identity(task: BackupTask) -> _Seen:

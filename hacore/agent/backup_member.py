@@ -43,7 +43,7 @@ class BackupMember:
             return
         record = world.cluster.backups if world.cluster is not None else None
         task = record.task if record is not None else None
-        if task is None or task.member != world.me.name or self._tool.name is None:
+        if task is None or task.member != world.me.name or task.made is not None or self._tool.name is None:
             return
         if task.taken:
             self._fail_lost(task)
@@ -86,7 +86,7 @@ class BackupMember:
                 self._beat(flight, now)
             return
         if not self._is_reported:
-            self._store.change(lambda record, _: record.ended(result) if record.task and record.task.id == flight.task.id else None)
+            self._store.change(lambda record, _: record.reported(result) if record.task and record.task.id == flight.task.id else None)
             self._is_reported = True
         if flight.is_over:  # else the plugin has not come back: this node takes nothing else
             self._flight = None

@@ -40,6 +40,14 @@ class BackupStore:
         """
         return self._desk.call(lambda dcs, world: self._change(dcs, world, change, as_leader=as_leader), _CALL_S)
 
+    def read(self) -> BackupRecord:
+        """Return the record as it stands.
+
+        :raises BackupRecordError: it is broken.
+        :raises DcsUnavailableError: the store did not answer.
+        """
+        return self._desk.call(lambda dcs, world: _record(read_cluster(dcs.snapshot(timeout_s=self._budget_s(world)))), _CALL_S)
+
     def _change(self, dcs: Dcs, world: World, change: Change, *, as_leader: bool) -> BackupRecord | None:
         lock = world.lease.lock if world.lease is not None else None
         if as_leader and lock is None:
@@ -47,9 +55,7 @@ class BackupStore:
         for _ in range(_ATTEMPTS):
             snapshot = dcs.snapshot(timeout_s=self._budget_s(world))
             view, found = read_cluster(snapshot), snapshot.records.get(names.BACKUP)
-            if names.BACKUP in view.broken:
-                raise BackupRecordError(f"the record {names.BACKUP} in the store cannot be read: remove it when no backup runs")
-            before = view.backups or BackupRecord()
+            before = _record(view)
             after = change(before, view)
             if after is None or after == before:
                 return None
@@ -69,3 +75,9 @@ class BackupStore:
         if world.lease is None:
             return limit_s
         return max(_SHORTEST_S, min(limit_s, (world.lease.fence_at - self._clock.now()) / 4))
+
+
+def _record(view: ClusterView) -> BackupRecord:
+    if names.BACKUP in view.broken:
+        raise BackupRecordError(f"the record {names.BACKUP} in the store cannot be read: remove it when no backup runs")
+    return view.backups or BackupRecord()

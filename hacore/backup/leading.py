@@ -118,9 +118,8 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
     task = record.task
     if task is None:
         return record
-    result = BackupResult(
-        id=task.id, work=task.work, member=task.member, began_at=task.asked_at, ended_at=now, error=error, backup=task.backup
-    )
+    backup = task.made.backup if task.made is not None else task.backup
+    result = BackupResult(id=task.id, work=task.work, member=task.member, began_at=task.asked_at, ended_at=now, error=error, backup=backup)
     ended = record.ended(result)
     if not is_final:
         return ended

@@ -20,8 +20,7 @@ _KEYS: Final = frozenset({"work", "kind", "backup", "restore", "member", "dry_ru
 def show_backups(context: Context, _: Body) -> Reply:
     """``GET /backups``."""
     backups = _configured(context)
-    world, _decision = context.latest()
-    record = (world.cluster.backups if world.cluster else None) or BackupRecord()
+    record = _record(context, backups)
     try:
         found = backups.listed()
     except PluginUnavailableError as error:
@@ -84,7 +83,7 @@ def _state(backups: Backups, record: BackupRecord) -> dict[str, object]:
 
 
 def _expire(context: Context, backups: Backups, world: World, *, dry_run: bool) -> Reply:
-    record = (world.cluster.backups if world.cluster else None) or BackupRecord()
+    record = _record(context, backups)
     try:
         found = backups.listed()
     except PluginUnavailableError as error:
@@ -100,6 +99,15 @@ def _expire(context: Context, backups: Backups, world: World, *, dry_run: bool) 
         return json_reply(plan)
     task = _begin(backups, Wanted(work=BackupWork.EXPIRE, reason="asked by a person", remove=tuple(one.id for one in says.remove)), None)
     return json_reply({**plan, "task": _simple(asdict(task))}, status=202)
+
+
+def _record(context: Context, backups: Backups) -> BackupRecord:
+    """What a person has just been told is done must be shown: the newest turn may be older. Without a store it is all there is."""
+    try:
+        return backups.record()
+    except HacoreError:
+        world, _ = context.latest()
+        return (world.cluster.backups if world.cluster else None) or BackupRecord()
 
 
 def _begin(backups: Backups, wanted: Wanted, member: str | None) -> BackupTask:
@@ -142,6 +150,8 @@ def _simple(found: dict[str, Any]) -> dict[str, object]:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, dict):
+        return _simple(value)
     return str(value) if isinstance(value, Lsn) else list(value) if isinstance(value, tuple) else value
 
 

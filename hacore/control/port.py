@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from hacore.backup.leading import Wanted
 from hacore.backup.policy import BackupPolicy
 from hacore.interfaces import Backup, Dcs
-from hacore.model.backups import BackupTask
+from hacore.model.backups import BackupRecord, BackupTask
 from hacore.model.commands import Command
 from hacore.model.world import Decision, World
 
@@ -54,6 +54,12 @@ class Backups(Protocol):
 
     def cancel(self) -> BackupTask | None:
         """End the work that goes on; return what it was."""
+
+    def record(self) -> BackupRecord:
+        """Read what stands in the store.
+
+        :raises HacoreError: it could not be read.
+        """
 
     def listed(self) -> tuple[Backup, ...]:
         """Read the tool's list.

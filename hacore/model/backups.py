@@ -14,26 +14,6 @@ class BackupWork(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupTask:
-    """Work that a leader has given to a member, under its fencing token. ``taken``: the member works on it."""
-
-    id: str
-    work: BackupWork
-    member: str
-    token: int
-    asked_at: datetime
-    reason: str = ""
-    kind: str = "auto"  # of a backup
-    backup: str | None = None  # id of the backup to verify; ``None``: the newest good one
-    restores: bool = False  # verify by restoring and starting it
-    remove: tuple[str, ...] = ()  # ids to expire
-    taken: bool = False
-    beat: int = 0  # grows while the member works
-    progress: str = ""
-    tried: tuple[str, ...] = ()  # members that did not take it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupResult:
     """How a task ended. ``failures`` in a row of its kind of work, this one included; 0: it was done."""
 
@@ -54,6 +34,30 @@ class BackupResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupTask:
+    """Work that a leader has given to a member, under its fencing token. ``taken``: the member works on it.
+
+    ``made``: a backup as the member has made it; it counts once the leader has seen the WAL of its end archived.
+    """
+
+    id: str
+    work: BackupWork
+    member: str
+    token: int
+    asked_at: datetime
+    reason: str = ""
+    kind: str = "auto"  # of a backup
+    backup: str | None = None  # id of the backup to verify; ``None``: the newest good one
+    restores: bool = False  # verify by restoring and starting it
+    remove: tuple[str, ...] = ()  # ids to expire
+    taken: bool = False
+    beat: int = 0  # grows while the member works
+    progress: str = ""
+    tried: tuple[str, ...] = ()  # members that did not take it
+    made: BackupResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRecord:
     """The whole record."""
 
@@ -67,6 +71,14 @@ class BackupRecord:
     def result(self, work: BackupWork) -> BackupResult | None:
         """Return how work of this kind ended last."""
         return next((one for one in self.results if one.work is work), None)
+
+    def reported(self, result: BackupResult) -> "BackupRecord":
+        """Return the record after the member has told how its part of the task in it has ended."""
+        if self.task is None or result.work is not BackupWork.BACKUP or not result.is_done:
+            return self.ended(result)
+        return replace(
+            self, task=replace(self.task, made=result, progress=f"{result.backup} is made, the WAL of its end is not archived yet")
+        )
 
     def ended(self, result: BackupResult) -> "BackupRecord":
         """Return the record after the task in it has ended like this."""

@@ -56,11 +56,13 @@ def _task(task: BackupTask) -> dict[str, object]:
         "beat": task.beat,
         "progress": task.progress[:_TEXT_LIMIT] or None,
         "tried": list(task.tried) or None,
+        "made": None if task.made is None else _result(task.made),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _read_task(found: Fields) -> BackupTask:
+    made = found.raw("made")
     return BackupTask(
         id=as_text(found.required("id")),
         work=_work(found),
@@ -76,6 +78,7 @@ def _read_task(found: Fields) -> BackupTask:
         beat=found.whole("beat") or 0,
         progress=found.text("progress") or "",
         tried=found.texts("tried"),
+        made=None if made is None else _read_result(Fields(as_object(made))),
     )
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from hacore.testing.waiting import wait_for
 from tests.integration.backup.conftest import Backups
-from tests.integration.backup.database import archived
 from tests.integration.backup.test_running import assert_it_leads_on, programs_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -21,7 +20,6 @@ def scratches(backups: Backups) -> list[Path]:
 def test_a_good_backup_comes_up_and_nothing_of_it_is_left(backups: Backups) -> None:
     leader = backups.cluster.the_leader()
     backups.must("backup", "run")
-    archived(backups, leader)  # of a backup of a standby, too, the end: until then it cannot be restored
     said = backups.must("backup", "verify", "--restore")
     assert "restored and read: 2 databases" in said
     assert "all pages have the right checksums" in said
@@ -48,7 +46,6 @@ def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str,
 
 def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
     backups.must("backup", "run")
-    archived(backups, backups.cluster.the_leader())
     (name,) = backups.names()
     data = backups.repository / "base" / name / "data"
     (data / "backup_manifest").unlink()

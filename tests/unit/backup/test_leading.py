@@ -24,6 +24,18 @@ def result(work: BackupWork, *, hours_ago: float, error: str | None = None, fail
     return BackupResult(id="t", work=work, member="a", began_at=ended, ended_at=ended, error=error, failures=failures)
 
 
+def test_a_backup_that_is_made_waits_for_the_leader_and_all_else_has_ended_with_the_member() -> None:
+    task = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="a", token=1, now=NOW)
+    made = replace(result(BackupWork.BACKUP, hours_ago=0), backup="one")
+    waits = task.reported(made)
+    assert (waits.task.made if waits.task else None, waits.results) == (made, ())
+    assert waits.ended(made).results == (made,)
+    cancelled = abandoned(waits, now=NOW, error="cancelled by a person", is_final=True)
+    assert (cancelled.task, cancelled.results[0].backup) == (None, "one")
+    assert task.reported(replace(made, error="x")).task is None
+    assert task.reported(replace(made, work=BackupWork.VERIFY)).task is None
+
+
 def test_nothing_is_due_where_nothing_is_configured() -> None:
     assert due_work(BackupRecord(), BackupPolicy(), (), now=NOW, system_id=SYSTEM_ID) is None
     assert next_backup(BackupRecord(), BackupPolicy(), (), now=NOW) is None

@@ -11,9 +11,9 @@ from hacore.backup.retention import Retention
 from hacore.backup.schedule import Schedule
 from hacore.control.backups import begin_backup, cancel_backup, show_backups
 from hacore.control.context import Context, RefusedError
-from hacore.errors import HacoreError, PluginUnavailableError
+from hacore.errors import DcsUnavailableError, HacoreError, PluginUnavailableError
 from hacore.interfaces import Backup
-from hacore.model.backups import BackupRecord, BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
 from hacore.model.lease import Lease, Lock
 from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
 from tests.unit.control.samples import NODE, scene
@@ -31,6 +31,7 @@ class ScriptedBackups:
     refusal: HacoreError | None = None
     begun: list[tuple[Wanted, str | None]] = field(default_factory=list)
     running: BackupTask | None = None
+    stands: BackupRecord | HacoreError = field(default_factory=BackupRecord)
 
     def begin(self, wanted: Wanted, *, member: str | None = None) -> BackupTask:
         if self.refusal is not None:
@@ -42,6 +43,11 @@ class ScriptedBackups:
 
     def cancel(self) -> BackupTask | None:
         return self.running
+
+    def record(self) -> BackupRecord:
+        if isinstance(self.stands, HacoreError):
+            raise self.stands
+        return self.stands
 
     def listed(self) -> tuple[Backup, ...]:
         if isinstance(self.found, HacoreError):
@@ -72,6 +78,20 @@ def test_the_list_comes_with_what_goes_on_and_when_the_next_is_due() -> None:
     assert (found["plugin"], found["schedule"], [one["id"] for one in found["backups"]]) == ("plain", "0 3 * * *", ["one"])
     assert found["next_backup"]
     assert "is_locked" not in found["backups"][0]
+
+
+def test_a_check_that_has_just_ended_is_shown_although_the_newest_turn_is_older() -> None:
+    backups = ScriptedBackups((backup("one"),), stands=BackupRecord(verified=(("one", NOW),)))
+    assert document(show_backups(context_of(backups), {}).document)["backups"][0]["verified_at"] == NOW.isoformat()
+    backups.stands = DcsUnavailableError("no answer")
+    assert "verified_at" not in document(show_backups(context_of(backups), {}).document)["backups"][0]
+
+
+def test_a_backup_that_is_made_and_waits_for_its_wal_is_shown() -> None:
+    task = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="b", token=1, now=NOW)
+    made = BackupResult(id="t", work=BackupWork.BACKUP, member="b", began_at=NOW, ended_at=NOW, backup="one")
+    shown = document(show_backups(context_of(ScriptedBackups(stands=task.reported(made))), {}).document)["task"]
+    assert (shown["made"]["backup"], "not archived" in shown["progress"]) == ("one", True)
 
 
 def test_a_list_that_cannot_be_read_is_an_error_and_not_an_empty_one() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -26,9 +27,10 @@ TASK = BackupTask(
 )
 RESULT = BackupResult(id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="e", detail="d", backup="b", failures=2)
 FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), newest_good=AT, window_start=AT, listed=3)
+MADE = BackupRecord(task=replace(TASK, work=BackupWork.BACKUP, made=replace(RESULT, error=None, failures=0)))
 
 
-@pytest.mark.parametrize("record", [BackupRecord(), FULL, BackupRecord(listed=0)])
+@pytest.mark.parametrize("record", [BackupRecord(), FULL, BackupRecord(listed=0), MADE])
 def test_what_is_written_is_read(record: BackupRecord) -> None:
     assert read_backups(backups_json(record)) == record
 

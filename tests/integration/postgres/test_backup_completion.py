@@ -1,0 +1,112 @@
+"""A backup counts once the WAL of its end is archived: asked of a real primary and its archive."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from hacore.agent.backup_completion import ARCHIVE_S, BackupCompletion
+from hacore.agent.backup_store import BackupStore, Change
+from hacore.config.postgres_settings import PostgresSettings
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
+from hacore.model.clock import Instant
+from hacore.model.cluster import ClusterView
+from tests.integration.plugins.archive_in_a_directory import DirectoryArchive
+from tests.integration.postgres.conftest import MakeNode
+from tests.integration.postgres.node import Node
+from tests.integration.postgres.test_archive import archived_primary, archives, store, until
+
+__all__ = ["store"]
+
+AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+MADE = BackupResult(id="t", work=BackupWork.BACKUP, member="b", began_at=AT, ended_at=AT, backup="one")
+TASK = BackupTask(id="t", work=BackupWork.BACKUP, member="b", token=1, asked_at=AT, taken=True, made=MADE)
+
+
+class SteppedClock:
+    """Stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def now(self) -> Instant:
+        return self.at
+
+    def wall(self) -> datetime:
+        return AT
+
+
+class KeptStore:
+    """The record as the leader changes it."""
+
+    def __init__(self) -> None:
+        self.record = BackupRecord(task=TASK)
+
+    def change(self, change: Change, *, as_leader: bool = False) -> BackupRecord | None:
+        assert as_leader
+        changed = change(self.record, ClusterView(sent_at=0.0))
+        self.record = changed or self.record
+        return changed
+
+
+class Leading:
+    """A leader's turns."""
+
+    def __init__(self, node: Node) -> None:
+        self.clock, self.store = SteppedClock(), KeptStore()
+        self._completion = BackupCompletion(store=cast("BackupStore", self.store), instance=node.instance, clock=self.clock)
+
+    def turn(self, token: int = 1) -> BackupResult | None:
+        """Make one; the result, once there is one."""
+        if self.store.record.task is not None:
+            self._completion.turn(TASK, MADE, token)
+        return self.store.record.result(BackupWork.BACKUP)
+
+
+def end_of(node: Node) -> str:
+    return str(node.sql("SELECT pg_walfile_name((pg_current_wal_lsn() - 1)::pg_lsn)")[0][0])
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["in the middle of a segment", "just after a switch"])
+def test_it_is_done_when_its_end_is_archived(make_node: MakeNode, store: DirectoryArchive, fresh: bool) -> None:
+    node = archived_primary(make_node, store)
+    if fresh:
+        node.sql("SELECT pg_switch_wal()")
+    leading = Leading(node)
+    begun = set(store.names())
+    until(lambda: leading.turn() is not None, "it is done")
+    assert leading.turn() == MADE
+    assert set(store.names()) - begun
+    assert end_of(node) in store.names()
+
+
+def test_it_is_not_done_while_the_archive_takes_nothing_and_that_is_said_in_the_end(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = make_node("a")
+    archives(node, store, held="another cluster has it")
+    node.create_cluster()
+    leading = Leading(node)
+    assert leading.turn() is None
+    ended = end_of(node)
+    leading.clock.at += ARCHIVE_S - 1
+    assert leading.turn() is None
+    assert leading.turn(token=2) is None  # another lease has its own time
+    leading.clock.at += ARCHIVE_S + 1
+    result = leading.turn(token=2)
+    assert result is not None
+    assert (result.backup, result.failures) == ("one", 1)
+    assert "one is made, but cannot be restored yet" in str(result.error)
+    assert ended < end_of(node)
+    assert store.names() == []
+
+
+def without_a_command(settings: PostgresSettings) -> PostgresSettings:
+    return replace(settings, parameters={**settings.parameters, "archive_mode": "on", "archive_command": ""})
+
+
+@pytest.mark.parametrize("kind", ["off", "on"])
+def test_it_is_done_at_once_where_nothing_is_archived(make_node: MakeNode, kind: str) -> None:
+    node = make_node("a", change=without_a_command) if kind == "on" else make_node("a")
+    node.create_cluster()
+    assert node.sql("SHOW archive_mode") == [(kind,)]
+    assert Leading(node).turn() == MADE
