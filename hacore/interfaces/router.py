@@ -76,7 +76,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """The outside is not as it shall be. It is tried again at the next state, else after 1 s, 2 s, 4 s and so on, at most 30 s."""
+    """The outside is not as it shall be. It is tried again at the next state, else after 1, 2, 4, and every 5 s."""
 
     reason: str
 

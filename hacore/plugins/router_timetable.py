@@ -9,7 +9,7 @@ from hacore.interfaces import Endpoint, RoutingState
 from hacore.model.clock import Clock
 
 RECONCILE_S: Final = 30.0
-FIRST_RETRY_S: Final = 1.0  # then twice as long each time, up to RECONCILE_S
+RETRIES_S: Final = (1.0, 2.0, 4.0, 5.0)  # after so many failures; the last goes on: until it answers clients may be led to an old primary
 LAG_S: Final = 5.0  # how far standbys lag behind is told so often and not at each change
 PROBE_S: Final = 10.0
 _TICK_S: Final = 0.001
@@ -48,7 +48,7 @@ class Timetable:
         if self.is_behind():
             return 0.0
         if self.failures:
-            return self.told_at + min(RECONCILE_S, FIRST_RETRY_S * 2.0 ** (self.failures - 1))
+            return self.told_at + RETRIES_S[min(self.failures, len(RETRIES_S)) - 1]
         state = route.state
         ends_at = _NEVER if state.hold is None else time.monotonic() + max(0.0, state.hold.ends_at - self.clock.now()) + _TICK_S
         if state.valid_until is not None and state.valid_until <= self.clock.now():

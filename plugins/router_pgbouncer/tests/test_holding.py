@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import Drain, PluginContext, Route, Validate
 from hacore.interfaces import Applied, Degraded, Endpoint, Held, Hold, RoutingState
 from hacore.model.clock import BootClock, Clock
@@ -206,6 +207,53 @@ def test_a_file_that_pgbouncer_refuses_is_said(servers: dict[str, PlainServer], 
     answer = route(PgbouncerPlugin(settings(bouncers[0], options="no_such_word=1")), state(servers, "a", 1))
     assert isinstance(answer, Degraded)
     assert "its log says more" in answer.reason
+
+
+def test_a_bouncer_that_stood_still_at_the_change_is_led_on_when_it_answers_again(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    plugin = PgbouncerPlugin(replace(settings(bouncers[0]), timeout_s=0.5))
+    route(plugin, state(servers, "a", 1))
+    bouncers[0].freeze()
+    with pytest.raises(PluginUnavailableError):
+        route(plugin, state(servers, "b", 2, leads=False))
+    bouncers[0].thaw()
+    wait_for(lambda: route(plugin, state(servers, "b", 2, leads=False)) == Applied(), "it is led on")
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        assert cluster_name(client) == "b"
+
+
+def test_what_cannot_be_led_on_is_not_made_to_wait_and_never_waits_for_ever(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    plugin, directory = PgbouncerPlugin(settings(bouncers[0])), bouncers[0].databases.parent
+    route(plugin, state(servers, "a", 1))
+    elsewhere = PgbouncerPlugin(replace(settings(bouncers[0]), databases_file=directory / "gone" / "hacore.ini"))
+    answer = drain(elsewhere, state(servers, "a", 1), 5.0)
+    assert isinstance(answer, Degraded)
+    assert "not writable" in answer.reason
+    assert not is_paused(bouncers[0])
+    bouncers[0].ask("PAUSE app")
+    assert isinstance(route(elsewhere, state(servers, "b", 2)), Degraded)
+    assert is_paused(bouncers[0])
+    assert isinstance(route(elsewhere, state(servers, "b", 2), LaterClock(21.0)), Degraded)  # type: ignore[arg-type]
+    assert not is_paused(bouncers[0])
+
+
+def test_the_file_of_a_cluster_that_is_no_more_keeps_nobody_from_the_new_one(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    assert isinstance(route(PgbouncerPlugin(settings(bouncers[0])), state(servers, "a", 57)), Applied)
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    answer = route(plugin, state(servers, "b", 1, leads=False))
+    assert isinstance(answer, Degraded)
+    assert "token 57" in answer.reason
+    ended = replace(state(servers, "b", 1), valid_until=BootClock().now() - 1.0)
+    assert isinstance(route(plugin, ended), Degraded)
+    leads = replace(state(servers, "b", 1), valid_until=BootClock().now() + 30.0)
+    assert isinstance(route(plugin, leads), Applied)
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        assert cluster_name(client) == "b"
 
 
 def test_without_a_leader_new_work_fails_where_the_settings_want_that(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:

@@ -101,7 +101,7 @@ def router(instance: object, name: str = "r") -> Plugin:
     return plugin(instance, name, "router")
 
 
-def quick(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, **seconds: float | tuple[float, ...]) -> None:
     for name, value in seconds.items():
         for module in (router_thread, router_timetable):
             if hasattr(module, name):
@@ -184,7 +184,7 @@ def raises(error: Exception) -> Callable[[], object]:
 def test_what_did_not_work_is_told_to_people_and_tried_again(
     routers: Routers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Callable[[], object]
 ) -> None:
-    quick(monkeypatch, FIRST_RETRY_S=0.01)
+    quick(monkeypatch, RETRIES_S=(0.01,))
     outside = Outside()
     outside.answer = answer
     use(routers, router(outside))

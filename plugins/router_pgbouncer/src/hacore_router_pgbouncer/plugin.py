@@ -1,6 +1,5 @@
 """The hooks of the PgBouncer router."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,16 +17,14 @@ from hacore.interfaces import (
     RoutingState,
     SectionChecker,
 )
-from hacore.model.clock import Clock, Instant
+from hacore.model.clock import Clock
 from hacore_router_pgbouncer.bouncer import Bouncer
 from hacore_router_pgbouncer.console import Console
+from hacore_router_pgbouncer.pauses import Pauses
 from hacore_router_pgbouncer.settings import PgbouncerSettings
 from hacore_router_pgbouncer.way import Way
 
-logger = logging.getLogger(__name__)
-
 _LONGEST_LOGIN_RETRY_S: Final = 2.0
-_FORGOTTEN_S: Final = 20.0  # a PgBouncer of another node that is paused for so long has lost its agent
 
 
 class PgbouncerPlugin(RouterPlugin):
@@ -39,9 +36,9 @@ class PgbouncerPlugin(RouterPlugin):
         self._own = self._bouncer(settings.console, names)
         self._writing = self._bouncer(settings.console, [one.name for one in settings.databases])  # the same, what leads to the primary
         self._others = tuple(self._bouncer(one, self._writing.names) for one in settings.drain_consoles)
+        self._pauses = Pauses(self._writing, self._others)
         self._way = Way(settings, self._own)
         self._told: tuple[int, int] = (0, 0)  # token and revision of the newest state
-        self._seen_paused_at: dict[str, Instant] = {}
 
     @staticmethod
     @hookimpl
@@ -63,6 +60,8 @@ class PgbouncerPlugin(RouterPlugin):
         path, wrong = self._settings.databases_file, []
         if path is not None and not path.parent.is_dir():
             wrong.append(f"pgbouncer.databases_file: no directory {path.parent}, want one that is there")
+        elif self._way.obstacle():
+            wrong.append(f"pgbouncer.databases_file: {self._way.obstacle()}, want a directory of the agent's user")
         if request.online:
             found = self._own.settings()
             retry = float(found.get("server_login_retry", 0))
@@ -77,27 +76,30 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_route(self, request: Route) -> Applied | Degraded:
         """Write where the databases lead, and let go or hold back what shall wait."""
-        state = request.state
-        if (state.token, state.revision) < self._told or self._way.is_outdated(state):
+        state, clock = request.state, request.context.clock
+        if (state.token, state.revision) < self._told:
             return Applied(detail="a newer state stands there")
+        newer = self._way.newer(state, clock.now())
+        if newer:
+            return Degraded(reason=f"{newer}; remove the file if it is of a cluster that is no more")
         self._told = (state.token, state.revision)
-        self._way.lead(state)
-        wrong = self._way.not_taken(state)
-        if wrong:
-            return Degraded(reason=wrong)
-        if self._shall_wait(state, request.context.clock):
+        wrong = self._way.lead(state)
+        if self._shall_wait(state, clock):
             self._writing.hold()
-            return Applied(detail="new work waits")
-        resumed = self._writing.resume()
-        if resumed:
-            logger.info("clients go on", extra={"console": self._own.name, "databases": sorted(resumed)})
+        elif not wrong:
+            self._pauses.let_go()
+        else:
+            self._pauses.let_go_late(clock)
         if state.leads:
-            self._let_go_forgotten(request.context.clock)
-        return Applied()
+            self._pauses.let_go_forgotten(clock)
+        return Degraded(reason=wrong) if wrong else Applied()
 
     @hookimpl
     def hacore_drain(self, request: Drain, job: Job) -> Held | Degraded:
         """Pause every PgBouncer, and wait until no transaction is under way."""
+        obstacle = self._way.obstacle()
+        if obstacle:
+            return Degraded(reason=f"nothing waits, for it could not be led on: {obstacle}")
         late, missed = [], []
         for bouncer in (self._drainer(self._settings.console), *map(self._drainer, self._settings.drain_consoles)):
             try:
@@ -149,26 +151,10 @@ class PgbouncerPlugin(RouterPlugin):
         for bouncer in (self._own, self._writing, *self._others):
             bouncer.close()
 
-    # --- who waits -----------------------------------------------------------------------------------------------------
-
     def _shall_wait(self, state: RoutingState, clock: Clock) -> bool:
         if state.hold is not None and state.hold.ends_at > clock.now():
             return True
         return state.leader is None and state.hold is None and self._settings.waits_without_leader
-
-    def _let_go_forgotten(self, clock: Clock) -> None:
-        """Let go what another node's PgBouncer holds since long: its own agent would have done so."""
-        for bouncer in self._others:
-            try:
-                is_paused = bool(bouncer.paused())
-            except PluginUnavailableError as error:
-                logger.debug("PgBouncer of another node does not answer", extra={"error": str(error)})
-                continue
-            if not is_paused:
-                self._seen_paused_at.pop(bouncer.name, None)
-            elif clock.now() - self._seen_paused_at.setdefault(bouncer.name, clock.now()) > _FORGOTTEN_S:
-                logger.warning("PgBouncer of another node was left paused, clients go on", extra={"console": bouncer.name})
-                bouncer.resume()
 
     def _drainer(self, conninfo: str) -> Bouncer:
         """Return a way to a console for the thread of a job."""

@@ -1,6 +1,11 @@
 """Where the databases of one PgBouncer lead: the file is written, PgBouncer reads it, and shows that it did."""
 
-from hacore.interfaces import RoutingState
+import os
+from pathlib import Path
+
+from hacore.errors import PluginUnavailableError
+from hacore.interfaces import Endpoint, RoutingState
+from hacore.model.clock import Instant
 from hacore_router_pgbouncer import targets
 from hacore_router_pgbouncer.bouncer import Bouncer
 from hacore_router_pgbouncer.settings import PgbouncerSettings
@@ -11,38 +16,63 @@ class Way:
 
     def __init__(self, settings: PgbouncerSettings, bouncer: Bouncer) -> None:
         self._settings, self._bouncer = settings, bouncer
+        self._is_read = False  # PgBouncer has read what stands in the file; not known of an agent before this one
         self._led_to: tuple[str, int] | None = None  # where writes went last, as this agent has said it
         self._was_held = False  # since writes went there: a planned switchover
 
-    def is_outdated(self, state: RoutingState) -> bool:
-        """Tell whether the file was written under a newer token."""
-        path = self._settings.databases_file
-        return path is not None and targets.token_of(targets.read(path)) > state.token
+    def newer(self, state: RoutingState, now: Instant) -> str:
+        """Return why this state is not for the file: it was written under a newer token.
 
-    def lead(self, state: RoutingState) -> None:
-        """Say where the databases lead, where that is another place than before."""
-        path, leader = self._settings.databases_file, state.leader
+        Who holds the lease now is the newest there can be, whatever an earlier cluster of the same name has left in the file.
+        """
+        path = self._settings.databases_file
+        if path is None or (state.leads and state.valid_until is not None and state.valid_until > now):
+            return ""
+        token = targets.token_of(targets.read(path))
+        return f"{path} was written under token {token}, this node knows {state.token}" if token > state.token else ""
+
+    def obstacle(self) -> str:
+        """Return what would keep the file from being written."""
+        path = self._settings.databases_file
+        return f"{path.parent} is not writable" if path is not None and not os.access(path.parent, os.W_OK | os.X_OK) else ""
+
+    def lead(self, state: RoutingState) -> str:
+        """Say where the databases lead, where PgBouncer does not know yet; return what does not lead there.
+
+        :raises PluginUnavailableError: PgBouncer does not answer.
+        """
+        path, leader, wrong = self._settings.databases_file, state.leader, ""
         if path is not None and (leader is not None or not self._settings.waits_without_leader or not path.exists()):
-            wanted = targets.render(self._settings, state)
-            if wanted != targets.read(path):
-                targets.write(path, wanted)
+            try:
+                self._write(path, targets.render(self._settings, state))
+            except PluginUnavailableError as error:
+                return str(error)
+            if not self._is_read:
                 self._bouncer.reload()
-            elif self._led_to is None:
-                self._bouncer.reload()  # the agent before this one may have ended between its two steps
+            wrong = self._not_taken(path, leader)
+            self._is_read = not wrong  # what it has not taken it is told again: a RELOAD is lost where the console did not answer
         self._was_held = self._was_held or state.hold is not None
-        if leader is None:
-            return
-        place = (leader.host, leader.port)
-        if path is None and self._led_to not in {None, place} and not self._was_held:
+        if leader is not None:
+            self._follow(leader.host, leader.port, is_held=state.hold is not None)
+        return wrong or self.obstacle()
+
+    def _write(self, path: Path, wanted: str) -> None:
+        if wanted != targets.read(path):
+            self._is_read = False
+            targets.write(path, wanted)
+
+    def _follow(self, host: str, port: int, *, is_held: bool) -> None:
+        """Without a file: end what is with a server that does not lead any more."""
+        place = (host, port)
+        if self._settings.databases_file is None and self._led_to not in {None, place} and not self._was_held:
             # Sessions that are idle now may be with a server that has gone without a word. Not after a planned stop, which ends them
             # itself: where several agents name one console, a late one would break the logins at the next primary, and clients see that
             self._bouncer.reconnect()
-        self._led_to, self._was_held = place, state.hold is not None
+        self._led_to, self._was_held = place, is_held
 
-    def not_taken(self, state: RoutingState) -> str:
+    def _not_taken(self, path: Path, leader: Endpoint | None) -> str:
         """Return what PgBouncer leads elsewhere: its RELOAD says yes also to files that it cannot read."""
-        path, leader = self._settings.databases_file, state.leader
-        if path is None or leader is None:
+        if leader is None:
             return ""
         found = self._bouncer.databases()
         names = [one.name for one in self._settings.databases]

@@ -1,0 +1,53 @@
+"""Letting go what waits at PgBouncers. It does not know who leads, nor why something was paused."""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from hacore.errors import PluginUnavailableError
+from hacore.model.clock import Clock, Instant
+from hacore_router_pgbouncer.bouncer import Bouncer
+
+logger = logging.getLogger(__name__)
+
+_LONG_S: Final = 20.0  # what is paused for so long and needs not: another node's PgBouncer has lost its agent, ours its way
+
+
+class Pauses:
+    """Those of this node's PgBouncer, and of the other nodes'."""
+
+    def __init__(self, own: Bouncer, others: Iterable[Bouncer]) -> None:
+        self._own, self._others = own, tuple(others)
+        self._seen_paused_at: dict[str, Instant] = {}
+
+    def let_go(self) -> None:
+        """Let go what waits at our own."""
+        self._seen_paused_at.pop(self._own.name, None)
+        resumed = self._own.resume()
+        if resumed:
+            logger.info("clients go on", extra={"console": self._own.name, "databases": sorted(resumed)})
+
+    def let_go_late(self, clock: Clock) -> None:
+        """Let go what waits for a way that does not come. An error tells clients more then; the old primary takes no writes."""
+        if self._is_long(self._own, clock):
+            logger.warning("PgBouncer does not lead to the primary, clients go on nevertheless", extra={"console": self._own.name})
+            self.let_go()
+
+    def let_go_forgotten(self, clock: Clock) -> None:
+        """Let go what another node's PgBouncer holds since long: its own agent would have done so."""
+        for bouncer in self._others:
+            try:
+                is_long = self._is_long(bouncer, clock)
+            except PluginUnavailableError as error:
+                logger.debug("PgBouncer of another node does not answer", extra={"error": str(error)})
+                continue
+            if is_long:
+                logger.warning("PgBouncer of another node was left paused, clients go on", extra={"console": bouncer.name})
+                bouncer.resume()
+
+    def _is_long(self, bouncer: Bouncer, clock: Clock) -> bool:
+        """Tell whether it was paused at each look since long."""
+        if not bouncer.paused():
+            self._seen_paused_at.pop(bouncer.name, None)
+            return False
+        return clock.now() - self._seen_paused_at.setdefault(bouncer.name, clock.now()) > _LONG_S
