@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from hacore.testing.consul import Consul
-from hacore.testing.faults.proxy import Fault, TcpProxy
 from tests.chaos.stores import PREFIX, ServersAtWork
 
 KEYS = PREFIX.removeprefix("/")
@@ -16,31 +15,18 @@ WAIT = "1s"
 
 
 class ConsulAtWork(ServersAtWork):
-    """A Consul of one or three servers, each node behind a proxy of its own where it is to be cut off."""
+    """A Consul of one or three servers."""
 
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
+        super().__init__(proxies=proxies)
         self.consul = Consul(directory, size=size)
-        self.proxies: dict[str, list[TcpProxy]] = {}  # of each node, one before each server
-        self._proxied = proxies
 
     def __enter__(self) -> Self:
         self.consul.__enter__()
         return self
 
     def section(self, name: str) -> Mapping[str, Any]:
-        if not self._proxied:
-            return {"consul": {"hosts": [server.endpoint for server in self.consul.servers]}}
-        if name not in self.proxies:
-            self.proxies[name] = [TcpProxy(("127.0.0.1", server.ports["http"])) for server in self.consul.servers]
-        return {"consul": {"hosts": [proxy.endpoint for proxy in self.proxies[name]]}}
-
-    @contextlib.contextmanager
-    def suffering(self, fault: Fault, *names: str) -> Iterator[None]:
-        """Put a fault on all ways of these nodes to the store."""
-        with contextlib.ExitStack() as stack:
-            for proxy in [proxy for name in names for proxy in self.proxies[name]]:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+        return {"consul": {"hosts": self.hosts(name, [server.ports["http"] for server in self.consul.servers])}}
 
     def records(self) -> dict[str, str]:
         found = self.consul.ask(f"kv/{KEYS}?recurse&consistent") or []
@@ -101,8 +87,7 @@ class ConsulAtWork(ServersAtWork):
         self.consul.start()
 
     def close(self) -> None:
-        for proxy in [proxy for proxies in self.proxies.values() for proxy in proxies]:
-            proxy.close()
+        super().close()
         self.consul.__exit__()
 
 

@@ -7,14 +7,14 @@ import sqlite3
 import threading
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from hacore.testing.etcd import Answer, Etcd, EtcdMember
-from hacore.testing.faults.proxy import Fault, TcpProxy
+from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering
 
 SCOPE = "demo"
 PREFIX = f"/service/{SCOPE}/"
@@ -60,11 +60,27 @@ class StoreAtWork(ABC):
 
 
 class ServersAtWork(StoreAtWork):
-    """A store of several servers, each node behind proxies of its own."""
+    """A store of one or several servers, each node behind proxies of its own where it is to be cut off."""
 
-    @abstractmethod
+    def __init__(self, *, proxies: bool) -> None:
+        self.proxies: dict[str, list[TcpProxy]] = {}  # of each node, one before each server
+        self.is_proxied = proxies
+
+    def hosts(self, name: str, ports: Iterable[int]) -> list[str]:
+        """The servers, which listen on these ports, as a node is to know them."""
+        if not self.is_proxied:
+            return [f"127.0.0.1:{port}" for port in ports]
+        if name not in self.proxies:
+            self.proxies[name] = [TcpProxy(("127.0.0.1", port)) for port in ports]
+        return [proxy.endpoint for proxy in self.proxies[name]]
+
     def suffering(self, fault: Fault, *names: str) -> AbstractContextManager[None]:
         """Put a fault on all ways of these nodes to the store."""
+        return all_suffering([proxy for name in names for proxy in self.proxies[name]], fault)
+
+    def close(self) -> None:
+        for proxy in [proxy for proxies in self.proxies.values() for proxy in proxies]:
+            proxy.close()
 
     @abstractmethod
     def lose_leader(self) -> None:
@@ -140,31 +156,19 @@ class SqliteAtWork(StoreAtWork):
 
 
 class EtcdAtWork(ServersAtWork):
-    """An etcd of one or three members, each node behind a proxy of its own where it is to be cut off."""
+    """An etcd of one or three members."""
 
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
+        super().__init__(proxies=proxies)
         self.etcd = Etcd(directory, size=size)
-        self.proxies: dict[str, list[TcpProxy]] = {}  # of each node, one before each member
-        self._proxied = proxies
 
     def __enter__(self) -> Self:
         self.etcd.__enter__()
         return self
 
     def section(self, name: str) -> Mapping[str, Any]:
-        if not self._proxied:
-            return {"etcd3": {"hosts": list(self.etcd.endpoints)}}
-        if name not in self.proxies:
-            self.proxies[name] = [TcpProxy(("127.0.0.1", member.client_port)) for member in self.etcd.members]
-        return {"etcd3": {"hosts": [proxy.endpoint for proxy in self.proxies[name]], "use_proxies": True}}
-
-    @contextlib.contextmanager
-    def suffering(self, fault: Fault, *names: str) -> Iterator[None]:
-        """Put a fault on all ways of these nodes to the store."""
-        with contextlib.ExitStack() as stack:
-            for proxy in [proxy for name in names for proxy in self.proxies[name]]:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+        hosts = self.hosts(name, [member.client_port for member in self.etcd.members])
+        return {"etcd3": {"hosts": hosts, "use_proxies": self.is_proxied}}
 
     def records(self) -> dict[str, str]:
         found = self._ask("kv/range", {"key": _coded(PREFIX), "range_end": _coded(PREFIX[:-1] + "0")})
@@ -225,8 +229,7 @@ class EtcdAtWork(ServersAtWork):
         self.etcd.start()
 
     def close(self) -> None:
-        for proxy in [proxy for proxies in self.proxies.values() for proxy in proxies]:
-            proxy.close()
+        super().close()
         self.etcd.close()
 
     def _follow(self, stream: Any, seen: Callable[[str], None], stop: threading.Event) -> None:

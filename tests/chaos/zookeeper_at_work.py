@@ -9,7 +9,6 @@ from typing import Any, Self
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
 
-from hacore.testing.faults.proxy import Fault, TcpProxy
 from hacore.testing.zookeeper import ZooKeeper
 from tests.chaos.stores import PREFIX, ServersAtWork
 
@@ -17,31 +16,18 @@ TRIES = 50
 
 
 class ZookeeperAtWork(ServersAtWork):
-    """A ZooKeeper of one or three servers, each node behind a proxy of its own where it is to be cut off."""
+    """A ZooKeeper of one or three servers."""
 
     def __init__(self, directory: Path, *, size: int = 1, proxies: bool = False) -> None:
+        super().__init__(proxies=proxies)
         self.zookeeper = ZooKeeper(directory, size=size)
-        self.proxies: dict[str, list[TcpProxy]] = {}  # of each node, one before each server
-        self._proxied = proxies
 
     def __enter__(self) -> Self:
         self.zookeeper.__enter__()
         return self
 
     def section(self, name: str) -> Mapping[str, Any]:
-        if not self._proxied:
-            return {"zookeeper": {"hosts": list(self.zookeeper.endpoints)}}
-        if name not in self.proxies:
-            self.proxies[name] = [TcpProxy(("127.0.0.1", server.client_port)) for server in self.zookeeper.members]
-        return {"zookeeper": {"hosts": [proxy.endpoint for proxy in self.proxies[name]]}}
-
-    @contextlib.contextmanager
-    def suffering(self, fault: Fault, *names: str) -> Iterator[None]:
-        """Put a fault on all ways of these nodes to the store."""
-        with contextlib.ExitStack() as stack:
-            for proxy in [proxy for name in names for proxy in self.proxies[name]]:
-                stack.enter_context(proxy.suffering(fault))
-            yield
+        return {"zookeeper": {"hosts": self.hosts(name, [server.client_port for server in self.zookeeper.members])}}
 
     def records(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -92,8 +78,7 @@ class ZookeeperAtWork(ServersAtWork):
         self.zookeeper.start()
 
     def close(self) -> None:
-        for proxy in [proxy for proxies in self.proxies.values() for proxy in proxies]:
-            proxy.close()
+        super().close()
         self.zookeeper.close()
 
     @contextlib.contextmanager

@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
+from hacore.testing.conformance.dcs import DcsFaults, StoreUnderTest
+from hacore.testing.conformance.proxied import Proxied
 from hacore.testing.consul import Consul
-from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.faults.proxy import TcpProxy
 from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import work_directory
 from hacore_dcs_consul.plugin import ConsulPlugin
@@ -18,18 +19,14 @@ PREFIX = "hacore-kit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class Served(Proxied):
     """A cluster of Consul, and the proxy before each of its servers; clients are told of the proxies alone."""
 
     consul: Consul
-    proxies: list[TcpProxy]
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         return tuple(f"http://{proxy.endpoint}" for proxy in self.proxies)
-
-    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
-        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -43,9 +40,6 @@ class Served:
         yield
         self.consul.start()
 
-    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
-        return newest_suffering(self.proxies, fault)
-
     def under_test(self, settings: ConsulSettings) -> StoreUnderTest:
         return StoreUnderTest(
             plugin=ConsulPlugin,
@@ -57,16 +51,8 @@ class Served:
                 save=self.consul.save,
                 restore=self.consul.restore,
             ),
-            network=NetworkFaults(
-                down=self.down,
-                slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
-                drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
-                deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
-            ),
-            servers=ServerFaults(
-                frozen=lambda: self.one_suffers(Fault(swallow_requests=True)),
-                deaf=lambda: self.one_suffers(Fault(swallow_answers=True)),
-            ),
+            network=self.network_faults(self.down),
+            servers=self.server_faults(),
         )
 
     def delete(self, key: str) -> None:

@@ -3,16 +3,17 @@
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Dcs, Put, Renewed, RenewRequest
-from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
+from hacore.testing.conformance.dcs import DcsFaults, StoreUnderTest
+from hacore.testing.conformance.proxied import Proxied
 from hacore.testing.conformance.store import CALL_S, look, request_for, write
 from hacore.testing.etcd import Etcd, Tls
-from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.faults.proxy import TcpProxy
 from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import work_directory
 from hacore_dcs_etcd.plugin import EtcdPlugin
@@ -23,18 +24,14 @@ PREFIX = "/hacore-kit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class Served(Proxied):
     """A cluster of etcd, and the proxy before each of its members; clients are told of the proxies alone."""
 
     etcd: Etcd
-    proxies: list[TcpProxy]
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         return tuple(f"{self.etcd.members[0].scheme}://{proxy.endpoint}" for proxy in self.proxies)
-
-    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
-        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -48,9 +45,6 @@ class Served:
         yield
         self.etcd.start()
 
-    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
-        return newest_suffering(self.proxies, fault)
-
     def under_test(self, endpoints: tuple[str, ...], **credentials: str) -> StoreUnderTest:
         return StoreUnderTest(
             plugin=EtcdPlugin,
@@ -62,16 +56,8 @@ class Served:
                 save=self.etcd.save,
                 restore=self.etcd.restore,
             ),
-            network=NetworkFaults(
-                down=self.down,
-                slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
-                drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
-                deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
-            ),
-            servers=ServerFaults(
-                frozen=lambda: self.one_suffers(Fault(swallow_requests=True)),
-                deaf=lambda: self.one_suffers(Fault(swallow_answers=True)),
-            ),
+            network=self.network_faults(self.down),
+            servers=self.server_faults(),
         )
 
     def delete(self, key: str) -> None:

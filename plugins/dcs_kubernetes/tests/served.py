@@ -3,14 +3,15 @@
 import contextlib
 import http
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
-from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
-from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.conformance.dcs import DcsFaults, StoreUnderTest
+from hacore.testing.conformance.proxied import Proxied
+from hacore.testing.faults.proxy import TcpProxy
 from hacore.testing.kubernetes import Kubernetes
 from hacore.testing.kubernetes_api import Answer, KubernetesError
 from hacore.testing.server_process import all_frozen
@@ -27,11 +28,10 @@ POD_IP = "10.1.2.3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class Served(Proxied):
     """API servers, and the proxy before each; a namespace of its own for each kind of object, with its role and nothing more."""
 
     kubernetes: Kubernetes
-    proxies: list[TcpProxy]
     admitted: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -91,9 +91,6 @@ class Served:
     def change(self, path: str, **metadata_or_fields: object) -> None:
         self.kubernetes.ask("PATCH", path, metadata_or_fields)
 
-    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
-        return all_suffering(self.proxies, fault)
-
     def cut(self) -> None:
         """End every connection."""
         for proxy in self.proxies:
@@ -111,9 +108,6 @@ class Served:
         yield
         self.kubernetes.start()
 
-    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
-        return newest_suffering(self.proxies, fault)
-
     def under_test(self, kind: Kind, *, servers: tuple[str, ...] | None = None) -> StoreUnderTest:
         return StoreUnderTest(
             plugin=KubernetesPlugin,
@@ -125,16 +119,8 @@ class Served:
                 save=self.kubernetes.save,
                 restore=self.kubernetes.restore,
             ),
-            network=NetworkFaults(
-                down=self.down,
-                slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
-                drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
-                deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
-            ),
-            servers=ServerFaults(
-                frozen=lambda: self.one_suffers(Fault(swallow_requests=True)),
-                deaf=lambda: self.one_suffers(Fault(swallow_answers=True)),
-            ),
+            network=self.network_faults(self.down),
+            servers=self.server_faults(),
             admit=lambda cluster, member: self.admit(kind, cluster, member),
         )
 

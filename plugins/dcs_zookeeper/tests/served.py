@@ -2,15 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kazoo.client import KazooClient
 
-from hacore.testing.conformance.dcs import DcsFaults, NetworkFaults, ServerFaults, StoreUnderTest
-from hacore.testing.faults.proxy import Fault, TcpProxy, all_suffering, newest_suffering
+from hacore.testing.conformance.dcs import DcsFaults, StoreUnderTest
+from hacore.testing.conformance.proxied import Proxied
+from hacore.testing.faults.proxy import TcpProxy
 from hacore.testing.server_process import all_frozen
 from hacore.testing.workdir import work_directory
 from hacore.testing.zookeeper import ZooKeeper
@@ -22,18 +23,14 @@ PREFIX = "/hacore-kit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class Served(Proxied):
     """An ensemble, and the proxy before each of its servers; clients are told of the proxies alone."""
 
     zookeeper: ZooKeeper
-    proxies: list[TcpProxy]
 
     @property
     def hosts(self) -> tuple[str, ...]:
         return tuple(proxy.endpoint for proxy in self.proxies)
-
-    def all_suffer(self, fault: Fault) -> AbstractContextManager[None]:
-        return all_suffering(self.proxies, fault)
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:
@@ -47,9 +44,6 @@ class Served:
         yield
         self.zookeeper.start()
 
-    def one_suffers(self, fault: Fault) -> AbstractContextManager[None]:
-        return newest_suffering(self.proxies, fault)
-
     def under_test(self) -> StoreUnderTest:
         return StoreUnderTest(
             plugin=ZookeeperPlugin,
@@ -61,16 +55,8 @@ class Served:
                 save=self.zookeeper.save,
                 restore=self.zookeeper.restore,
             ),
-            network=NetworkFaults(
-                down=self.down,
-                slow=lambda delay_s: self.all_suffer(Fault(answer_delay_s=delay_s)),
-                drip=lambda: self.all_suffer(Fault(drip_s=0.1)),
-                deaf=lambda: self.all_suffer(Fault(swallow_answers=True)),
-            ),
-            servers=ServerFaults(
-                frozen=lambda: self.one_suffers(Fault(swallow_requests=True)),
-                deaf=lambda: self.one_suffers(Fault(swallow_answers=True)),
-            ),
+            network=self.network_faults(self.down),
+            servers=self.server_faults(),
         )
 
     def delete(self, path: str) -> None:
