@@ -3,7 +3,6 @@
 from typing import assert_never
 
 from hacore.errors import DataDirectoryError
-from hacore.model.jobs import JobKind
 from hacore.model.node import Role
 from hacore.model.steps import (
     Bootstrap,
@@ -65,35 +64,6 @@ def _fill(instance: Instance, job: JobHandle, step: Bootstrap | CreateReplica | 
             create_replica(instance, job, step, around)
         case RestoreFromBackup():
             restore(instance, job, step, around)
-
-
-def kind_of(step: JobStep) -> JobKind:
-    """Return the kind of work that a step is."""
-    return _KINDS[type(step)]
-
-
-def enables_writes(step: JobStep) -> bool:
-    """Tell whether the work makes a primary, so that it must not outlive the lease."""
-    match step:
-        case StartServer(role=role) | RestartServer(role=role):
-            return role is Role.PRIMARY
-        case _:
-            return isinstance(step, Bootstrap | Promote | RestoreFromBackup)
-
-
-_KINDS = {
-    Bootstrap: JobKind.BOOTSTRAP,
-    CreateReplica: JobKind.CREATE_REPLICA,
-    Rewind: JobKind.REWIND,
-    RecoverFromCrash: JobKind.CRASH_RECOVERY,
-    RestoreFromBackup: JobKind.RESTORE,
-    StartServer: JobKind.START,
-    StopServer: JobKind.STOP,
-    RestartServer: JobKind.RESTART,
-    Promote: JobKind.PROMOTE,
-    TakeCheckpoint: JobKind.CHECKPOINT,
-    DrainTraffic: JobKind.DRAIN,
-}
 
 
 def _start(instance: Instance, job: JobHandle, step: StartServer | RestartServer, around: Surroundings) -> None:

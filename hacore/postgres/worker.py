@@ -11,12 +11,13 @@ import psycopg2
 from hacore.errors import HacoreError
 from hacore.guard.client import GuardError
 from hacore.model.clock import BootClock, Clock, Instant
+from hacore.model.job_steps import enables_writes, kind_of
 from hacore.model.jobs import JobKind, JobState, Outcome
 from hacore.model.steps import JobStep
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.surroundings import Surroundings
-from hacore.postgres.work import carry_out, enables_writes, kind_of
+from hacore.postgres.work import carry_out
 
 logger = logging.getLogger(__name__)
 

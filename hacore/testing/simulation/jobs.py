@@ -1,42 +1,14 @@
 """The worker of one agent, in virtual time: one piece of long work at a time, which dies with the agent."""
 
 from collections.abc import Callable
-from typing import Final
 
+from hacore.model.job_steps import enables_writes, kind_of
 from hacore.model.jobs import JobKind, JobState, Outcome
-from hacore.model.node import Role
-from hacore.model.steps import (
-    Bootstrap,
-    CreateReplica,
-    DrainTraffic,
-    JobStep,
-    Promote,
-    RecoverFromCrash,
-    RestartServer,
-    RestoreFromBackup,
-    Rewind,
-    StartServer,
-    StopServer,
-    TakeCheckpoint,
-)
+from hacore.model.steps import JobStep
 from hacore.testing.simulation.engine import Engine
 from hacore.testing.simulation.host import Host
 from hacore.testing.simulation.restoring import JobFailedError
 from hacore.testing.simulation.work import Running, Work
-
-_KINDS: Final = {
-    Bootstrap: JobKind.BOOTSTRAP,
-    CreateReplica: JobKind.CREATE_REPLICA,
-    Rewind: JobKind.REWIND,
-    RecoverFromCrash: JobKind.CRASH_RECOVERY,
-    RestoreFromBackup: JobKind.RESTORE,
-    StartServer: JobKind.START,
-    StopServer: JobKind.STOP,
-    RestartServer: JobKind.RESTART,
-    Promote: JobKind.PROMOTE,
-    TakeCheckpoint: JobKind.CHECKPOINT,
-    DrainTraffic: JobKind.DRAIN,
-}
 
 
 class AgentWorker:
@@ -54,10 +26,9 @@ class AgentWorker:
         """Begin the work."""
         if self._running is not None:
             return False
-        role = step.role if isinstance(step, StartServer | RestartServer) else None
-        enables_writes = isinstance(step, Promote | Bootstrap | RestoreFromBackup) or role is Role.PRIMARY
-        kind = _KINDS[type(step)]
-        running = Running(kind=kind, started_at=self._host.clock.now(), enables_writes=enables_writes, token=token, command=command)
+        running = Running(
+            kind=kind_of(step), started_at=self._host.clock.now(), enables_writes=enables_writes(step), token=token, command=command
+        )
         self._running = running
         running.task = self._engine.spawn(lambda: self._run(step, running), self._host.agent_gate, self._host.gate)
         return True

@@ -15,6 +15,7 @@ from hacore.errors import DataDirectoryError
 from hacore.guard.client import GuardClient
 from hacore.guard.kernel import NS_PER_S, boot_ns
 from hacore.interfaces import Job
+from hacore.model.job_steps import kind_of
 from hacore.model.jobs import Outcome
 from hacore.model.lsn import Lsn
 from hacore.model.node import NodeState, Role, ServerState, Upstream
@@ -23,7 +24,6 @@ from hacore.postgres.connection import Connection
 from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.server import PostgresNode
 from hacore.postgres.surroundings import ReplicaSite, RestoreSettings, Surroundings
-from hacore.postgres.work import kind_of
 from hacore.postgres.worker import JobWorker
 from tests.unit.postgres.samples import settings
 
