@@ -153,10 +153,15 @@ def _target(body: Body) -> RecoveryTarget:
 def _document(plan: Plan, world: World) -> dict[str, object]:
     backup = plan.chosen.backup
     is_tight = None not in (plan.free_bytes, plan.needed_bytes) and (plan.free_bytes or 0) < (plan.needed_bytes or 0)
+    if plan.keep and not world.node.directory.is_movable:
+        raise RefusedError(
+            412, "the data directory is a mount point or a link and cannot be kept aside: give it up (--discard-old-data), or go on by hand"
+        )
     if plan.keep and is_tight:
         free, needed = (plan.free_bytes or 0) >> 20, (plan.needed_bytes or 0) >> 20
         raise RefusedError(
-            412, f"{free} MiB are free, a copy beside the old directory needs {needed}: make room, or give the old one up (discard)"
+            412,
+            f"{free} MiB are free, a copy beside the old directory needs {needed}: make room, or give the old one up (--discard-old-data)",
         )
     return {
         "scope": world.me.scope,

@@ -10,7 +10,7 @@ from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
 from hacore.model.steps import RestoreFromBackup
 from hacore.postgres.cleaning import clean, refuse_foreign
-from hacore.postgres.directory import is_empty
+from hacore.postgres.directory import is_empty, is_movable
 from hacore.postgres.files import sync_directory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
@@ -36,9 +36,11 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
     aside = aside_of(instance, step.id)
     if not aside.exists():  # else an attempt before this one has moved it
         refuse_foreign(instance, step.system_id)
-    instance.mark.set(MARK)
     try:
-        _make_room(instance, aside, keep=step.keep)
+        if step.keep:
+            _keep_aside(instance, aside)
+        instance.mark.set(MARK)
+        clean(instance)
         order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=step.backup, target=step.target, system_id=step.system_id)
         command = around.restore_files(order, job)
         how = Recovery(
@@ -64,15 +66,26 @@ def aside_of(instance: Instance, restore_id: str) -> Path:
     return data_dir.with_name(f"{data_dir.name}.before-{restore_id[:8]}")
 
 
-def _make_room(instance: Instance, aside: Path, *, keep: bool) -> None:
+def _keep_aside(instance: Instance, aside: Path) -> None:
+    """Move what is there out of the way. What cannot be moved is untouched: it carries no mark, and is started again.
+
+    :raises DataDirectoryError: it cannot be kept.
+    """
     data_dir = instance.layout.data_dir
-    if keep and not aside.exists() and not is_empty(data_dir):
-        if any(one.is_symlink() for one in (data_dir / "pg_tblspc").glob("*")):
-            raise DataDirectoryError(f"{data_dir}: it has tablespaces, which cannot be kept aside: restore without keeping it")
+    if aside.exists() or is_empty(data_dir):
+        return
+    if any(one.is_symlink() for one in (data_dir / "pg_tblspc").glob("*")):
+        raise DataDirectoryError(f"{data_dir}: it has tablespaces, which cannot be kept aside: restore without keeping it")
+    if not is_movable(data_dir):
+        raise DataDirectoryError(f"{data_dir}: a mount point or a link, which cannot be kept aside: restore without keeping it")
+    instance.mark.set(MARK)
+    try:
         data_dir.rename(aside)
-        sync_directory(aside.parent)
-        instance.replaced()
-    clean(instance)
+    except OSError as error:
+        instance.mark.clear()
+        raise DataDirectoryError(f"{data_dir}: cannot be kept aside: {error.strerror}; restore without keeping it") from error
+    sync_directory(aside.parent)
+    instance.replaced()
 
 
 def _put_back(instance: Instance, aside: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from hacore.testing.cluster import ClusterNode
 from hacore.testing.waiting import wait_for
-from tests.integration.backup.conftest import Backups
+from hacore.testing.workdir import give_away, work_directory
+from tests.integration.backup.conftest import Backups, backup_cluster
 from tests.integration.backup.database import archived, query, rows, write
 from tests.integration.backup.test_running import programs_of
 
@@ -172,3 +173,19 @@ def test_when_the_machine_that_restores_is_lost_nobody_else_leads_until_a_person
     backups.cluster.wait_ready()
     assert rows(leader) == [1, 2, 3]
     assert json.loads(standby.rest("/history").text) != before
+
+
+def test_a_directory_that_cannot_be_kept_aside_is_untouched_and_goes_on() -> None:
+    with work_directory("bk-") as place:
+        box = place.path / "box"
+        box.mkdir()
+        give_away(box)
+        with backup_cluster(place.path, nodes=1, local={"n1": {"postgresql": {"data_dir": str(box / "n1")}}}) as backups:
+            leader, target = prepared(backups)
+            box.chmod(0o555)  # as where its parent is somebody else's
+            try:
+                done = backups.command("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=240)
+                assert (done.returncode, "cannot be kept aside" in done.stderr) == (1, True), done.stderr
+                wait_for(lambda: rows(leader) == [1, 2, 3], "the leader goes on with what it had")
+            finally:
+                box.chmod(0o755)
