@@ -11,7 +11,7 @@ from hacore.model.backups import BackupRecord, BackupResult, BackupTask
 from hacore.model.clock import Clock, Instant
 from hacore.model.cluster import ClusterView
 from hacore.postgres.instance import Instance
-from hacore.postgres.wal_switch import is_archived, switch_wal
+from hacore.postgres.wal_switch import ask_for_checkpoint, is_archived, switch_wal
 
 ARCHIVE_S: Final = 600.0
 
@@ -44,6 +44,7 @@ class BackupCompletion:
         wait, is_late = self._wait, now - self._wait.since > ARCHIVE_S
         if wait.segment is None and not is_late:
             wait.segment = switch_wal(self._instance, f"hacore backup {made.backup}")
+            ask_for_checkpoint(self._instance)
         if wait.segment is not None and is_archived(self._instance, wait.segment):
             self._end(task, replace(made, ended_at=self._clock.wall()))
         elif is_late:

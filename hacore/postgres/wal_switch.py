@@ -1,7 +1,9 @@
 """Ending a WAL segment of a primary early, so that it is archived, and asking whether it was."""
 
+import contextlib
 from typing import Final
 
+from hacore.errors import PostgresUnreachableError
 from hacore.model.lsn import Lsn
 from hacore.postgres.archiver import ready_files
 from hacore.postgres.instance import Instance
@@ -34,6 +36,19 @@ def switch_wal(instance: Instance, name: str) -> str:
     finally:
         session.close()
     return segment
+
+
+def ask_for_checkpoint(instance: Instance) -> None:
+    """Have a checkpoint made in the segment that begins, so that the next backup of a standby begins there and not where the last one did.
+
+    It goes on when nobody waits for it any more.
+    """
+    with contextlib.suppress(PostgresUnreachableError):
+        session = instance.session(statement_timeout_s=_ANSWER_S)
+        try:
+            session.query("CHECKPOINT", timeout_s=_ANSWER_S)
+        finally:
+            session.close()
 
 
 def is_archived(instance: Instance, segment: str) -> bool:

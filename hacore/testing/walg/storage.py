@@ -43,7 +43,8 @@ class DirectoryStorage:
     def names(self, start: str) -> list[str]:
         """Return the names of all objects that begin like this."""
         folder = self._root / start.rpartition("/")[0]
-        found = [os.path.relpath(os.path.join(top, file), self._root) for top, _, files in os.walk(folder) for file in files]  # noqa: PTH118 - quick
+        walk = os.walk(folder, onerror=_unreadable)
+        found = [os.path.relpath(os.path.join(top, file), self._root) for top, _, files in walk for file in files]  # noqa: PTH118 - quick
         return sorted(name for name in found if name.startswith(start) and not name.endswith(".tmp"))
 
     def read(self, name: str) -> bytes | None:
@@ -81,6 +82,12 @@ class DirectoryStorage:
     def find(self, name: str, endings: Iterable[str]) -> str | None:
         """Return the first of these endings with which there is an object."""
         return next((ending for ending in endings if (self._root / f"{name}{ending}").exists()), None)
+
+
+def _unreadable(error: OSError) -> None:
+    """Take a directory that is not there for one without anything in it, and nothing else."""
+    if not isinstance(error, FileNotFoundError):
+        raise WalgError(f"{error.filename}: {error.strerror}") from error
 
 
 def open_storage(settings: Settings) -> Storage:

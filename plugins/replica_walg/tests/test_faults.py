@@ -12,7 +12,7 @@ import pytest
 
 from hacore.guard.jobs import NODE_VARIABLE, leftovers
 from hacore.hookspecs import BackupRequest, BackupSite, ListBackups, RestoreRequest
-from hacore.interfaces import Backup, Failed, Restored
+from hacore.interfaces import Backup, BackupKind, Failed, Restored
 from hacore.postgres.job import JobHandle
 from hacore.testing.waiting import wait_for
 from plugins.replica_walg.tests.standby import standby_of
@@ -55,6 +55,7 @@ def test_a_backup_of_a_standby_that_is_promoted_meanwhile_is_none(served: Site) 
         )
         assert isinstance(built(served).hacore_backup(BackupRequest(site=site, is_primary=False), JobHandle()), Backup)
         before = built(served).hacore_list_backups(ListBackups(site=site))
+        checkpoint_in_new_segment(served)
         outcome: list[object] = []
         work = lambda: outcome.append(built(served).hacore_backup(BackupRequest(site=site, is_primary=False), JobHandle()))  # noqa: E731 - a thread's
         thread = threading.Thread(target=work)
@@ -70,6 +71,33 @@ def test_a_backup_of_a_standby_that_is_promoted_meanwhile_is_none(served: Site) 
         thread.join()
         assert isinstance(outcome[0], Failed), outcome
         assert built(served).hacore_list_backups(ListBackups(site=site)) == before
+
+
+def test_a_backup_of_a_standby_waits_until_it_takes_the_name_of_no_other(served: Site) -> None:
+    with standby_of(served, "standby") as standby:
+        site: BackupSite = replace(
+            served.server.backup_site(), data_dir=str(standby.data), socket_dir=str(standby.directory), port=standby.port
+        )
+        request = BackupRequest(site=site, is_primary=False, kind=BackupKind.FULL)
+        first = built(served).hacore_backup(request, JobHandle())
+        assert isinstance(first, Backup)
+        outcome: list[object] = []
+        job = JobHandle()
+        thread = threading.Thread(target=lambda: outcome.append(built(served).hacore_backup(request, job)))
+        thread.start()
+        wait_for(lambda: first.id in (job.told or ""), "it waits for a checkpoint")
+        checkpoint_in_new_segment(served)
+        thread.join()
+        (second,) = outcome
+        assert isinstance(second, Backup), second
+        assert second.id > first.id
+        assert [one.id for one in built(served).hacore_list_backups(ListBackups(site=site))] == [first.id, second.id]
+
+
+def checkpoint_in_new_segment(site: Site) -> None:
+    site.server.query("SELECT pg_create_restore_point('here')")
+    site.server.switch_wal()
+    site.server.query("CHECKPOINT")
 
 
 def program_of(site: Site, data_dir: str) -> psutil.Process | None:

@@ -48,7 +48,11 @@ SECOND_DELTA = {
 
 
 def read(*rows: dict[str, Any]) -> tuple[Backup, ...]:
-    return wire.read_backups(json.dumps(rows))
+    return wire.read_backups(json.dumps(rows), unasked)
+
+
+def unasked(backup_id: str) -> str:
+    raise AssertionError(f"the sentinel of {backup_id} was read although names tell")
 
 
 def test_a_backup_has_everything_that_a_restore_is_planned_by() -> None:
@@ -81,6 +85,14 @@ def test_backups_come_in_the_order_of_time_and_increments_know_their_parents() -
     assert found[2].timeline == 2
 
 
+def test_where_several_begin_in_one_segment_the_sentinel_tells_of_which_an_increment_was_made() -> None:
+    full = {**FULL, "backup_name": "base_000000010000000000000004", "wal_file_name": "000000010000000000000004"}
+    third = {**DELTA, "backup_name": "base_000000010000000000000006_D_000000010000000000000004"}
+    sentinel = json.dumps({"DeltaFrom": full["backup_name"]})
+    found = wire.read_backups(json.dumps([FULL, DELTA, full, third]), lambda name: sentinel if name == third["backup_name"] else "")
+    assert {one.id: one.parent for one in found}[str(third["backup_name"])] == full["backup_name"]
+
+
 def test_the_parent_of_an_increment_is_named_even_where_it_is_gone() -> None:
     assert [one.parent for one in read(DELTA)] == [FULL["backup_name"]]
 
@@ -94,13 +106,13 @@ def test_an_older_version_tells_less() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "[]", "null"])
 def test_nothing_printed_means_none(text: str) -> None:
-    assert wire.read_backups(text) == ()
+    assert wire.read_backups(text, unasked) == ()
 
 
 @pytest.mark.parametrize("text", ["{}", "no backups", "[1]", '[{"time": "x"}]', '[{"backup_name": "b", "wal_file_name": "zz"}]', "\x00"])
 def test_what_is_not_understood_is_not_an_empty_list(text: str) -> None:
     with pytest.raises(PluginUnavailableError):
-        wire.read_backups(text)
+        wire.read_backups(text, unasked)
 
 
 def test_the_status_has_both_ends_and_the_gaps() -> None:

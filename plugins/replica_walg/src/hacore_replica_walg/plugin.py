@@ -131,7 +131,9 @@ class WalgPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
         site = request.site
         if site.data_dir is None or site.socket_dir is None:
             return Failed(reason="wal-g backup-push needs the data directory and the socket of a server that runs")
-        return self._at(site, job).make(site.data_dir, request.kind, request.labels)
+        work = self._at(site, job)
+        lacking = None if request.is_primary else work.wait_for_new_name(site.programs["psql"])
+        return lacking or work.make(site.data_dir, request.kind, request.labels)
 
     @hookimpl
     def hacore_restore(self, request: RestoreRequest, job: Job) -> Restored | Failed:

@@ -28,7 +28,7 @@ class Repository:
 
     def backups(self) -> tuple[Backup, ...]:
         """Return every backup that was finished, the oldest first."""
-        return wire.read_backups(self._ask("backup-list", "--json", "--detail"))
+        return wire.read_backups(self._ask("backup-list", "--json", "--detail"), self.sentinel)
 
     def wal(self) -> ArchiveStatus:
         """Return what WAL there is."""

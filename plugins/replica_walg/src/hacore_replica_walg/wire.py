@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,16 +29,17 @@ class Run:
     status: str  # FOUND, MISSING_DELAYED, MISSING_UPLOADING, MISSING_LOST
 
 
-def read_backups(text: str) -> tuple[Backup, ...]:
+def read_backups(text: str, sentinel: Callable[[str], str]) -> tuple[Backup, ...]:
     """Read ``backup-list --json --detail``, the oldest first; nothing at all means none.
 
+    :param sentinel: reads what WAL-G has written of a backup; asked only where names alone do not tell of what an increment was made.
     :raises PluginUnavailableError: it is something else.
     """
     rows = _rows(text, "backup-list")
     try:
         named = [(str(row["backup_name"]), row) for row in rows]
-        parents = {name: _parent(name, [other for other, _ in named]) for name, _ in named}
-        found = [_backup(name, row, parents[name]) for name, row in named]
+        names = [name for name, _ in named]
+        found = [_backup(name, row, _parent(name, names, sentinel)) for name, row in named]
     except (KeyError, TypeError, ValueError) as error:
         raise PluginUnavailableError(f"wal-g backup-list: not understood: {error!r}") from error
     return tuple(sorted(found, key=_age))
@@ -90,6 +91,11 @@ def order_of(backup: Backup) -> str:
     """Return by what WAL-G itself compares backups: the segment in the name, its timeline first."""
     match = _NAME.fullmatch(backup.id)
     return match[1] + match[2] if match else ""
+
+
+def begins_no_earlier(segment: str, backups: Iterable[Backup]) -> Backup | None:
+    """Return a backup of this timeline that begins in a segment or after it: one that begins there could take its name, and its place."""
+    return next((one for one in backups if order_of(one)[:8] == segment[:8] and order_of(one) >= segment), None)
 
 
 def segment_of(backup: Backup) -> str:
@@ -176,13 +182,16 @@ def _backup(name: str, row: dict[str, Any], parent: str | None) -> Backup:
     )
 
 
-def _parent(name: str, others: Sequence[str]) -> str | None:
-    """Return the backup that an increment was made from: its name ends in the segment where that one begins."""
+def _parent(name: str, names: Sequence[str], sentinel: Callable[[str], str]) -> str | None:
+    """Return the backup that an increment was made from: its name ends in the segment where that one begins, and so may several."""
     match = _NAME.fullmatch(name)
     if match is None or match[3] is None:
         return None
     start = f"base_{match[3]}"
-    return next((other for other in others if other == start or other.startswith(f"{start}_D_")), start)
+    candidates = [other for other in names if other != name and (other == start or other.startswith(f"{start}_D_"))]
+    if len(candidates) > 1:
+        return str(json.loads(sentinel(name))["DeltaFrom"])
+    return candidates[0] if candidates else start
 
 
 def _time(text: object) -> datetime | None:

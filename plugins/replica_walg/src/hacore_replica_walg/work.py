@@ -13,6 +13,9 @@ from hacore_replica_walg.tool import Place, Tool, last_words
 
 _RETRY_S: Final = 5.0
 _ORIGIN: Final = {BackupKind.INCREMENTAL: "LATEST", BackupKind.DIFFERENTIAL: "LATEST_FULL"}
+_BEGINS: Final = "SELECT redo_wal_file FROM pg_control_checkpoint()"
+_CHECKPOINT_ROUND_S: Final = 2.0
+_CHECKPOINT_ROUNDS: Final = 1800  # the longest checkpoint_timeout that is common is half an hour
 _WHOLE: Final = ("PG_VERSION", "backup_label", "global/pg_control")
 
 
@@ -51,6 +54,35 @@ class Work:
             return Failed(reason=ended)
         made = next((one for one in self._look().backups() if wire.is_tagged(one, tag)), None)
         return made or Failed(reason="wal-g backup-push said that all is well, and the backup is not in the list")
+
+    def wait_for_new_name(self, psql: str) -> Failed | None:
+        """Wait until a backup of this standby begins in a segment of its own; ``None``: it does.
+
+        A backup is called after the segment in which it begins. On a primary that is always a new one; on a standby it is that of the last
+        checkpoint, and WAL-G writes over what has the same name.
+        """
+        backups, patience = self._look().backups(), _CHECKPOINT_ROUNDS
+        while True:
+            begins = self._begins(psql)
+            if isinstance(begins, Failed):
+                return begins
+            there = wire.begins_no_earlier(begins, backups)
+            if there is None:
+                return None
+            if not patience:
+                return Failed(reason=f"it would begin in {begins}, {there.id} does so or later: the primary has made no checkpoint since")
+            patience -= 1
+            self._job.progress(f"waits for a checkpoint of the primary: {there.id} begins in the same WAL")
+            self._job.wait(_CHECKPOINT_ROUND_S)
+
+    def _begins(self, psql: str) -> str | Failed:
+        lines: list[str] = []
+        words = [psql, "-XAtqc", "CHECKPOINT", "-c", _BEGINS]
+        ended = self._job.run(words, environment={**self._base, **dict(self._place.environment())}, on_line=lines.append)
+        segment = lines[-1].strip() if lines else ""
+        if ended.exit_code != 0 or not segment:
+            return Failed(reason=f"where a backup would begin is not known: {last_words(ended.output)}")
+        return segment
 
     def verify(self, backup: Backup) -> Verified | Failed:
         """Look whether all WAL since a backup is stored; what is inside the backup only a restore tells."""
