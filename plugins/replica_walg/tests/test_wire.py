@@ -93,6 +93,17 @@ def test_where_several_begin_in_one_segment_the_sentinel_tells_of_which_an_incre
     assert {one.id: one.parent for one in found}[str(third["backup_name"])] == full["backup_name"]
 
 
+def test_an_increment_that_begins_where_what_it_was_made_of_does_is_not_its_own_parent() -> None:
+    again = {**DELTA, "backup_name": "base_000000010000000000000004_D_000000010000000000000004", "finish_time": "2026-08-01T14:00:00Z"}
+    assert [one.parent for one in read(FULL, DELTA, again)] == [None, FULL["backup_name"], DELTA["backup_name"]]
+
+
+@pytest.mark.parametrize("sentinel", ["", "{}", "[]", "null"])
+def test_a_sentinel_that_does_not_tell_is_an_error(sentinel: str) -> None:
+    with pytest.raises(PluginUnavailableError):
+        wire.origin(sentinel)
+
+
 def test_the_parent_of_an_increment_is_named_even_where_it_is_gone() -> None:
     assert [one.parent for one in read(DELTA)] == [FULL["backup_name"]]
 

@@ -129,6 +129,17 @@ def restore_spec(sentinel: str, moved: Mapping[str, str], data_dir: str) -> str 
     return json.dumps({**spec, "base_prefix": data_dir})
 
 
+def origin(sentinel: str) -> str:
+    """Return of what an increment was made, from what WAL-G has written of it.
+
+    :raises PluginUnavailableError: it says nothing that is understood.
+    """
+    try:
+        return str(json.loads(sentinel)["DeltaFrom"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PluginUnavailableError(f"wal-g: of what the increment was made: not understood: {error!r}") from error
+
+
 def gaps(missing: Sequence[str]) -> list[str]:
     """Return ranges of segments that follow each other, for people."""
     ranges: list[list[str]] = []
@@ -190,7 +201,7 @@ def _parent(name: str, names: Sequence[str], sentinel: Callable[[str], str]) -> 
     start = f"base_{match[3]}"
     candidates = [other for other in names if other != name and (other == start or other.startswith(f"{start}_D_"))]
     if len(candidates) > 1:
-        return str(json.loads(sentinel(name))["DeltaFrom"])
+        return origin(sentinel(name))
     return candidates[0] if candidates else start
 
 

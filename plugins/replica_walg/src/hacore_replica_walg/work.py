@@ -105,7 +105,9 @@ class Work:
     def expire(self, remove: tuple[str, ...], kept: tuple[Backup, ...]) -> Expired | Failed:
         """Remove the named backups one by one, and then the WAL before all that are left. Nothing is counted or chosen here."""
         before = {one.id: one for one in self._look().backups()}
-        wrong = _wrong_with(remove, kept, before)
+        stays = [one for one in before.values() if one.id not in remove]
+        origins = {one.id: wire.origin(self._look().sentinel(one.id)) for one in stays if one.parent is not None}
+        wrong = _wrong_with(remove, kept, before, origins)
         if wrong is not None:
             return Failed(reason=wrong)
         for one in reversed([one for one in before.values() if one.id in remove]):  # what was made of another goes before it
@@ -137,12 +139,17 @@ class Work:
         self._job.progress(f"wal-g: {line.strip()}")
 
 
-def _wrong_with(remove: tuple[str, ...], kept: tuple[Backup, ...], there: Mapping[str, Backup]) -> str | None:
-    """Say why nothing may be removed: the list is another than the one that was chosen from."""
+def _wrong_with(
+    remove: tuple[str, ...], kept: tuple[Backup, ...], there: Mapping[str, Backup], origins: Mapping[str, str]
+) -> str | None:  # fmt: skip
+    """Say why nothing may be removed: the list is another than the one that was chosen from, or WAL-G would take more than is named.
+
+    :param origins: of what each increment that stays was made: WAL-G removes with a backup all that was made of it.
+    """
     gone = [one.id for one in kept if one.id not in there]
     if gone:
         return f"{', '.join(gone)} should be kept and is not in the list: nothing is removed"
-    orphans = [one.id for one in there.values() if one.id not in remove and one.parent in remove]
+    orphans = [name for name, origin in origins.items() if origin in remove]
     if orphans:
         return f"{', '.join(orphans)} would go with what it was made of: nothing is removed"
     return None
