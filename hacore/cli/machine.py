@@ -91,7 +91,8 @@ def _plugins(loaded: LoadedConfig, postgres: PostgresSettings, policy: Policy, *
         wrong = validate(registry.every(), Validate(context=context, online=online))
     finally:
         registry.close()
-    yield from (Finding(sentence, is_fault=True) for sentences in wrong.values() for sentence in sentences)
+    for name, sentences in wrong.items():
+        yield from (Finding(f"plugins.{name}: {sentence}", is_fault=True) for sentence in sentences)
 
 
 def _archive(loaded: LoadedConfig, postgres: PostgresSettings) -> Iterator[Finding]:

@@ -58,7 +58,9 @@ _CONFIGURATION: Final = {
 def new(kind: str, directory: Path | None, name: str) -> None:
     """Make a package with a plugin called NAME that works, passes its conformance kit, and is yours to change."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise CommandError(f"{name}: want a name of lower-case letters, digits and underscores that begins with a letter")
+        near = re.sub(r"[^a-z0-9_]", "_", name.lower())
+        hint = f", like {near}" if _NAME.fullmatch(near) and not keyword.iskeyword(near) else ""
+        raise CommandError(f"{name}: want a name of lower-case letters, digits and underscores that begins with a letter{hint}")
     taken = next((one for one in declared() if one.name == name), None)
     if taken is not None:
         raise CommandError(f"{name}: {taken} is installed, want a name of its own")
@@ -66,7 +68,10 @@ def new(kind: str, directory: Path | None, name: str) -> None:
     target = directory or Path(words["distribution"])
     if target.exists():
         raise CommandError(f"{target}: is there already, nothing was written")
-    written = write(kind, target, words)
+    try:
+        written = write(kind, target, words)
+    except OSError as error:
+        raise CommandError(f"{error.filename or target}: {error.strerror}") from error
     click.echo(f"{target}: {len(written)} files")
     for path in written:
         click.echo(f"  {path}")

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from hacore.guard.kernel import clear_ambient_capabilities, die_with_parent
 
-_IGNORED_BY_US: Final = (
+_MAYBE_IGNORED: Final = (  # by us, or by who started us: a shell has what it puts in the background ignore INT and QUIT
     signal.SIGHUP,
     signal.SIGINT,
     signal.SIGQUIT,
@@ -21,6 +21,7 @@ _IGNORED_BY_US: Final = (
     signal.SIGPIPE,
     signal.SIGCHLD,
     signal.SIGXFSZ,
+    signal.SIGTSTP,
 )
 
 
@@ -71,7 +72,7 @@ def _become(program: Program, parent: int, tell: int) -> NoReturn:
     try:
         if program.new_session:
             os.setsid()
-        for signum in _IGNORED_BY_US:
+        for signum in _MAYBE_IGNORED:
             signal.signal(signum, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         nothing = os.open(os.devnull, os.O_RDONLY)

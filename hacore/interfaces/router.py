@@ -83,7 +83,7 @@ class Degraded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """New work waits, and none is under way."""
+    """New work waits, and none is under way but what the settings leave to the server's stop."""
 
     detail: str = ""
 

@@ -84,6 +84,8 @@ class RouterThread:
             return str(error)
         finally:
             inner.cancel("the time for it is over")  # ends what the plugin still runs
+        if isinstance(answer, Held) and answer.detail:
+            logger.info("router holds new work back", extra={"plugin": self.plugin.name, "detail": answer.detail})
         return answer.reason if isinstance(answer, Degraded) else None
 
     def close(self, timeout_s: float) -> bool:

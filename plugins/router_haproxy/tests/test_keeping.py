@@ -124,7 +124,7 @@ def test_a_configuration_that_haproxy_refuses_never_replaces_the_good_one(
     template.write_text(good + "    bogus keyword\n")
     answer = agent.route(leading(joined(servers, third), "b", token=6))
     assert isinstance(answer, Degraded)
-    assert "not replaced" in answer.reason
+    assert "refused" in answer.reason
     assert "unknown keyword 'bogus'" in answer.reason
     assert haproxy.config.read_text() == text
     assert [path.name for path in scratch.glob("*hacore-new*")] == []
@@ -265,6 +265,10 @@ def test_what_does_not_work_is_said_and_the_rest_is_done(
 def test_what_a_person_must_mend_is_found_before_the_start(haproxy: Haproxy, scratch: Path) -> None:
     assert Agent(site_section(haproxy)).faults(online=False) == ()
     assert "mine.j2" in Agent(site_section(haproxy, template=str(scratch / "mine.j2"))).faults(online=False)[0]
+    (scratch / "odd.j2").write_text("global\n    no_such_word yes\n")
+    assert "no_such_word" in Agent(site_section(haproxy, template=str(scratch / "odd.j2"))).faults(online=False)[0]
+    (fault,) = Agent(site_section(haproxy, check_command=["/nowhere/haproxy", "-c", "-f", "{file}"])).faults(online=False)
+    assert "/nowhere/haproxy: No such file" in fault
     nowhere = Agent(site_section(haproxy, path="/nowhere/haproxy.cfg"))
     assert nowhere.faults(online=False) == ("/nowhere: no directory in which we may write",)
 

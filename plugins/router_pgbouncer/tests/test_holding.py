@@ -268,7 +268,7 @@ def test_what_pgbouncer_itself_says_is_validated(servers: dict[str, PlainServer]
     route(plugin, state(servers, "a", 1))
     assert plugin.hacore_validate(Validate(context=context(), online=True)) == []
     elsewhere = PgbouncerPlugin(replace(settings(bouncers[0]), databases_file=scratch / "no" / "hacore.ini"))
-    assert "no directory" in elsewhere.hacore_validate(Validate(context=context()))[0]
+    assert "not writable" in elsewhere.hacore_validate(Validate(context=context()))[0]
     (scratch / "slow").mkdir()
     (scratch / "slow").chmod(0o777)
     with pgbouncer(scratch / "slow", users=(servers["a"].owner,), settings={"server_login_retry": "15"}) as slow:

@@ -54,3 +54,10 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         done = call("hacore", "plugin", "new", "--kind", "listener", "--directory", directory.path, "mine", cwd=tmp_path)
     assert done.returncode == 1
     assert "is there already" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = call("hacore", "plugin", "new", "--kind", "listener", "--directory", tmp_path / "file" / "in", "mine", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "Not a directory" in done.stderr

@@ -85,13 +85,12 @@ class HaproxyPlugin(RouterPlugin):
         told = self._tell(state, request.context, min(clock.now() + _ROUTE_S, request.ends_at))
         problems = [told.reason] if isinstance(told, Degraded) else []
         left = self._proxies.wait_for_sessions(me.member, clock, min(request.ends_at, clock.now() + self._settings.drain_wait_s), job)
-        if left and self._settings.drain_sessions == "leave":
-            problems.append(f"new connections wait, {left} sessions are open until the server ends them")
-        elif left:
+        if left and self._settings.drain_sessions == "cut":
             ends_at = self._proxies.exchange(clock)
             cut = self._answer(self._proxies.every(lambda proxy: proxy.cut(me.member, clock=clock, until=ends_at)))
             problems += [cut.reason] if isinstance(cut, Degraded) else []
-        return Degraded(reason="; ".join(problems)) if problems else Held(detail=f"{left} sessions were cut" if left else "")
+        ended = "were cut" if self._settings.drain_sessions == "cut" else "are left to the server's stop"
+        return Degraded(reason="; ".join(problems)) if problems else Held(detail=f"{left} sessions {ended}" if left else "")
 
     @hookimpl
     def hacore_revoke(self, request: Revoke) -> Applied | Degraded:

@@ -9,8 +9,9 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from hacore.errors import ConfigError, PluginUnavailableError
@@ -75,12 +76,21 @@ class Keeper:
 
     def faults(self, scope: str, state: RoutingState) -> tuple[str, ...]:
         """Return what a person must mend before there can be a configuration, without changing one."""
+        places = {Path(name).parent for name in (self._site.path, self._site.server_state_file, self._site.hold_script)}
+        closed = [place for place in sorted(places) if not os.access(place, os.W_OK | os.X_OK)]
+        if closed:
+            return tuple(f"{place}: no directory in which we may write" for place in closed)
         try:
-            rendering.render(scope, self._settings, self._site, rendering.members_of(state))
+            with TemporaryDirectory(prefix=".hacore-", dir=Path(self._site.path).parent) as scratch:
+                Path(scratch).chmod(0o755)  # the command that checks may run as somebody else
+                script, text = Path(scratch, rendering.HOLD_SCRIPT), Path(scratch, "haproxy.cfg")
+                _replace(script, rendering.packaged(rendering.HOLD_SCRIPT))
+                site = replace(self._site, hold_script=str(script))
+                _replace(text, rendering.render(scope, self._settings, site, rendering.members_of(state)))
+                self._check(text, _CHECK_S)
         except ConfigError as error:
             return (str(error),)
-        places = {Path(name).parent for name in (self._site.path, self._site.server_state_file, self._site.hold_script)}
-        return tuple(f"{place}: no directory in which we may write" for place in sorted(places) if not os.access(place, os.W_OK | os.X_OK))
+        return ()
 
     def _write(self, scope: str, state: RoutingState, clock: Clock, until: Instant) -> bool:
         """Write the text where it is another than the one that is there.
@@ -99,7 +109,7 @@ class Keeper:
         new = path.with_name(f"{path.name}.hacore-new")
         _replace(new, text, mode=path.stat().st_mode & 0o777 if there else _MODE)
         try:
-            self._check(new, clock, until)
+            self._check(new, until - clock.now())
         except ConfigError:
             new.unlink()
             self.refusals += 1
@@ -107,11 +117,15 @@ class Keeper:
         new.replace(path)
         return True
 
-    def _check(self, new: Path, clock: Clock, until: Instant) -> None:
+    def _check(self, new: Path, limit_s: float) -> None:
+        """Let HAProxy judge a text.
+
+        :raises ConfigError: it refuses it.
+        """
         command = [word.replace("{file}", str(new)) for word in self._site.check_command]
-        problem = _run(command, min(_CHECK_S, until - clock.now()))
+        problem = _run(command, min(_CHECK_S, limit_s))
         if problem is not None:
-            raise ConfigError(f"{self._site.path}: not replaced: {problem.replace(str(new), self._site.path)}")
+            raise ConfigError(f"{self._site.path}: refused: {problem.replace(str(new), self._site.path)}")
 
     def _load(self, state: RoutingState, *, is_new: bool, clock: Clock, until: Instant) -> str | None:
         """Reload where HAProxy runs with another text than the one that is there."""

@@ -1,6 +1,6 @@
 """One PgBouncer as a router drives it: what it shows, and its pauses. It does not know who leads."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -35,7 +35,7 @@ class Bouncer:
 
     def paused(self) -> frozenset[str]:
         """Return the names of those that are paused."""
-        return frozenset(name for name, row in self.databases().items() if _is_on(row.get("paused")))
+        return paused_of(self.databases())
 
     def reload(self) -> None:
         """Let it read its files again: sessions to targets that are none any more end as soon as they are idle."""
@@ -78,8 +78,9 @@ class Bouncer:
         self._console.close()
 
 
-def _is_on(value: object) -> bool:
-    return str(value) not in {"0", "None", "False", ""}
+def paused_of(databases: Mapping[str, Row]) -> frozenset[str]:
+    """Return the names of those that are paused."""
+    return frozenset(name for name, row in databases.items() if str(row.get("paused")) not in {"0", "None", "False", ""})
 
 
 def _quoted(name: str) -> str:

@@ -1,5 +1,6 @@
 """The hooks of the PgBouncer router."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,13 +19,14 @@ from hacore.interfaces import (
     SectionChecker,
 )
 from hacore.model.clock import Clock
-from hacore_router_pgbouncer.bouncer import Bouncer
+from hacore_router_pgbouncer.bouncer import Bouncer, paused_of
 from hacore_router_pgbouncer.console import Console
 from hacore_router_pgbouncer.pauses import Pauses
 from hacore_router_pgbouncer.settings import PgbouncerSettings
 from hacore_router_pgbouncer.way import Way
 
 _LONGEST_LOGIN_RETRY_S: Final = 2.0
+_PROMPT_S: Final = 0.8  # of the 1 s that a look may take
 
 
 class PgbouncerPlugin(RouterPlugin):
@@ -35,6 +37,7 @@ class PgbouncerPlugin(RouterPlugin):
         names = [one.name for one in (*settings.databases, *settings.standby_databases)]
         self._own = self._bouncer(settings.console, names)
         self._writing = self._bouncer(settings.console, [one.name for one in settings.databases])  # the same, what leads to the primary
+        self._looking = self._bouncer(settings.console, self._writing.names, timeout_s=min(settings.timeout_s, _PROMPT_S))
         self._others = tuple(self._bouncer(one, self._writing.names) for one in settings.drain_consoles)
         self._pauses = Pauses(self._writing, self._others)
         self._way = Way(settings, self._own)
@@ -57,11 +60,8 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_validate(self, request: Validate) -> Sequence[str]:
         """Check the file's directory; with ``online`` what PgBouncer itself says."""
-        path, wrong = self._settings.databases_file, []
-        if path is not None and not path.parent.is_dir():
-            wrong.append(f"pgbouncer.databases_file: no directory {path.parent}, want one that is there")
-        elif self._way.obstacle():
-            wrong.append(f"pgbouncer.databases_file: {self._way.obstacle()}, want a directory of the agent's user")
+        path, obstacle = self._settings.databases_file, self._way.obstacle()
+        wrong = [f"databases_file: {obstacle}, want a directory of the agent's user"] if obstacle else []
         if request.online:
             found = self._own.settings()
             retry = float(found.get("server_login_retry", 0))
@@ -69,7 +69,7 @@ class PgbouncerPlugin(RouterPlugin):
                 wrong.append(
                     f"pgbouncer.ini: server_login_retry is {retry:g}, want at most 2: for so long clients wait after each failover"
                 )
-            if path is not None and not (self._own.databases() or path.exists()):
+            if path is not None and not (self._own.databases() or os.access(path, os.F_OK)):
                 wrong.append(f"pgbouncer.ini: knows none of our databases, want '%include {path}' in it")
         return wrong
 
@@ -118,17 +118,17 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_route_probe(self, request: Probe) -> Observed:  # noqa: ARG002 - there is one PgBouncer
         """Tell where the first of the databases leads."""
-        row = self._own.databases().get(self._settings.databases[0].name)
+        found = self._looking.databases()
+        row = found.get(self._settings.databases[0].name)
         if row is None:
             return Observed(target=None, detail="PgBouncer does not know the database")
-        paused = "paused" if self._writing.paused() else ""
-        return Observed(target=f"{row['host']}:{row['port']}", detail=paused)
+        return Observed(target=f"{row['host']}:{row['port']}", detail="paused" if paused_of(found) else "")
 
     @hookimpl
     def hacore_metrics(self) -> Sequence[Metric]:
         """Count those who wait and those who work."""
         samples = []
-        for row in self._own.pools():
+        for row in self._looking.pools():
             labels = (("database", str(row["database"])), ("user", str(row["user"])))
             samples += [
                 Metric(name=name, help=text, value=float(row[column]), labels=labels)
@@ -143,12 +143,12 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_status(self) -> Mapping[str, str | int | bool]:
         """Say what the console says."""
-        return {"console": self._own.name, "paused": bool(self._writing.paused())}
+        return {"console": self._looking.name, "paused": bool(self._looking.paused())}
 
     @hookimpl
     def hacore_close(self) -> None:
         """End the sessions. A pause stays: whoever routes next decides about it."""
-        for bouncer in (self._own, self._writing, *self._others):
+        for bouncer in (self._own, self._writing, self._looking, *self._others):
             bouncer.close()
 
     def _shall_wait(self, state: RoutingState, clock: Clock) -> bool:
@@ -160,5 +160,5 @@ class PgbouncerPlugin(RouterPlugin):
         """Return a way to a console for the thread of a job."""
         return self._bouncer(conninfo, self._writing.names)
 
-    def _bouncer(self, conninfo: str, names: Sequence[str]) -> Bouncer:
-        return Bouncer(Console(conninfo, self._settings.password, self._settings.timeout_s), names)
+    def _bouncer(self, conninfo: str, names: Sequence[str], *, timeout_s: float | None = None) -> Bouncer:
+        return Bouncer(Console(conninfo, self._settings.password, timeout_s or self._settings.timeout_s), names)
