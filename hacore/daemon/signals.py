@@ -18,6 +18,7 @@ class SignalPipe:
         for signum in taken:
             signal.signal(signum, self._nothing)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # who started us may have had them blocked
 
     @staticmethod
     def _nothing(_signum: int, _frame: object) -> None:

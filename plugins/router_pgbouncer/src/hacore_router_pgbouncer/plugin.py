@@ -37,7 +37,7 @@ class PgbouncerPlugin(RouterPlugin):
         names = [one.name for one in (*settings.databases, *settings.standby_databases)]
         self._own = self._bouncer(settings.console, names)
         self._writing = self._bouncer(settings.console, [one.name for one in settings.databases])  # the same, what leads to the primary
-        self._looking = self._bouncer(settings.console, self._writing.names, timeout_s=min(settings.timeout_s, _PROMPT_S))
+        self._looking = self._bouncer(settings.console, names, timeout_s=min(settings.timeout_s, _PROMPT_S))
         self._others = tuple(self._bouncer(one, self._writing.names) for one in settings.drain_consoles)
         self._pauses = Pauses(self._writing, self._others)
         self._way = Way(settings, self._own)
