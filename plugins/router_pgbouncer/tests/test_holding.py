@@ -151,7 +151,7 @@ def test_without_a_file_sessions_end_when_another_leads_behind_the_same_address(
     route(plugin, state(servers, "a", 1))
     with closing(Session(bouncers[0].conninfo("app"))) as client:
         before = backend(client)
-        route(plugin, state(servers, "b", 2, leads=False))
+        route(plugin, state(servers, "b", 2))
         wait_for(lambda: backend(client) != before, "another session with the server")
 
 

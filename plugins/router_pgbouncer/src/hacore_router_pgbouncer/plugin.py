@@ -1,11 +1,12 @@
 """The hooks of the PgBouncer router."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hacore.errors import PluginUnavailableError
-from hacore.hookspecs import Drain, Probe, Route, RouterPlugin, Validate, hookimpl
+from hacore.hookspecs import Drain, PluginContext, Probe, Route, RouterPlugin, Validate, hookimpl
 from hacore.interfaces import (
     Applied,
     Degraded,
@@ -23,6 +24,7 @@ from hacore_router_pgbouncer.bouncer import Bouncer, paused_of
 from hacore_router_pgbouncer.console import Console
 from hacore_router_pgbouncer.pauses import Pauses
 from hacore_router_pgbouncer.settings import PgbouncerSettings
+from hacore_router_pgbouncer.watch import Watch
 from hacore_router_pgbouncer.way import Way
 
 _LONGEST_LOGIN_RETRY_S: Final = 2.0
@@ -40,7 +42,9 @@ class PgbouncerPlugin(RouterPlugin):
         self._looking = self._bouncer(settings.console, names, timeout_s=min(settings.timeout_s, _PROMPT_S))
         self._others = tuple(self._bouncer(one, self._writing.names) for one in settings.drain_consoles)
         self._pauses = Pauses(self._writing, self._others)
-        self._way = Way(settings, self._own)
+        self._way = Way(settings, self._own, self._others)
+        self._turn = threading.RLock()
+        self._watch = Watch(self._bouncer(settings.console, self._writing.names), self._turn)
         self._told: tuple[int, int] = (0, 0)  # token and revision of the newest state
 
     @staticmethod
@@ -76,7 +80,11 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_route(self, request: Route) -> Applied | Degraded:
         """Write where the databases lead, and let go or hold back what shall wait."""
-        state, clock = request.state, request.context.clock
+        with self._turn:
+            return self._route(request.state, request.context)
+
+    def _route(self, state: RoutingState, context: PluginContext) -> Applied | Degraded:
+        clock = context.clock
         if (state.token, state.revision) < self._told:
             return Applied(detail="a newer state stands there")
         newer = self._way.newer(state, clock.now())
@@ -84,7 +92,9 @@ class PgbouncerPlugin(RouterPlugin):
             return Degraded(reason=f"{newer}; remove the file if it is of a cluster that is no more")
         self._told = (state.token, state.revision)
         wrong = self._way.lead(state)
-        if self._shall_wait(state, clock):
+        shall_wait = self._shall_wait(state, clock)
+        self._watch_over(state, context, is_off=shall_wait)
+        if shall_wait or self._watch.waits:
             self._writing.hold()
         elif not wrong:
             self._pauses.let_go()
@@ -148,6 +158,7 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_close(self) -> None:
         """End the sessions. A pause stays: whoever routes next decides about it."""
+        self._watch.close()
         for bouncer in (self._own, self._writing, self._looking, *self._others):
             bouncer.close()
 
@@ -155,6 +166,13 @@ class PgbouncerPlugin(RouterPlugin):
         if state.hold is not None and state.hold.ends_at > clock.now():
             return True
         return state.leader is None and state.hold is None and self._settings.waits_without_leader
+
+    def _watch_over(self, state: RoutingState, context: PluginContext, *, is_off: bool) -> None:
+        """Have the watch look after the leader, until a lease that it does not renew has ended in any case."""
+        leader, times = state.leader, context.times
+        is_off = is_off or leader is None or not self._settings.waits_without_leader
+        place = None if is_off or leader is None else (state.token, leader.host, leader.port)
+        self._watch.watch(place, times.ttl_s + times.loop_wait_s)
 
     def _drainer(self, conninfo: str) -> Bouncer:
         """Return a way to a console for the thread of a job."""

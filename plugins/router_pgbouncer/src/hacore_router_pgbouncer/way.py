@@ -1,6 +1,8 @@
 """Where the databases of one PgBouncer lead: the file is written, PgBouncer reads it, and shows that it did."""
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from hacore.errors import PluginUnavailableError
@@ -14,8 +16,8 @@ from hacore_router_pgbouncer.settings import PgbouncerSettings
 class Way:
     """What this agent has said of it, and what stands in the file."""
 
-    def __init__(self, settings: PgbouncerSettings, bouncer: Bouncer) -> None:
-        self._settings, self._bouncer = settings, bouncer
+    def __init__(self, settings: PgbouncerSettings, bouncer: Bouncer, others: Iterable[Bouncer] = ()) -> None:
+        self._settings, self._bouncer, self._others = settings, bouncer, tuple(others)
         self._is_read = False  # PgBouncer has read what stands in the file; not known of an agent before this one
         self._led_to: tuple[str, int] | None = None  # where writes went last, as this agent has said it
         self._was_held = False  # since writes went there: a planned switchover
@@ -53,7 +55,7 @@ class Way:
             self._is_read = not wrong  # what it has not taken it is told again: a RELOAD is lost where the console did not answer
         self._was_held = self._was_held or state.hold is not None
         if leader is not None:
-            self._follow(leader.host, leader.port, is_held=state.hold is not None)
+            self._follow((leader.host, leader.port), state)
         return wrong or self.obstacle()
 
     def _write(self, path: Path, wanted: str) -> None:
@@ -61,14 +63,19 @@ class Way:
             self._is_read = False
             targets.write(path, wanted)
 
-    def _follow(self, host: str, port: int, *, is_held: bool) -> None:
-        """Without a file: end what is with a server that does not lead any more."""
-        place = (host, port)
-        if self._settings.databases_file is None and self._led_to not in {None, place} and not self._was_held:
-            # Sessions that are idle now may be with a server that has gone without a word. Not after a planned stop, which ends them
-            # itself: where several agents name one console, a late one would break the logins at the next primary, and clients see that
+    def _follow(self, place: tuple[str, int], state: RoutingState) -> None:
+        """Without a file: end what is with a server that does not lead any more, and may have gone without a word.
+
+        Not after a planned stop, which ends sessions itself. The leader alone does it, as it is the first to know: a late one would break
+        logins at the next primary, and clients see that.
+        """
+        is_new = self._settings.databases_file is None and self._led_to not in {None, place}
+        if is_new and state.leads and not self._was_held:
             self._bouncer.reconnect()
-        self._led_to, self._was_held = place, is_held
+            for one in self._others:
+                with suppress(PluginUnavailableError):
+                    one.reconnect()
+        self._led_to, self._was_held = place, state.hold is not None
 
     def _not_taken(self, path: Path, leader: Endpoint | None) -> str:
         """Return what PgBouncer leads elsewhere: its RELOAD says yes also to files that it cannot read."""

@@ -1,0 +1,49 @@
+"""Whether a PostgreSQL server takes connections: the question of pg_isready, which needs neither a user nor a password."""
+
+import socket
+import struct
+from typing import Final
+
+_ANSWER_S: Final = 1.0
+_PROTOCOL: Final = 3 << 16
+_MOST_BYTES: Final = 4096
+_NOT_NOW: Final = b"C57P03\0"  # cannot_connect_now: it starts, stops or recovers
+
+
+def takes_connections(hosts: object, port: object, database: object) -> bool:
+    """Tell whether a server at one of these hosts answers a first packet, be it with a refusal of this user.
+
+    :param hosts: as PgBouncer shows them: names or addresses with commas, or the directory of a socket; nothing: its own default, which
+        only it knows.
+    """
+    places = str(hosts or "").split(",")
+    return any(not place or _answers(place, int(str(port)), str(database)) for place in places)
+
+
+def _answers(host: str, port: int, database: str) -> bool:
+    try:
+        with _connected(host, port) as connection:
+            connection.settimeout(_ANSWER_S)
+            connection.sendall(_first_packet(database))
+            answer = connection.recv(_MOST_BYTES)
+    except OSError:
+        return False
+    return answer[:1] in {b"R", b"E"} and _NOT_NOW not in answer
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    if not host.startswith("/"):
+        return socket.create_connection((host, port), timeout=_ANSWER_S)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(_ANSWER_S)
+        connection.connect(f"{host}/.s.PGSQL.{port}")
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _first_packet(database: str) -> bytes:
+    words = b"".join(word.encode() + b"\0" for word in ("user", "hacore", "database", database, ""))
+    return struct.pack("!II", len(words) + 8, _PROTOCOL) + words
