@@ -8,7 +8,7 @@ from typing import Final
 from hacore.agent.backup_ended import Ended
 from hacore.agent.settings import SettingsSource
 from hacore.errors import DataDirectoryError
-from hacore.hookspecs import BackupSite, RestoreRequest
+from hacore.hookspecs import BackupSite, RestoreRequest, TablespacePlaces
 from hacore.interfaces import Backup, Failed, Restored
 from hacore.plugins.registry import Plugin
 from hacore.postgres.archive_scripts import ShimPlace
@@ -17,9 +17,11 @@ from hacore.postgres.controldata import ControlReader
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.scratch import look_into
+from hacore.postgres.tablespaces import links, refuse_outside, settled
 
 _SPARE: Final = 1.1  # of the backup's size
 _NO_ARCHIVE: Final = "false"
+_SPACES: Final = "tablespaces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,14 @@ class RestoreCheck:
             data = place / "data"
             data.mkdir(mode=0o700, parents=True)
             job.progress(f"restores {backup.id}")
-            request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=self._tablespaces(place))
+            places = TablespacePlaces(below=str(place / _SPACES))
+            request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
             outcome = plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
             if not isinstance(outcome, Restored):
                 reason = outcome.reason if isinstance(outcome, Failed) else f"plugin {plugin.name}: hacore_restore returned nothing"
                 return Ended(error=reason, backup=backup.id)
             _refuse_strange(data, backup, self.instance)
+            self._keep_off_tablespaces(place, data)
             job.progress("starts the restored copy")
             seen = look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
         finally:
@@ -62,16 +66,16 @@ class RestoreCheck:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return root
 
-    def _tablespaces(self, place: Path) -> dict[str, str]:
-        """Keep the copy off the directories of this node's own tablespaces."""
-        links = self.instance.layout.data_dir / "pg_tblspc"
-        found = {}
-        for link in links.iterdir() if links.is_dir() else ():
-            if link.is_symlink():
-                target = place / "tablespaces" / link.name
-                target.mkdir(mode=0o700, parents=True)
-                found[str(link.readlink())] = str(target)
-        return found
+    def _keep_off_tablespaces(self, place: Path, data: Path) -> None:
+        """Let the copy write into no directory of this node's own tablespaces: it replays their creation at the path that the WAL has."""
+        copied, own = settled(data), links(self.instance.layout.data_dir)
+        refuse_outside(copied, place)
+        fresh = sorted(f"{oid} ({where})" for oid, where in own.items() if oid not in copied)
+        if fresh:
+            raise DataDirectoryError(
+                f"these tablespaces are younger than the backup, which might write into them when it is started: {', '.join(fresh)};"
+                " make a newer backup and check that"
+            )
 
     def _restore_command(self, place: Path, data: Path) -> str:
         """Return how the copy fetches what it needs to be consistent; it knows no way to push anything."""

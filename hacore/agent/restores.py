@@ -10,7 +10,7 @@ from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import NoneFits, choose
 from hacore.config.settings import BootstrapRestore
 from hacore.errors import DataDirectoryError, PluginUnavailableError
-from hacore.hookspecs import ArchiveRequest, BackupSite, ListBackups, PluginContext, RestoreRequest
+from hacore.hookspecs import ArchiveRequest, BackupSite, ListBackups, PluginContext, RestoreRequest, TablespacePlaces
 from hacore.interfaces import Backup, Failed, Identity, Restored
 from hacore.model.clock import Clock
 from hacore.plugins.archive import archive_settings
@@ -50,7 +50,8 @@ class RestoreMaker:
             site = replace(backup_site(instance, self.context(), system_id=order.system_id), socket_dir=None)
             backup = self._chosen(plugin, site, order)
             job.progress(f"restores {backup.id}")
-            request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir)
+            places = TablespacePlaces(moved=source.tablespaces) if source is not None else TablespacePlaces()
+            request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir, tablespaces=places)
             outcome = plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
             if not isinstance(outcome, Restored):
                 reason = outcome.reason if isinstance(outcome, Failed) else "hacore_restore returned nothing"

@@ -122,6 +122,7 @@ class BootstrapRestore:
     target: RecoveryTarget
     backup: str | None
     source: Mapping[str, object] = field(repr=False)
+    tablespaces: Mapping[str, str] = field(default_factory=dict)  # directory here by the directory there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,6 +152,8 @@ def _target(body: Body) -> RecoveryTarget:
 
 def _document(plan: Plan, world: World) -> dict[str, object]:
     backup = plan.chosen.backup
+    if plan.keep and world.node.directory.has_tablespaces:
+        raise RefusedError(412, "there are tablespaces, which cannot be kept aside: give them up (--discard-old-data)")
     is_tight = None not in (plan.free_bytes, plan.needed_bytes) and (plan.free_bytes or 0) < (plan.needed_bytes or 0)
     if plan.keep and not world.node.directory.is_movable:
         raise RefusedError(

@@ -16,7 +16,16 @@ Nothing here knows a plugin, nor how they are found and called.
 
 from hacore.hookspecs.any_kind import AnyPlugin, PluginContext, Validate
 from hacore.hookspecs.archive import ArchivePlugin, ArchiveRequest
-from hacore.hookspecs.backup import BackupPlugin, BackupRequest, BackupSite, ExpireBackups, ListBackups, RestoreRequest, VerifyBackup
+from hacore.hookspecs.backup import (
+    BackupPlugin,
+    BackupRequest,
+    BackupSite,
+    ExpireBackups,
+    ListBackups,
+    RestoreRequest,
+    TablespacePlaces,
+    VerifyBackup,
+)
 from hacore.hookspecs.command import CommandPlugin
 from hacore.hookspecs.dcs import DcsPlugin, OpenDcs
 from hacore.hookspecs.kinds import KINDS
@@ -54,6 +63,7 @@ __all__ = [
     "Revoke",
     "Route",
     "RouterPlugin",
+    "TablespacePlaces",
     "Validate",
     "VerifyBackup",
     "hookimpl",

@@ -4,8 +4,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from hacore.errors import DataDirectoryError
 from hacore.hookspecs.any_kind import AnyPlugin, PluginContext
 from hacore.hookspecs.marks import hookspec
 from hacore.interfaces import Backup, BackupKind, Expired, Failed, Job, Restored, Verified
@@ -61,13 +63,34 @@ class ExpireBackups:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TablespacePlaces:
+    """Where the tablespaces of a backup go."""
+
+    moved: Mapping[str, str] = field(default_factory=dict)  # directory by the directory that the backup was made of
+    below: str | None = None  # all others go below this directory, each into one of its own name; ``None``: to where they were
+
+    def of(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Return the directory of each tablespace.
+
+        :param found: the directory that the backup was made of, by a name.
+        :raises DataDirectoryError: one has content: it may be a live server's.
+        """
+        places = {name: self.moved.get(was) or (was if self.below is None else f"{self.below}/{name}") for name, was in found.items()}
+        for name, place in places.items():
+            path = Path(place)
+            if path.exists() and any(path.iterdir()):
+                raise DataDirectoryError(f"{place} is not empty: tablespace {name} cannot be restored there")
+        return places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRequest:
     """Put the files of one backup into an empty directory."""
 
     site: BackupSite
     backup: Backup
     data_dir: str
-    tablespaces: Mapping[str, str] = field(default_factory=dict)  # directory by the directory that the backup was made of
+    tablespaces: TablespacePlaces = field(default_factory=TablespacePlaces)
 
 
 class BackupPlugin(AnyPlugin, Protocol):
@@ -101,6 +124,8 @@ class BackupPlugin(AnyPlugin, Protocol):
         """Put the files of a backup into the empty directory ``data_dir``, complete and with its ``backup_label``.
 
         Called in the thread of a job, without a limit. Signal files and recovery settings that the tool writes are removed by the core.
+        Tablespaces go where ``request.tablespaces.of`` says, and links in ``pg_tblspc`` lead there; a tool that cannot do that fails
+        before it has written anything, for the directories may be those of a live server.
 
         :raises JobCancelledError: let it pass when ``job`` raises it.
         """

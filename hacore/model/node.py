@@ -77,6 +77,7 @@ class DataDirectory:
     history: TimelineHistory | None = None  # of the newest local timeline
     free_bytes: int | None = None
     is_movable: bool = True  # neither a mount point nor a link: it can be kept aside under another name
+    has_tablespaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

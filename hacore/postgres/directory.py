@@ -9,6 +9,7 @@ from hacore.errors import ConfigError, DataDirectoryError
 from hacore.model.node import ControlData, DataDirectory, DirectoryState, Role
 from hacore.postgres.instance import Instance
 from hacore.postgres.query import Answer
+from hacore.postgres.tablespaces import links
 
 _NOT_OURS: Final = frozenset({"lost+found"})  # a fresh file system
 
@@ -33,6 +34,7 @@ def read_directory(instance: Instance, *, answer: Answer | None, is_stopped: boo
         mark=mark,
         free_bytes=_free_bytes(layout.data_dir),
         is_movable=is_movable(layout.data_dir),
+        has_tablespaces=bool(links(layout.data_dir)),
     )
     if not is_stopped or control is None or found.state is not DirectoryState.INITIALIZED:
         return found

@@ -30,6 +30,7 @@ from hacore.postgres.seal import strip
 from hacore.postgres.start import Start, last_words, start
 from hacore.postgres.stop import stop
 from hacore.postgres.surroundings import Surroundings
+from hacore.postgres.tablespaces import settled
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ def _prepare(instance: Instance, how: Recovery) -> None:
     control = instance.control.read(instance.programs).control
     if how.system_id is not None and control.system_id != how.system_id:
         raise DataDirectoryError(f"{layout.data_dir}: restored was system identifier {control.system_id}, want {how.system_id}")
+    settled(layout.data_dir)
     leftovers = (layout.pid_file, layout.data_dir / "postmaster.opts", layout.standby_signal, layout.promote_file)
     changed = [path.name for path in leftovers if remove_durably(path)]
     changed += strip(instance)

@@ -17,6 +17,7 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import asked
 from hacore.postgres.recovery import Recovery, recover
 from hacore.postgres.surroundings import RestoreOrder, Surroundings
+from hacore.postgres.tablespaces import links
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def _keep_aside(instance: Instance, aside: Path) -> None:
     data_dir = instance.layout.data_dir
     if aside.exists() or is_empty(data_dir):
         return
-    if any(one.is_symlink() for one in (data_dir / "pg_tblspc").glob("*")):
+    if links(data_dir):
         raise DataDirectoryError(f"{data_dir}: it has tablespaces, which cannot be kept aside: restore without keeping it")
     if not is_movable(data_dir):
         raise DataDirectoryError(f"{data_dir}: a mount point or a link, which cannot be kept aside: restore without keeping it")

@@ -11,6 +11,7 @@ from hacore.postgres.files import read_if_there, remove_durably, write_durably
 from hacore.postgres.instance import Instance
 from hacore.postgres.parameters import FOREIGN
 from hacore.postgres.programs import ENVIRONMENT
+from hacore.postgres.tablespaces import settled
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +54,7 @@ def _check(instance: Instance, system_id: str | None) -> None:
         raise DataDirectoryError(f"{data_dir}: of PostgreSQL {control.major_version}, want {instance.programs.major}")
     if not instance.layout.wal_dir.is_dir():
         raise DataDirectoryError(f"{data_dir}: pg_wal is missing, or leads nowhere")
-    tablespaces = data_dir / "pg_tblspc"
-    broken = [link.name for link in tablespaces.iterdir() if not link.is_dir()] if tablespaces.is_dir() else []
-    if broken:
-        raise DataDirectoryError(f"{data_dir}: tablespaces {sorted(broken)} lead nowhere")
+    settled(data_dir)
 
 
 def strip(instance: Instance) -> list[str]:

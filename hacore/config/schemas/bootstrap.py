@@ -24,6 +24,17 @@ _KEEP: Final = Key("keep_existing_recovery_conf", convert.flag, default=False)
 _RECOVERY: Final = Key[dict[str, str]]("recovery_conf", Shared.RECOVERY_CONF.convert, {})
 
 
+def _directories(value: object) -> dict[str, str]:
+    """Accept directories by directories.
+
+    :raises WrongValueError: a path is not absolute: it would be another one for another process.
+    """
+    found = {convert.word(old): convert.word(new) for old, new in mapping(value).items()}
+    if not all(path.startswith("/") for pair in found.items() for path in pair):
+        raise WrongValueError("a mapping of absolute directories there to absolute directories here")
+    return found
+
+
 class BootstrapKeys:
     """Keys of a bootstrap method that restores a backup, in the order in which they are read."""
 
@@ -33,6 +44,7 @@ class BootstrapKeys:
     INCLUSIVE = Key("inclusive", convert.flag, default=True)
     TIMELINE = Key("timeline", convert.word, "latest")
     SOURCE = Key[dict[str, Any]]("source", mapping, {})
+    TABLESPACES = Key[dict[str, str]]("tablespaces", _directories, {})
 
 
 def bootstrap_method(name: str, section: object) -> BootstrapMethod:
@@ -68,7 +80,7 @@ def restore_method(name: str, section: Mapping[str, Any]) -> BootstrapMethod:
     """
     reading = Reading(section)
     keys = keys_of(BootstrapKeys)
-    plugin, to, backup, inclusive, timeline, source = (reading.take(key) for key in keys)
+    plugin, to, backup, inclusive, timeline, source, tablespaces = (reading.take(key) for key in keys)
     wrong = dict(reading.wrong)
     for key in section.keys() - {one.name for one in keys}:
         wrong[str(key),] = f"one of {', '.join(one.name for one in keys)}"
@@ -79,7 +91,7 @@ def restore_method(name: str, section: Mapping[str, Any]) -> BootstrapMethod:
         wrong[BootstrapKeys.TO.name,] = str(error)
     if wrong:
         raise WrongValueError(wrong)
-    restore = BootstrapRestore(plugin=plugin, target=target, backup=backup, source=source)
+    restore = BootstrapRestore(plugin=plugin, target=target, backup=backup, source=source, tablespaces=tablespaces)
     return BootstrapMethod(
         name=name, command="", no_params=False, keep_existing_recovery_conf=False, recovery_conf={}, options={}, restore=restore
     )

@@ -1,6 +1,7 @@
 # ruff: noqa: D102 - the name of a test is its documentation
 """The kit for backup tools, against the real tool and a real server."""
 
+import contextlib
 import threading
 import time
 import uuid
@@ -9,19 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
+import psycopg2
 import pytest
 
-from hacore.errors import JobCancelledError, PluginUnavailableError
+from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.guard.jobs import NODE_VARIABLE, leftovers
-from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, RestoreRequest, VerifyBackup
+from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, RestoreRequest, TablespacePlaces, VerifyBackup
 from hacore.interfaces import Backup, BackupState, Expired, Failed, Restored, Verified
 from hacore.plugins.registry import Plugin, Registry, Wanted
 from hacore.postgres.job import JobHandle
+from hacore.postgres.tablespaces import refuse_outside, settled
 from hacore.testing.conformance.plugin import PluginConformance, PluginUnderTest
 from hacore.testing.faults.tool import Misbehaviour
+from hacore.testing.workdir import give_away
 
 CANCEL_S: Final = 20.0  # SIGTERM, then 10 s, then SIGKILL
 _LIST_S: Final = 10.0
+_WHERE_THEY_WERE: Final = TablespacePlaces()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,24 @@ class BackupConformance(PluginConformance):
         outcome = restore(plugin, cases.site, made, directory, job)
         assert isinstance(outcome, Restored), outcome
         assert all((directory / name).exists() for name in ("PG_VERSION", "global/pg_control", "base", "backup_label"))
+
+    def test_it_writes_into_no_tablespace_of_a_live_server(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        with tablespace(cases.site, cases.empty()) as live:
+            request = BackupRequest(site=cases.site)
+            made = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
+            if isinstance(made, Failed):
+                return  # it says that it cannot back up such a server
+            before, directory, below = picture(live), cases.empty(), cases.empty()
+            outcome = restore(plugin, cases.site, cast("Backup", made), directory, job, TablespacePlaces(below=str(below)))
+            assert picture(live) == before
+            if isinstance(outcome, Restored):
+                (place,) = settled(directory).values()
+                refuse_outside({"it": place}, below)
+                assert {path.relative_to(place) for path in Path(place).rglob("*")} >= {path.relative_to(live) for path in before}
+            with contextlib.suppress(HacoreError):
+                outcome = restore(plugin, cases.site, cast("Backup", made), cases.empty(), job)
+                assert not isinstance(outcome, Restored), "it has filled a directory that was not empty"
+            assert picture(live) == before
 
     def test_a_backup_that_is_not_there_is_a_failure_with_a_reason(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
         made = make_backup(plugin, cases.site, job)
@@ -180,10 +203,34 @@ def make_backup(plugin: Plugin, site: BackupSite, job: JobHandle) -> Backup:
     return outcome
 
 
-def restore(plugin: Plugin, site: BackupSite, backup: Backup, directory: Path, job: JobHandle) -> object:
+def restore(
+    plugin: Plugin, site: BackupSite, backup: Backup, directory: Path, job: JobHandle, tablespaces: TablespacePlaces = _WHERE_THEY_WERE
+) -> object:  # fmt: skip
     """Restore as the core does."""
-    request = RestoreRequest(site=site, backup=backup, data_dir=str(directory))
+    request = RestoreRequest(site=site, backup=backup, data_dir=str(directory), tablespaces=tablespaces)
     return plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
+
+
+@contextlib.contextmanager
+def tablespace(site: BackupSite, place: Path) -> Iterator[Path]:
+    """Give the server a tablespace with a table, for the time of a block."""
+    give_away(place)
+    session = psycopg2.connect(host=site.socket_dir, port=site.port, user=site.superuser, dbname="postgres")
+    session.autocommit = True
+    with contextlib.closing(session), session.cursor() as cursor:
+        cursor.execute("CREATE TABLESPACE kit LOCATION %s", (str(place),))
+        try:
+            cursor.execute("CREATE TABLE kit TABLESPACE kit AS SELECT 1")
+            cursor.execute("CHECKPOINT")
+            yield place
+        finally:
+            cursor.execute("DROP TABLE IF EXISTS kit")
+            cursor.execute("DROP TABLESPACE kit")
+
+
+def picture(place: Path) -> dict[Path, int]:
+    """Return what lies in a directory, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
 
 
 def attempt_restore(plugin: Plugin, site: BackupSite, directory: Path, job: JobHandle) -> object:

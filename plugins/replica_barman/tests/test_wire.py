@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hacore.errors import PluginUnavailableError
+from hacore.hookspecs import TablespacePlaces
 from hacore.interfaces import ArchiveStatus, Backup, BackupKind, BackupState
 from hacore.model.lsn import Lsn
 from hacore_replica_barman import wire
@@ -59,8 +60,13 @@ def test_a_backup_has_everything_that_a_restore_is_planned_by() -> None:
     )
 
 
-def test_tablespaces_are_known_by_their_directories() -> None:
-    assert wire.read_listing(printed({ID: INFO}), "main", MARK).tablespaces == {ID: {"/space": "aside"}}
+def test_tablespaces_are_known_by_their_names_and_moved_where_they_shall_be() -> None:
+    found = wire.read_listing(printed({ID: INFO}), "main", MARK)
+    assert found.tablespaces == {ID: {"aside": "/space"}}
+    assert found.moves(ID, TablespacePlaces()) == ()
+    assert found.moves(ID, TablespacePlaces(moved={"/space": "/there"})) == ("--tablespace", "aside:/there")
+    assert found.moves(ID, TablespacePlaces(below="/below")) == ("--tablespace", "aside:/below/aside")
+    assert found.moves("another", TablespacePlaces(below="/below")) == ()
     assert wire.read_listing(printed({ID: {**INFO, "tablespaces": "None"}}), "main", MARK).tablespaces == {ID: {}}
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hacore.errors import PluginUnavailableError
-from hacore.hookspecs import BackupRequest, ExpireBackups, ListBackups, ReplicaRequest, RestoreRequest, VerifyBackup
+from hacore.errors import DataDirectoryError, PluginUnavailableError
+from hacore.hookspecs import BackupRequest, ExpireBackups, ListBackups, ReplicaRequest, RestoreRequest, TablespacePlaces, VerifyBackup
 from hacore.interfaces import (
     ArchiveConflict,
     ArchiveOwned,
@@ -191,11 +191,17 @@ class TestBackups:
             backup = make(plugin, served)
             target, moved = served.new_directory("restored"), served.directory / "moved"
             request = RestoreRequest(
-                site=served.server.backup_site(), backup=backup, data_dir=str(target), tablespaces={str(place): str(moved)}
+                site=served.server.backup_site(),
+                backup=backup,
+                data_dir=str(target),
+                tablespaces=TablespacePlaces(moved={str(place): str(moved)}),
             )
             assert plugin.hacore_restore(request, JobHandle()) == Restored()
             assert any(moved.rglob("PG_*"))
             assert [link.resolve() for link in (target / "pg_tblspc").iterdir()] == [moved]
+            replica = replace(request, data_dir=str(served.new_directory("beside")), tablespaces=TablespacePlaces())
+            with pytest.raises(DataDirectoryError, match="not empty"):  # those of the server that runs
+                plugin.hacore_restore(replica, JobHandle())
         finally:
             served.server.query("DROP TABLE aside")
             served.server.query("DROP TABLESPACE aside")

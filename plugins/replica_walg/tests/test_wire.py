@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hacore.errors import PluginUnavailableError
+from hacore.hookspecs import TablespacePlaces
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.lsn import Lsn
 from hacore_replica_walg import wire
@@ -177,8 +178,12 @@ def test_tablespaces_are_moved_and_others_stay() -> None:
         "1": {"loc": "/a", "link": "pg_tblspc/1"},
         "2": {"loc": "/b", "link": "pg_tblspc/2"},
     }
-    found = json.loads(wire.restore_spec(json.dumps({"Spec": spec}), {"/a": "/c"}, "/new") or "")
+    sentinel, moved = json.dumps({"Spec": spec}), TablespacePlaces(moved={"/a": "/c"})
+    found = json.loads(wire.restore_spec(sentinel, moved, "/new") or "")
     assert (found["base_prefix"], found["1"]["loc"], found["2"]["loc"]) == ("/new", "/c", "/b")
-    assert wire.restore_spec('{"Spec": null}', {"/a": "/c"}, "/new") is None
+    below = json.loads(wire.restore_spec(sentinel, TablespacePlaces(moved={"/a": "/c"}, below="/d"), "/new") or "")
+    assert (below["1"]["loc"], below["2"]["loc"]) == ("/c", "/d/2")
+    assert wire.restore_spec('{"Spec": null}', moved, "/new") is None
+    assert wire.restore_spec('{"Spec": {"base_prefix": "/old", "tablespaces": []}}', moved, "/new") is None
     with pytest.raises(PluginUnavailableError):
-        wire.restore_spec("{}", {}, "/new")
+        wire.restore_spec("{}", TablespacePlaces(), "/new")

@@ -70,15 +70,17 @@ class PlainPlugin(BackupPlugin, ArchivePlugin):
     @hookimpl
     def hacore_list_backups(self, request: ListBackups) -> Sequence[Backup]:
         """Read the list."""
+        return [_backup(one) for one in self._list(request.site)]
+
+    def _list(self, site: BackupSite) -> list[dict[str, Any]]:
         try:
-            found = subprocess.run(
-                [*self._argv(), "list"], capture_output=True, timeout=LIST_S, check=True, env={**request.site.environment}
-            )
-            return [_backup(one) for one in json.loads(found.stdout)]
+            found = subprocess.run([*self._argv(), "list"], capture_output=True, timeout=LIST_S, check=True, env={**site.environment})
+            listed: list[dict[str, Any]] = json.loads(found.stdout)
         except subprocess.CalledProcessError as error:
             raise PluginUnavailableError(f"plain: {error.stderr.decode(errors='replace').strip()[-300:] or error}") from error
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise PluginUnavailableError(f"plain: {error}") from error
+        return listed
 
     @hookimpl
     def hacore_backup(self, request: BackupRequest, job: Job) -> Backup | Failed:
@@ -90,7 +92,12 @@ class PlainPlugin(BackupPlugin, ArchivePlugin):
             job.progress(line)
 
         site = request.site
-        more = {"SYSTEM_ID": site.system_id or "", "MEMBER": site.context.member, "LABELS": json.dumps(dict(request.labels))}
+        more = {
+            "SYSTEM_ID": site.system_id or "",
+            "MEMBER": site.context.member,
+            "LABELS": json.dumps(dict(request.labels)),
+            "DATA_DIR": site.data_dir or "",
+        }
         failed = self._run(job, site, "make", more=more, on_line=told)
         if failed is not None:
             return failed
@@ -102,7 +109,9 @@ class PlainPlugin(BackupPlugin, ArchivePlugin):
     @hookimpl
     def hacore_restore(self, request: RestoreRequest, job: Job) -> Restored | Failed:
         """Copy one."""
-        failed = self._run(job, request.site, "restore", request.backup.id, request.data_dir)
+        found: dict[str, str] = next((one["spaces"] for one in self._list(request.site) if one["id"] == request.backup.id), {})
+        spaces = {"SPACES": json.dumps(request.tablespaces.of(found))}
+        failed = self._run(job, request.site, "restore", request.backup.id, request.data_dir, more=spaces)
         if failed is None and not (Path(request.data_dir) / "backup_label").exists() and self._settings.tool[0] != sys.executable:
             return Failed(reason="nothing was restored")
         return failed or Restored()

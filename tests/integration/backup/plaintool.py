@@ -26,7 +26,7 @@ def main(repository: Path, command: str, *words: str) -> int:
         case "make":
             make(repository, fault)
         case "restore":
-            restore(repository, fault, *words)
+            restore(repository, fault, words[0], words[1])
         case "verify" if fault == "no_verification":
             return 0
         case "verify":
@@ -64,7 +64,11 @@ def make(repository: Path, fault: str) -> None:
         for step in range(100):
             print(f"{step} %", flush=True)
             time.sleep(float(fault.partition(" ")[2]) / 100)
-    subprocess.run([os.environ["PG_BASEBACKUP"], "--checkpoint=fast", "--wal-method=fetch", "--no-sync", "-D", place / "data"], check=True)
+    spaces = {link.name: str(link.readlink()) for link in Path(os.environ["DATA_DIR"], "pg_tblspc").iterdir()}
+    moved = [f"--tablespace-mapping={was}={place / 'spaces' / oid}" for oid, was in spaces.items()]
+    subprocess.run(
+        [os.environ["PG_BASEBACKUP"], "--checkpoint=fast", "--wal-method=fetch", "--no-sync", "-D", place / "data", *moved], check=True
+    )
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     (manifest,) = json.loads((place / "data" / "backup_manifest").read_text())["WAL-Ranges"][-1:]
@@ -78,6 +82,7 @@ def make(repository: Path, fault: str) -> None:
         "system_id": os.environ["SYSTEM_ID"],
         "host": os.environ["MEMBER"],
         "labels": json.loads(os.environ["LABELS"]),
+        "spaces": spaces,
     }
     (place / "new").write_text(json.dumps(found))
     (place / "new").rename(place / "backup.json")
@@ -95,7 +100,12 @@ def restore(repository: Path, fault: str, name: str, directory: str) -> None:
     if any(Path(directory).iterdir()):
         raise OSError(f"{directory} is not empty")
     if fault != "lie_in_restore":
-        shutil.copytree(repository / "base" / name / "data", directory, dirs_exist_ok=True)
+        shutil.copytree(repository / "base" / name / "data", directory, dirs_exist_ok=True, symlinks=True)
+        for oid, space in json.loads(os.environ["SPACES"]).items():
+            shutil.copytree(repository / "base" / name / "spaces" / oid, space, dirs_exist_ok=True)
+            link = Path(directory, "pg_tblspc", oid)
+            link.unlink()
+            link.symlink_to(space)
 
 
 def push(repository: Path, path: str, name: str) -> None:

@@ -16,10 +16,12 @@ def test_a_section_with_a_plugin_and_no_command_restores_a_backup() -> None:
         "timeline": 3,
         "backup": "base_1",
         "source": {"prefix": "s3://other"},
+        "tablespaces": {"/there": "/here"},
     }
     restore = bootstrap_method("copy", section).restore
     assert restore is not None
     assert (restore.plugin, restore.backup, restore.source) == ("walg", "base_1", {"prefix": "s3://other"})
+    assert restore.tablespaces == {"/there": "/here"}
     assert restore.target == RecoveryTarget(kind=TargetKind.LSN, lsn=Lsn(0x3000000), inclusive=False, timeline="3")
 
 
@@ -43,6 +45,8 @@ def test_a_method_with_a_command_is_the_script_that_it_always_was() -> None:
         ({"inclusive": "maybe"}, "inclusive"),
         ({"source": "s3://other"}, "source"),
         ({"until": "latest"}, "until"),
+        ({"tablespaces": {"/there": "here"}}, "tablespaces"),
+        ({"tablespaces": "/here"}, "tablespaces"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_key(change: dict[str, Any], key: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from hacore.errors import ConfigError, PluginUnavailableError
-from hacore.hookspecs import ArchiveRequest, BackupSite
+from hacore.hookspecs import ArchiveRequest, BackupSite, TablespacePlaces
 from hacore.interfaces import ArchiveConflict, ArchiveEmpty, ArchiveOwned, Backup, Failed, Finished, Job, Verified
 from hacore.model.clock import Clock
 from hacore_replica_barman import wire
@@ -158,14 +158,13 @@ class CloudWork:
     def __init__(self, tool: CloudTool, job: Job, base: Mapping[str, str], look: Callable[[], CloudRepository]) -> None:
         self._tool, self._job, self._base, self._look = tool, job, base, look
 
-    def restore(self, backup_id: str, data_dir: str, tablespaces: Mapping[str, str]) -> Failed | None:
-        """Put the files of a backup into a directory; ``None``: they are there."""
+    def restore(self, backup_id: str, data_dir: str, tablespaces: TablespacePlaces) -> Failed | None:
+        """Put the files of a backup into a directory; ``None``: they are there.
+
+        :raises HacoreError: it is not known where its tablespaces would go, or one cannot go there.
+        """
         self._job.progress(f"barman-cloud: restores {backup_id}")
-        names = self._look().listing().tablespaces.get(backup_id, {}) if tablespaces else {}
-        moved = tuple(
-            word for old, new in tablespaces.items() if old in names for word in ("--tablespace", f"{names[old]}:{new}")
-        )  # fmt: skip
-        ended = self._run("restore", backup_id, data_dir, options=moved)
+        ended = self._run("restore", backup_id, data_dir, options=self._look().listing().moves(backup_id, tablespaces))
         if ended is not None:
             return Failed(reason=ended, retry_after_s=_RETRY_S)
         lacking = [name for name in _WHOLE if not (Path(data_dir) / name).exists()]

@@ -15,6 +15,7 @@ from hacore.hookspecs import (
     ReplicaPlugin,
     ReplicaRequest,
     RestoreRequest,
+    TablespacePlaces,
     Validate,
     VerifyBackup,
     hookimpl,
@@ -98,7 +99,8 @@ class BarmanPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
         """Restore the backup that was offered."""
         if offer is None or offer.backup_id is None:
             return Failed(reason="no backup was offered", untouched=True)
-        return self._ways.work(request.context.clock, request.environment, job).restore(offer.backup_id, request.data_dir, {}) or Created()
+        work = self._ways.work(request.context.clock, request.environment, job)
+        return work.restore(offer.backup_id, request.data_dir, TablespacePlaces()) or Created()
 
     # ----------------------------------------------------------------------------------------- archive
     @hookimpl

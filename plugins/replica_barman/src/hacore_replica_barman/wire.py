@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from hacore.errors import PluginUnavailableError
+from hacore.hookspecs import TablespacePlaces
 from hacore.interfaces import ArchiveConflict, ArchiveOwned, ArchiveStatus, Backup, BackupKind, BackupState
 from hacore.model.lsn import Lsn
 
@@ -23,11 +24,20 @@ _COPYING: Final = frozenset({"EMPTY", "STARTED", "SYNCING"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Backups, the oldest first; the names of their tablespaces by directory, by the backup's id; backups by the name they were given."""
+    """Backups, the oldest first; the directories of their tablespaces by name, by the backup's id; backups by the name they were given."""
 
     backups: tuple[Backup, ...]
     tablespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     named: Mapping[str, Backup] = field(default_factory=dict)
+
+    def moves(self, backup_id: str, places: TablespacePlaces) -> tuple[str, ...]:
+        """Return the options that put the tablespaces of a backup where they belong.
+
+        :raises DataDirectoryError: a directory has content.
+        """
+        found = self.tablespaces.get(backup_id, {})
+        moved = (f"{name}:{place}" for name, place in places.of(found).items() if place != found[name])
+        return tuple(word for one in moved for word in ("--tablespace", one))
 
 
 def read_listing(text: str, server: str, mark: str) -> Listing:
@@ -44,7 +54,7 @@ def read_listing(text: str, server: str, mark: str) -> Listing:
         if lacking:  # list-backup says nothing at all where it cannot read
             raise PluginUnavailableError(f"barman list-backup and {', '.join(lacking)} on its disk do not fit")
         backups = [_backup(name, infos[name], is_busy=is_busy) for name in listed]
-        places = {name: {place: label for label, _, place in _tablespaces(infos[name])} for name in listed}
+        places = {name: {label: place for label, _, place in _tablespaces(infos[name])} for name in listed}
     except (KeyError, IndexError, TypeError, ValueError, SyntaxError, AttributeError) as error:
         raise PluginUnavailableError(f"barman list-backup: not understood: {error!r}") from error
     return Listing(backups=tuple(sorted(backups, key=lambda one: one.id)), tablespaces=places)
@@ -59,7 +69,7 @@ def read_cloud_listing(text: str) -> Listing:
         rows = json.loads(text)["backups_list"]
         infos = [{key: "" if value is None else str(value) for key, value in row.items()} | {"kept": ""} for row in rows]
         backups = {info["backup_id"]: _backup(info["backup_id"], info, is_busy=True) for info in infos}
-        places = {info["backup_id"]: {place: label for label, _, place in _tablespaces(info)} for info in infos}
+        places = {info["backup_id"]: {label: place for label, _, place in _tablespaces(info)} for info in infos}
         named = {info["backup_name"]: backups[info["backup_id"]] for info in infos if _said(info, "backup_name")}
     except (KeyError, TypeError, ValueError, SyntaxError, AttributeError) as error:
         raise PluginUnavailableError(f"barman-cloud-backup-list: not understood: {error!r}") from error

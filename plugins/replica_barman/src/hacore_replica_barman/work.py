@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hacore.hookspecs import BackupSite
+from hacore.hookspecs import BackupSite, TablespacePlaces
 from hacore.interfaces import Backup, BackupState, Failed, Job, Verified
 from hacore_replica_barman import scripts, wire
 from hacore_replica_barman.remote import Remote, last_words
@@ -26,17 +26,16 @@ class Work:
     def __init__(self, settings: BarmanSettings, job: Job, base: Mapping[str, str], look: Callable[[], Repository]) -> None:
         self._settings, self._remote, self._job, self._base, self._look = settings, Remote(settings), job, base, look
 
-    def restore(self, backup_id: str, data_dir: str, tablespaces: Mapping[str, str]) -> Failed | None:
-        """Put the files of a backup into a directory; ``None``: they are there, with the settings that they were backed up with."""
+    def restore(self, backup_id: str, data_dir: str, tablespaces: TablespacePlaces) -> Failed | None:
+        """Put the files of a backup into a directory; ``None``: they are there, with the settings that they were backed up with.
+
+        :raises HacoreError: it is not known where its tablespaces would go, or one cannot go there.
+        """
         self._job.progress(f"barman: restores {backup_id}")
         options = ["--no-get-wal" if self._settings.copies_wal else "--get-wal"]
         if self._settings.recover_ssh_command is not None:
             options += ["--remote-ssh-command", self._settings.recover_ssh_command]
-        if tablespaces:
-            names = self._look().listing().tablespaces.get(backup_id, {})
-            for old, new in tablespaces.items():
-                if old in names:
-                    options += ["--tablespace", f"{names[old]}:{new}"]
+        options += self._look().listing().moves(backup_id, tablespaces)
         ended = self._run("recover", *options, self._settings.server, backup_id, data_dir)
         if ended is not None:
             return Failed(reason=ended, retry_after_s=_RETRY_S)

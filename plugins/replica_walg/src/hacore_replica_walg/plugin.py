@@ -15,6 +15,7 @@ from hacore.hookspecs import (
     ReplicaPlugin,
     ReplicaRequest,
     RestoreRequest,
+    TablespacePlaces,
     Validate,
     VerifyBackup,
     hookimpl,
@@ -93,7 +94,7 @@ class WalgPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
         if offer is None or offer.backup_id is None:
             return Failed(reason="no backup was offered", untouched=True)
         place, clock = Place(data_dir=request.data_dir), request.context.clock
-        return self._work(clock, request.environment, place, job).fetch(offer.backup_id, request.data_dir, {}) or Created()
+        return self._work(clock, request.environment, place, job).fetch(offer.backup_id, request.data_dir, TablespacePlaces()) or Created()
 
     # ----------------------------------------------------------------------------------------- archive
     @hookimpl

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from hacore.errors import PluginUnavailableError
+from hacore.hookspecs import TablespacePlaces
 from hacore.interfaces import ArchiveStatus, Backup, BackupKind
 from hacore.model.lsn import Lsn
 
@@ -113,19 +114,21 @@ def is_tagged(backup: Backup, tag: str) -> bool:
     return backup.labels.get(_TAG) == tag
 
 
-def restore_spec(sentinel: str, moved: Mapping[str, str], data_dir: str) -> str | None:
+def restore_spec(sentinel: str, places: TablespacePlaces, data_dir: str) -> str | None:
     """Write where the tablespaces of a backup shall be, from what its sentinel says of them; ``None``: it has none.
 
     :raises PluginUnavailableError: it says nothing that is understood.
+    :raises DataDirectoryError: a directory has content.
     """
     try:
         spec = json.loads(sentinel)["Spec"]
-        if spec is None:
-            return None
-        for oid in spec["tablespaces"]:
-            spec[oid]["loc"] = moved.get(spec[oid]["loc"], spec[oid]["loc"])
+        found = {str(oid): str(spec[oid]["loc"]) for oid in spec["tablespaces"]} if spec else {}
     except (KeyError, TypeError, ValueError) as error:
         raise PluginUnavailableError(f"wal-g: tablespaces of the backup: not understood: {error!r}") from error
+    if not found:
+        return None
+    for oid, place in places.of(found).items():
+        spec[oid]["loc"] = place
     return json.dumps({**spec, "base_prefix": data_dir})
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from hacore.errors import PluginUnavailableError
+from hacore.hookspecs import TablespacePlaces
 from hacore.interfaces import Backup, BackupKind, Expired, Failed, Job, Verified
 from hacore_replica_walg import wire
 from hacore_replica_walg.repository import Repository
@@ -28,12 +30,18 @@ class Work:
     def __init__(self, tool: Tool, job: Job, base: Mapping[str, str], place: Place, look: Callable[[], Repository]) -> None:
         self._tool, self._job, self._base, self._place, self._look = tool, job, base, place, look
 
-    def fetch(self, backup_id: str, data_dir: str, tablespaces: Mapping[str, str]) -> Failed | None:
-        """Put the files of a backup into a directory; ``None``: they are there."""
+    def fetch(self, backup_id: str, data_dir: str, tablespaces: TablespacePlaces) -> Failed | None:
+        """Put the files of a backup into a directory; ``None``: they are there.
+
+        :raises DataDirectoryError: a tablespace cannot go where it would.
+        """
         self._job.progress(f"wal-g: fetches {backup_id}")
         with tempfile.TemporaryDirectory(prefix="hacore-walg-") as directory:
             spec: tuple[str, ...] = ()
-            text = wire.restore_spec(self._look().sentinel(backup_id), tablespaces, data_dir) if tablespaces else None
+            try:
+                text = wire.restore_spec(self._look().sentinel(backup_id), tablespaces, data_dir)
+            except PluginUnavailableError as error:
+                return Failed(reason=str(error), retry_after_s=_RETRY_S)
             if text is not None:
                 path = Path(directory) / "spec.json"
                 path.write_text(text)
