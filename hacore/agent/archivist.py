@@ -11,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hacore.agent.archive_fault import LastingFault
 from hacore.agent.archive_memory import ArchiveMemory, fingerprint
+from hacore.agent.archive_own import own_archiver
 from hacore.errors import DataDirectoryError, HacoreError, PluginUnavailableError
 from hacore.hookspecs import ArchiveRequest, PluginContext
 from hacore.interfaces import ArchiveConflict, ArchiveSettings, ArchiveStatus, Identity
@@ -34,8 +36,6 @@ _STATUS_S: Final = 60.0
 _PUSH_S: Final = 60.0
 _PUSH_PATIENCE_S: Final = 10.0
 _END_S: Final = 2.0
-_FAULT_CHARS: Final = 300
-_KEPT: Final = "WAL is kept: "
 _GAPS_MAX: Final = 20
 _HELD: Final = {
     ArchiveIdentity.UNASKED: "it has not been asked yet whose it is",
@@ -69,8 +69,7 @@ class Archivist:
         self._world: World | None = None
         self._is_due = False
         self._is_closed = False
-        self._was_failing = False
-        self._fault: str | None = None
+        self._fault = LastingFault()
         self._status: ArchiveStatus | None = None
         self._status_at: float | None = None
         self._pushed_at: float | None = None
@@ -84,7 +83,7 @@ class Archivist:
                 return
             self._plugin, self._known = plugin, None
             self._identity, self._owner, self._status, self._status_at = ArchiveIdentity.UNASKED, None, None, None
-            self._was_failing, self._fault, self._is_due = False, None, True
+            self._fault, self._is_due = LastingFault(), True
             self._changed.notify_all()
         self._instance.archiving.state = None
         self._instance.archive_by(None if plugin is None else self.order, self._forget)
@@ -114,7 +113,7 @@ class Archivist:
         """Take the newest world; look at once where this node has become primary."""
         with self._changed:
             before, self._world = self._world, world
-            if self._plugin is None or self._is_closed:
+            if self._is_closed:
                 return
             if before is None or _is_primary(before) is not _is_primary(world):
                 self._is_due = True
@@ -151,14 +150,19 @@ class Archivist:
                 plugin, world = self._plugin, self._world
                 if self._is_closed:
                     return
-            if plugin is None or world is None:
+            if world is None:
                 continue
-            state = self._look(plugin, world)
+            if plugin is None:
+                state = own_archiver(self._instance, self._fault, is_primary=_is_primary(world))
+            else:
+                state = self._look(plugin, world)
             with self._changed:
                 if self._plugin is plugin:
                     self._instance.archiving.state = state
                 now = time.monotonic()
-                if not _is_idle_standby(world) or not state.ready_files or state.identity is not ArchiveIdentity.OWN:
+                if plugin is None or state is None or state.identity is not ArchiveIdentity.OWN:
+                    continue
+                if not _is_idle_standby(world) or not state.ready_files:
                     continue
                 if self._pushed_at is not None and now - self._pushed_at < _PUSH_S:
                     continue
@@ -215,17 +219,15 @@ class Archivist:
         wal_dir = self._instance.layout.wal_dir
         notes, ready = self._instance.archiving.notes(), waiting(wal_dir)
         facts = archiver_facts(self._instance) if state.is_watched else None
-        is_failing = state.is_watched and (held is not None or (facts is not None and facts.is_failing))
-        last = facts.last_failed if facts is not None else None
-        failed = notes.push_failed or f"push of {last} failed"
-        self._fault = _lasting(self._fault, state, held, failed, lasts=self._was_failing) if is_failing else None
-        self._was_failing = is_failing
+        failed = (notes.push_failed or f"push of {facts.last_failed} failed") if facts is not None and facts.is_failing else None
+        is_final = state.identity is ArchiveIdentity.CONFLICT
+        fault = self._fault.look(held=held if state.is_watched else None, failed=failed, is_final=is_final)
         if state.is_watched:
             self._read_status(plugin, world)
         status = self._status
         return replace(
             state,
-            fault=self._fault,
+            fault=fault,
             ready_files=ready.files,
             oldest_ready_s=ready.oldest_s,
             pushed=facts.pushed if facts is not None else None,
@@ -278,16 +280,6 @@ def _request(
         superuser=superuser_name(settings.authentication.superuser),
         environment=instance.server_environment(),
     )
-
-
-def _lasting(before: str | None, state: ArchiveState, held: str | None, failed: str, *, lasts: bool) -> str | None:
-    """Return the fault, in the words that it began with: every change of them would be written to the store."""
-    if held is not None:
-        is_news = lasts or state.identity is ArchiveIdentity.CONFLICT  # one bad moment of a store is none
-        return f"{_KEPT}{held}"[:_FAULT_CHARS] if is_news else None
-    if before is not None and not before.startswith(_KEPT):
-        return before
-    return failed[:_FAULT_CHARS] if lasts else None
 
 
 def _push_waiting(instance: Instance, job: JobHandle) -> None:

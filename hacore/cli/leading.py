@@ -17,6 +17,7 @@ from hacore.cli.rest import Answer, MemberApi
 from hacore.cli.sheet import document, objects
 from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
 from hacore.control.cluster import is_paused
+from hacore.control.switchover import remarks
 from hacore.model.cluster import ClusterView, Member
 from hacore.records import names
 from hacore.records.failover import failover_json
@@ -59,6 +60,7 @@ def switchover(
         at = ask_time(scheduled, "switchover", asks=not force)
         if at is not None and is_paused(view):
             raise CommandError("Can't schedule switchover in the paused state")
+        _warn(view)
         confirm(_question(site.scope, "switchover", holder.name, candidate, at), force=force)
         body = {"leader": leader, "candidate": candidate, "scheduled_at": at.isoformat() if at else None}
         _carry_out(site, view, holder, "switchover", {key: value for key, value in body.items() if value}, form)
@@ -81,6 +83,7 @@ def failover(place: Place, cluster: str | None, candidate: str | None, form: str
         if candidate is None and force:
             raise click.UsageError("a failover needs --candidate")
         chosen = _candidate(site, view, candidate, asks=not force, is_needed=True)
+        _warn(view)
         confirm(_question(site.scope, "failover", view.leader.name if view.leader else None, chosen, None), force=force)
         asked = view.leader or view.member(chosen)
         _carry_out(site, view, asked, "failover", {"candidate": chosen or ""}, form)
@@ -112,6 +115,11 @@ def _candidate(site: Site, view: ClusterView, given: str | None, *, asks: bool, 
     if given not in able:
         raise CommandError(f"Member {given} does not exist in cluster {site.scope} or is tagged as nofailover")
     return given
+
+
+def _warn(view: ClusterView) -> None:
+    for one in remarks(view):
+        click.echo(f"Warning: {one}", err=True)
 
 
 def _question(scope: str, action: str, leader: str | None, candidate: str | None, at: datetime | None) -> str:

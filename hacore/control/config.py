@@ -11,7 +11,7 @@ from typing import Any
 from hacore.config import dynamic
 from hacore.config.remarks import remarks
 from hacore.control.context import STORE_S, Body, Context, RefusedError
-from hacore.control.wire import Reply
+from hacore.control.wire import Reply, warning
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.interfaces import Dcs, Put, Record, Refused, WriteRequest
 from hacore.model.world import World
@@ -70,13 +70,7 @@ def _write(context: Context, change: Callable[[Record | None], _Change]) -> Repl
 
     text = context.loop.call(write, STORE_S)
     context.loop.wake()
-    return Reply(status=200, document=_spaced(text), headers=_warning(text))
-
-
-def _warning(text: str) -> dict[str, str]:
-    said = [one.replace("\\", "").replace('"', "'") for one in remarks(_parsed(text))]
-    value = ", ".join(f'199 hacore "{one}"' for one in said)
-    return {"Warning": value.encode("ascii", "replace").decode()} if said else {}
+    return Reply(status=200, document=_spaced(text), headers=warning(remarks(_parsed(text))))
 
 
 def _check(text: str) -> None:

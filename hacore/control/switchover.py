@@ -4,13 +4,13 @@ The record is only a wish: the leader and the candidates decide on it in their o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from hacore.control.cluster import is_paused, read
 from hacore.control.context import STORE_S, Body, Context, RefusedError, future, text_of
-from hacore.control.wire import Reply
+from hacore.control.wire import Reply, warning
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Dcs, Put, Refused, WriteRequest
 from hacore.model.cluster import ClusterView
@@ -115,6 +115,15 @@ def refusal(wish: Wish, view: ClusterView, ask: Callable[[tuple[str, ...]], tupl
     return None
 
 
+def remarks(view: ClusterView) -> tuple[str, ...]:
+    """Say what a person should know before the leader changes, although it can be done."""
+    leader = view.leader
+    if leader is None or leader.archive_fault is None:
+        return ()
+    lacking = "what it has not archived is missing in the archive until it is back as a standby and has pushed it"
+    return (f"WAL of {leader.name} is not archived ({leader.archive_fault}): {lacking}",)
+
+
 def _is_good(peer: PeerState) -> bool:
     return peer.reachable and not peer.nofailover and not peer.refuses_election
 
@@ -129,9 +138,10 @@ def _carry_out(context: Context, body: Body, *, needs_leader: bool) -> Reply:
     _write(context, wish, view)
     written_at = context.clock.now()
     context.loop.wake()
+    headers = warning(remarks(view))
     if wish.scheduled_at is not None:
-        return Reply(status=202, text="Switchover scheduled")
-    return _wait(context, wish, view.lock.holder if view.lock else None, written_at)
+        return Reply(status=202, text="Switchover scheduled", headers=headers)
+    return replace(_wait(context, wish, view.lock.holder if view.lock else None, written_at), headers=headers)
 
 
 def _ask(context: Context, view: ClusterView, asked: tuple[str, ...]) -> tuple[PeerState, ...]:

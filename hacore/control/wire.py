@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,12 @@ class Reply:
 def json_reply(value: object, status: int = 200) -> Reply:
     """Answer with a document."""
     return Reply(status=status, document=json.dumps(value, default=str))
+
+
+def warning(said: Iterable[str]) -> dict[str, str]:
+    """Return the header ``Warning`` (RFC 7234, 5.5; code 199) for what is good and yet should be known; none where nothing is said."""
+    value = ", ".join(f'199 hacore "{one}"' for one in (" ".join(one.replace("\\", "").replace('"', "'").split()) for one in said))
+    return {"Warning": value.encode("ascii", "replace").decode()} if value else {}
 
 
 def encode_reply(reply: Reply) -> bytes:

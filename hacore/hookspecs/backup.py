@@ -90,7 +90,7 @@ class RestoreRequest:
     site: BackupSite
     backup: Backup
     data_dir: str
-    tablespaces: TablespacePlaces = field(default_factory=TablespacePlaces)
+    tablespaces: TablespacePlaces = field(default_factory=TablespacePlaces)  # ``of(found)``: where each goes that the backup has
 
 
 class BackupPlugin(AnyPlugin, Protocol):

@@ -179,3 +179,23 @@ def test_a_switchover_does_not_wait_for_what_the_archiver_has_still_to_push(clus
         new.query("CREATE TABLE public.written_meanwhile ()")
         cluster.wait_for(lambda: set(full) <= set(store.names()), "all are pushed")
         cluster.wait_ready()
+
+
+def test_a_switchover_is_warned_of_while_a_command_of_ones_own_fails(cluster_directory: Path) -> None:
+    parameters = {"archive_mode": "on", "archive_command": "echo no bucket >&2; exit 1"}
+    dynamic = {"postgresql": {"parameters": parameters}}
+    with Cluster(cluster_directory, store=sqlite_store(cluster_directory), nodes=2, dynamic=dynamic) as cluster:
+        leader = cluster.wait_ready()
+        switch_wal(leader)
+        cluster.wait_for(lambda: "push of" in str(archive_of(leader).get("fault")), "the failure lasts")
+        cluster.wait_for(lambda: "hacore_archive_failing{" in leader.rest("/metrics").text, "it is in the metrics")
+
+        def hacore(*words: str) -> subprocess.CompletedProcess[str]:
+            command = [str(Path(sys.executable).with_name("hacore")), "-c", str(leader.config), *words]
+            return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+        cluster.wait_for(lambda: f"Archive of {leader.name}: push of" in hacore("list").stdout, "it is in the list")
+        done = hacore("switchover", "--force")
+        assert done.returncode == 0, done.stderr
+        assert f"Warning: WAL of {leader.name} is not archived (push of " in done.stderr
+        assert "Successfully switched over" in done.stdout

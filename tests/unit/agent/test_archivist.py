@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from hacore.agent.archive_fault import LastingFault
 from hacore.agent.archive_memory import NAME, ArchiveMemory
+from hacore.agent.archive_own import own_archiver
 from hacore.agent.archivist import Archivist
 from hacore.errors import PluginUnavailableError, PostgresUnreachableError
 from hacore.hookspecs import ArchiveRequest, hookimpl
@@ -74,6 +76,7 @@ class Node:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.session = directory, Session()
+        self.parameters: dict[str, str] = {}
         self.notes: list[dict[str, object]] = []
         self.woken = threading.Event()
         layout = Layout(data_dir=directory / "data", config_dir=directory / "data", state_dir=directory / "state")
@@ -91,6 +94,7 @@ class Node:
             settings=postgres_settings(str(layout.data_dir)),
             session=lambda **_: self.session,
             server_environment=lambda: {"PATH": "/bin"},
+            wanted_parameters=self.parameters,
         )
         self.instance = parts
         self.archivist = Archivist(parts, context=lambda: CONTEXT, wake=self.woken.set, look_s=0.05)
@@ -314,3 +318,25 @@ def test_a_push_of_a_standby_ends_when_there_is_work_to_do(node: Node, archive: 
     pid = (tmp_path / "pid").read_text().strip()
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
     assert not done.exists()
+
+
+def test_failures_of_a_command_of_a_person_s_own_are_told_once_they_last(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.parameters["archive_mode"] = "on"
+    node.session.row = (5, 1, "000000010000000000000006", True)
+    node.sees(LEADING)
+    wait_until(lambda: node.state is not None and node.state.fault == "push of 000000010000000000000006 failed")
+    assert node.state is not None
+    assert (node.state.name, node.state.is_watched, node.state.failed) == ("archive_command", True, 1)
+    node.session.row = (6, 1, "000000010000000000000006", False)
+    until_state(node, pushed=6, fault=None)
+    node.sees(FOLLOWING)
+    wait_until(lambda: node.state is None)
+    node.archivist.close()
+
+
+@pytest.mark.parametrize(("mode", "row"), [("off", (5, 1, None, True)), ("on", (0, 0, None, False)), ("on", None)])
+def test_nothing_is_told_of_a_server_that_archives_nothing(tmp_path: Path, mode: str, row: tuple[object, ...] | None) -> None:
+    node = Node(tmp_path)
+    node.parameters["archive_mode"], node.session.row = mode, row
+    assert own_archiver(node.instance, LastingFault(), is_primary=True) is None

@@ -211,3 +211,16 @@ def test_nobody_is_asked_for_a_switchover_of_later() -> None:
     context, _, peers = scene()
     ask(context, "switchover", {"leader": "a", "scheduled_at": LATER})
     assert peers.asked == []
+
+
+def test_a_leader_whose_wal_is_not_archived_is_warned_of_in_a_header_and_the_answer_stays_as_it_is() -> None:
+    context, loop, _ = scene()
+    body = {"leader": "a", "candidate": "b", "scheduled_at": LATER}
+    assert ask(context, "switchover", body).headers == {}
+    ask(context, "switchover_cancel")
+    loop.dcs.join(
+        "a", role="primary", timeline=1, xlog_location=5000, hacore={"version": "1", "archive_fault": 'push of "x" failed:\nno bucket'}
+    )
+    reply = ask(context, "switchover", body)
+    assert (reply.status, reply.text) == (202, "Switchover scheduled")
+    assert reply.headers["Warning"].startswith("199 hacore \"WAL of a is not archived (push of 'x' failed: no bucket)")
