@@ -138,17 +138,17 @@ class BackupLeader:
         self._store.change(given_up, as_leader=True)
 
     def _schedule(self, world: World, record: BackupRecord) -> None:
-        policy, system_id = self._tool.settings.backup, world.node.system_id
+        policy, system_id, history = self._tool.settings.backup, world.node.system_id, world.node.history
         now = self._clock.now()
         if self._listed is None or now - self._listed[1] > _LIST_S:
             if now >= self._list_at:
                 self._list(record, system_id)
             return  # decided by the next turn, on what the store has then
-        wanted = leading.due_work(record, policy, self._listed[0], now=self._clock.wall(), system_id=system_id)
+        wanted = leading.due_work(record, policy, self._listed[0], now=self._clock.wall(), system_id=system_id, history=history)
         if wanted is None:
             return
         fresh = self._list(record, system_id)
-        wanted = leading.due_work(record, policy, fresh, now=self._clock.wall(), system_id=system_id)
+        wanted = leading.due_work(record, policy, fresh, now=self._clock.wall(), system_id=system_id, history=history)
         if wanted is not None:
             anywhere = wanted.work is not BackupWork.BACKUP and policy.prefer is Prefer.STANDBY_ONLY
             self.begin(wanted, prefer=Prefer.STANDBY if anywhere else None)

@@ -71,6 +71,11 @@ def choose(
     return Chosen(backup=before[-1], remarks=tuple(_remarks(before[-1], target, history)))
 
 
+def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
+    """Tell whether a recovery that begins with it can come to where this history is; what is not known is no reason against it."""
+    return history is None or _is_on_the_way_to(backup, history)
+
+
 def _is_usable(backup: Backup, backups: Iterable[Backup]) -> bool:
     """Tell whether it is good, and so is everything that it rests on."""
     known = {one.id: one for one in backups}
@@ -91,7 +96,7 @@ def _is_on_the_way(backup: Backup, target: RecoveryTarget, history: TimelineHist
         return True
     if target.timeline != LATEST_TIMELINE and (history is None or int(target.timeline) != history.timeline):
         return _is_on_the_way_to(backup, _history_of(int(target.timeline), history))
-    return history is None or _is_on_the_way_to(backup, history)
+    return leads_to(backup, history)
 
 
 def _history_of(timeline: int, newest: TimelineHistory | None) -> TimelineHistory:

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from hacore.backup.choice import leads_to
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Expiry, expiry
 from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Waits, newest_good, when
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
 from hacore.model.cluster import ClusterView, Member
+from hacore.model.timeline import TimelineHistory
 
 TAKE_S: Final = 30.0  # a member that does not take its task in this time is passed over
 LOST_S: Final = 300.0  # a member that has not reached the store for so long gives its work up ...
@@ -30,10 +32,19 @@ class Wanted:
 
 
 def due_work(
-    record: BackupRecord, policy: BackupPolicy, backups: Sequence[Backup], *, now: datetime, system_id: str | None
+    record: BackupRecord,
+    policy: BackupPolicy,
+    backups: Sequence[Backup],
+    *,
+    now: datetime,
+    system_id: str | None,
+    history: TimelineHistory | None = None,
 ) -> Wanted | None:
-    """Return what is to be begun now, from the tool's own list and how the last attempts ended."""
-    ours = [one for one in backups if system_id is None or one.system_id in {None, system_id}]
+    """Return what is to be begun now, from the tool's own list and how the last attempts ended.
+
+    :param history: of the leader: a backup that does not lead to where it is counts for nothing.
+    """
+    ours = [one for one in backups if (system_id is None or one.system_id in {None, system_id}) and leads_to(one, history)]
     if policy.schedule is not None:
         found = when(policy.schedule, now=now, done_at=newest_good(ours), attempt=_attempt(record, BackupWork.BACKUP))
         if isinstance(found, Due):
@@ -44,28 +55,37 @@ def due_work(
         found = when(policy.verify, now=now, done_at=verified_at, attempt=_attempt(record, BackupWork.VERIFY))
         if isinstance(found, Due):
             return Wanted(work=BackupWork.VERIFY, reason=found.reason, restores=True)
-    expired = due_expiry(record, policy, backups, now=now, system_id=system_id)
+    expired = due_expiry(record, policy, backups, now=now, system_id=system_id, history=history)
     if expired is None or not expired.remove or _must_wait(record, now):
         return None
     return Wanted(work=BackupWork.EXPIRE, reason="retention", remove=tuple(one.id for one in expired.remove))
 
 
-def next_backup(record: BackupRecord, policy: BackupPolicy, backups: Sequence[Backup], *, now: datetime) -> datetime | None:
+def next_backup(
+    record: BackupRecord, policy: BackupPolicy, backups: Sequence[Backup], *, now: datetime, history: TimelineHistory | None = None
+) -> datetime | None:
     """Return when the next scheduled backup begins."""
     if policy.schedule is None:
         return None
-    found = when(policy.schedule, now=now, done_at=newest_good(backups), attempt=_attempt(record, BackupWork.BACKUP))
+    counted = [one for one in backups if leads_to(one, history)]
+    found = when(policy.schedule, now=now, done_at=newest_good(counted), attempt=_attempt(record, BackupWork.BACKUP))
     return found.until if isinstance(found, Waits) else now if isinstance(found, Due) else None
 
 
 def due_expiry(
-    record: BackupRecord, policy: BackupPolicy, backups: Sequence[Backup], *, now: datetime, system_id: str | None
+    record: BackupRecord,
+    policy: BackupPolicy,
+    backups: Sequence[Backup],
+    *,
+    now: datetime,
+    system_id: str | None,
+    history: TimelineHistory | None = None,
 ) -> Expiry | None:
     """Return what the retention says; where backups are verified by a schedule, nothing goes before a newer one was."""
     if policy.retention is None:
         return None
     verified = None if policy.verify is None else {name for name, _ in record.verified}
-    return expiry(backups, policy.retention, now=now, system_id=system_id, verified=verified)
+    return expiry(backups, policy.retention, now=now, system_id=system_id, verified=verified, history=history)
 
 
 def places(view: ClusterView, prefer: Prefer, tried: Sequence[str] = ()) -> tuple[str, ...]:

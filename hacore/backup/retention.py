@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hacore.backup.choice import leads_to
 from hacore.interfaces import Backup, BackupKind, BackupState
+from hacore.model.timeline import TimelineHistory
 
 LAST_GOOD = "the last good one"
 PARENT = "another one rests on it"
@@ -28,17 +30,28 @@ class Expiry:
 
 
 def expiry(
-    backups: Sequence[Backup], retention: Retention, *, now: datetime, system_id: str | None, verified: Collection[str] | None = None
+    backups: Sequence[Backup],
+    retention: Retention,
+    *,
+    now: datetime,
+    system_id: str | None,
+    verified: Collection[str] | None = None,
+    history: TimelineHistory | None = None,
 ) -> Expiry:
     """Choose. Pass a list that was read, never one that stands for "could not be read".
 
     :param system_id: whose backups these are; those of other clusters stay. ``None``: not known, nothing goes.
     :param verified: ids that were checked and found good; with it one goes only after a newer one was. ``None``: good is enough.
+    :param history: of the leader; a backup that does not lead to it, as after a restore to an earlier point, stands for no other one.
+        ``None``: not known, all of them count.
     """
     ordered = sorted(backups, key=lambda one: (_ended(one) or datetime.min.replace(tzinfo=now.tzinfo)).timestamp() if _ended(one) else 0.0)
     reasons = {one.id: _reason_of_its_own(one, now, system_id) for one in ordered}
     good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
+    aside = [one for one in good if not leads_to(one, history)]
+    good = [one for one in good if one not in aside]
     _note_needed(reasons, good, retention, now)
+    _note_young(reasons, aside, retention, now)
     _note_without_successor(reasons, good, ordered, verified)
     _note_parents(reasons, ordered)
     remove = tuple(one for one in ordered if reasons[one.id] is None)
@@ -74,7 +87,12 @@ def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retenti
     before = [one for one in good if (ended := _ended(one)) is not None and ended <= begins]
     if retention.min_age_s and before:
         reasons[before[-1].id] = reasons[before[-1].id] or "the recovery window begins with it (min_age)"
-    for one in good:
+    _note_young(reasons, good, retention, now)
+
+
+def _note_young(reasons: dict[str, str | None], backups: Sequence[Backup], retention: Retention, now: datetime) -> None:
+    begins = now - timedelta(seconds=retention.min_age_s)
+    for one in backups:
         ended = _ended(one)
         if ended is None or reasons[one.id] is not None:
             continue

@@ -12,6 +12,7 @@ _LSN: Final = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 _TIMELINE_MAX: Final = (1 << 32) - 1
 _XID_MAX: Final = (1 << 64) - 1
 _NAME_BYTES: Final = 63  # MAXFNAMELEN of restore points
+_UTC: Final = " UTC"  # as PostgreSQL's log and our own tables write it
 _WANTED: Final = "latest, immediate, a time like 2030-01-31T23:59:00+00:00, a position like 0/3000000, xid:NUMBER or name:RESTORE-POINT"
 
 
@@ -79,7 +80,7 @@ def _split(text: str) -> tuple[TargetKind, str]:
 
 def _time(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(f"{text.removesuffix(_UTC).rstrip()}Z" if text.endswith(_UTC) else text)
     except ValueError as error:
         raise WrongValueError("a time like 2030-01-31T23:59:00+00:00") from error
     if found.utcoffset() is None:

@@ -26,7 +26,7 @@ from hacore.model.cluster import Member
 
 _POLL_S: Final = 0.5
 _LIST_S: Final = 30.0
-_NOT_HERE: Final = frozenset({404, 501})  # no plugin there, or a member that knows no such path
+_NOT_HERE: Final = frozenset({404, 501})  # no plugin there, nothing that goes on, or a member that knows no such path
 _PERCENT: Final = "%"
 
 
@@ -106,7 +106,7 @@ def expire(place: Place, cluster: str | None, form: str, *, dry_run: bool, force
     """Remove the backups that the retention does not keep."""
     with open_site(place, cluster) as site:
         plan = _answer(site, "POST", {"work": "expire", "dry_run": True}).document
-        if form == "pretty" or dry_run:
+        if form == "pretty" or dry_run or not plan["remove"]:
             show([expiry_sheet(plan)], form)
         if dry_run or not plan["remove"]:
             return
@@ -132,7 +132,12 @@ def _begin(site: Site, body: Mapping[str, object], form: str, *, leaves: bool) -
     if leaves:
         click.echo(document(task, form) if form in {"json", "yaml", "yml"} else f"{task['work']} begins on {task['member']}")
         return
-    result = _wait(site, task, form)
+    try:
+        result = _wait(site, task, form)
+    except KeyboardInterrupt as error:
+        raise CommandError(
+            f"{task['work']} goes on on {task['member']}: `hacore backup list` shows it, `hacore backup cancel` ends it"
+        ) from error
     if form in {"json", "yaml", "yml"}:
         found = {"work": str(result.work), "backup": result.backup, "on": result.member, "error": result.error, "detail": result.detail}
         click.echo(document({name: value for name, value in found.items() if value}, form))
@@ -213,16 +218,16 @@ def _answer(site: Site, method: str, body: object) -> Answer:
         asked += [one for one in view.members if one is not view.leader]
     elif not asked:
         leader_of(view)  # says that there is none
-    said = "no member can be asked"
+    said = ""
     with MemberApi(site.settings.ctl) as api:
         for member in asked:
             answer = api.ask(member, method, "/backups", body, read_s=_LIST_S)
             if answer.is_good:
                 return answer
-            said = f"{member.name}: {_reason(answer)}"
+            said = said or f"{member.name}: {_reason(answer)}"  # what the leader has said is what counts
             if answer.was_asked and answer.status not in _NOT_HERE:
                 break
-    raise CommandError(said)
+    raise CommandError(said or "no member can be asked")
 
 
 def _reason(answer: Answer) -> str:

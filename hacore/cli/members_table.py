@@ -153,6 +153,9 @@ def _footer(view: ClusterView, scope: str) -> Iterator[str]:
     document = cluster_document(view, scope)
     if document.get("pause"):
         yield " Maintenance mode: on"
+    restore = view.own.restore if view.own is not None else None
+    if restore is not None and restore.is_active:
+        yield f" Restore to {restore.target} by {restore.member}: {restore.state}; `hacore restore --cancel` ends it"
     scheduled: Any = document.get("scheduled_switchover")
     if scheduled:
         yield f" Switchover scheduled at: {scheduled['at']}"

@@ -20,6 +20,10 @@ from hacore.model.cluster import Member, Restore, RestoreState
 
 _POLL_S: Final = 0.5
 _PLAN_S: Final = 40.0
+_GIVEN_UP: Final = {
+    "latest": "What has not reached the archive when the server has stopped is given up.",
+    "immediate": "Everything written after the backup was done is given up.",
+}
 
 
 @click.command()
@@ -74,11 +78,20 @@ def restore(
             click.echo(document(begun, form) if form != "pretty" else "the restore begins")
             return
         found = _wait(site, str(begun["id"]), form)
+    _tell(found, form)
+
+
+def _tell(found: Restore, form: str) -> None:
+    """Say how it went, and what comes next."""
     if found.state is not RestoreState.DONE:
         raise CommandError(f"the restore has failed, the cluster is as it was before: {found.error}")
-    click.echo(
-        document({"state": "done", "timeline": found.timeline}, form) if form != "pretty" else f"restored, on timeline {found.timeline}"
-    )
+    if form != "pretty":
+        click.echo(document({"state": "done", "timeline": found.timeline}, form))
+        return
+    click.echo(f"restored, on timeline {found.timeline}")
+    if found.keep:
+        click.echo(f"{found.member} keeps its old directory beside the new one, as *.before-{found.id[:8]}: remove it once you have looked")
+    click.echo("make a backup now: `hacore backup run`")
 
 
 def _body(wish: Mapping[str, Any]) -> dict[str, object]:
@@ -102,11 +115,19 @@ def _show(plan: Mapping[str, Any]) -> None:
     say("old data", f"the directory of {plan['member']} {kept}", title_width=12)
     for remark in plan["remarks"]:
         say("remark", remark, title_width=12)
-    click.echo(f"Everything written after {plan['to']} is given up.")
+    click.echo(_GIVEN_UP.get(plan["to"], f"Everything written after {plan['to']} is given up."))
 
 
 def _wait(site: Site, restore_id: str, form: str) -> Restore:
-    """Show how far it is. Interrupted, the restore goes on."""
+    """Wait for the end. Interrupted, the restore goes on."""
+    try:
+        return _watch(site, restore_id, form)
+    except KeyboardInterrupt as error:
+        raise CommandError("the restore goes on: `hacore list` shows it, `hacore restore --cancel` ends it") from error
+
+
+def _watch(site: Site, restore_id: str, form: str) -> Restore:
+    """Show how far it is."""
     console = console_for(sys.stderr)
     columns: tuple[ProgressColumn, ...] = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with (

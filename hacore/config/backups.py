@@ -11,6 +11,17 @@ from hacore.config.keys import Key, Own, Reading, keys_of, mapping
 from hacore.interfaces import BackupKind
 
 
+def _age(value: object) -> float:
+    """Accept a time with its unit: a bare 14 is meant to be days, and as seconds would let backups go at once.
+
+    :raises WrongValueError: it is none.
+    """
+    found = convert.seconds(value)
+    if found and str(value).strip().replace(".", "", 1).isdigit():
+        raise convert.WrongValueError("a time with its unit, like 14d (s, min, h, d)")
+    return found
+
+
 class OwnBackup:
     """Keys of the own dynamic section ``hacore.backup``."""
 
@@ -28,8 +39,8 @@ class OwnRetention:
     """Keys of the own dynamic section ``hacore.backup.retention``."""
 
     MIN_COUNT = Key("min_count", convert.whole(1), 2)
-    MIN_AGE = Key("min_age", convert.seconds, 0.0, 0)
-    MAX_AGE = Key("max_age", convert.seconds, 0.0, 0)
+    MIN_AGE = Key("min_age", _age, 0.0, 0)
+    MAX_AGE = Key("max_age", _age, 0.0, 0)
 
 
 BACKUP_KEYS: Final = keys_of(OwnBackup)

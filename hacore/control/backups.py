@@ -20,12 +20,12 @@ _KEYS: Final = frozenset({"work", "kind", "backup", "restore", "member", "dry_ru
 def show_backups(context: Context, _: Body) -> Reply:
     """``GET /backups``."""
     backups = _configured(context)
-    record = _record(context, backups)
+    record, (world, _decision) = _record(context, backups), context.latest()
     try:
         found = backups.listed()
     except PluginUnavailableError as error:
         return json_reply({**_state(backups, record), "error": str(error)}, status=503)
-    upcoming = next_backup(record, backups.policy(), found, now=context.clock.wall())
+    upcoming = next_backup(record, backups.policy(), found, now=context.clock.wall(), history=world.node.history)
     shown = {**_state(backups, record), "next_backup": _text(upcoming), "backups": [backup_document(one, record) for one in found]}
     return json_reply(shown)
 
@@ -40,11 +40,14 @@ def begin_backup(context: Context, body: Body) -> Reply:
     work = _work(text_of(body, "work"))
     if work is BackupWork.EXPIRE:
         return _expire(context, backups, world, dry_run=flag_of(body, "dry_run"))
+    named = text_of(body, "backup")
+    if work is BackupWork.VERIFY and named is not None:
+        _find(backups, named)
     wanted = Wanted(
         work=work,
         reason="asked by a person",
         kind=_kind(text_of(body, "kind"), backups),
-        backup=text_of(body, "backup"),
+        backup=named,
         restores=flag_of(body, "restore"),
     )
     return _begun(_begin(backups, wanted, text_of(body, "member")))
@@ -70,6 +73,16 @@ def backup_document(backup: Backup, record: BackupRecord) -> dict[str, object]:
     return {name: value for name, value in found.items() if value not in (None, {}, False)}
 
 
+def _find(backups: Backups, name: str) -> None:
+    """Refuse what is not there: as work that has failed it would stand in the way of the scheduled one."""
+    try:
+        found = backups.listed()
+    except PluginUnavailableError as error:
+        raise RefusedError(503, str(error)) from error
+    if all(one.id != name for one in found):
+        raise RefusedError(412, f"there is no backup {name}")
+
+
 def _state(backups: Backups, record: BackupRecord) -> dict[str, object]:
     policy = backups.policy()
     return {
@@ -88,7 +101,8 @@ def _expire(context: Context, backups: Backups, world: World, *, dry_run: bool) 
         found = backups.listed()
     except PluginUnavailableError as error:
         raise RefusedError(503, f"{error}: nothing expires by a list that cannot be read") from error
-    says = due_expiry(record, backups.policy(), found, now=context.clock.wall(), system_id=world.node.system_id)
+    node = world.node
+    says = due_expiry(record, backups.policy(), found, now=context.clock.wall(), system_id=node.system_id, history=node.history)
     if says is None:
         raise RefusedError(412, "no retention is configured (hacore.backup.retention): nothing expires")
     plan = {

@@ -1,5 +1,6 @@
 """Taking a cluster back to a point in time: the plan first, then the wish, which only a person who has seen the plan may have."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -112,9 +113,14 @@ def _given_up(own: OwnRecord, restore: Restore) -> OwnRecord:
 def _plan(context: Context, body: Body, world: World) -> Plan:
     if context.backups is None or context.backups.plugin() is None:
         raise RefusedError(404, "no plugin for backups is configured on this node (backup.plugin)")
+    own = world.cluster.own if world.cluster is not None else None
+    if own is not None and own.restore is not None and own.restore.is_active:
+        raise RefusedError(409, f"{own.restore.member} takes the cluster back to {own.restore.target} already: it can be ended (--cancel)")
     if world.lease is None or not world.node.is_primary:
         raise RefusedError(503, "this node is not the primary that leads: ask the leader")
     target = _target(body)
+    if target.lsn is not None and world.node.lsn is not None and target.lsn > world.node.lsn:
+        raise RefusedError(412, f"{target} has yet to come: the server is at {world.node.lsn}")
     try:
         backups = context.backups.listed()
     except PluginUnavailableError as error:
@@ -177,5 +183,14 @@ def _document(plan: Plan, world: World) -> dict[str, object]:
         "keeps_old_directory": plan.keep,
         "free_bytes": plan.free_bytes,
         "needed_bytes": plan.needed_bytes,
-        "remarks": list(plan.chosen.remarks),
+        "remarks": [*plan.chosen.remarks, *_not_now(world)],
     }
+
+
+def _not_now(world: World) -> Iterator[str]:
+    """Say what has to end first: it may, before anybody says yes."""
+    if world.policy.pause:
+        yield "the cluster is in maintenance: nothing is restored before it is resumed"
+    task = world.cluster.backups.task if world.cluster is not None and world.cluster.backups is not None else None
+    if task is not None:
+        yield f"{task.work} goes on on {task.member}: nothing is restored before it has ended"

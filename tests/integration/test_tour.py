@@ -46,7 +46,7 @@ def tour() -> str:
 
 def moved(text: str, place: Path, rest: dict[int, int], postgres: dict[int, int]) -> str:
     """The same commands in a directory and on ports of our own."""
-    text = text.replace("/tmp/tour", str(place / "tour")).replace("pkill -9 -f node2.yml", f"pkill -9 -f {place}/tour/node2.yml")
+    text = text.replace("/tmp/tour", str(place / "tour"))
     text = (
         text.replace("hacore run node", f"hacore run {place}/tour/node").replace("801$n", "${rest[$n]}").replace("544$n", "${postgres[$n]}")
     )

@@ -36,6 +36,17 @@ class Backups:
             [str(HACORE), "-c", str(config), *words], capture_output=True, text=True, timeout=timeout_s, check=False, env=environment
         )
 
+    @contextmanager
+    def begun(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Run ``hacore`` beside the block; at its end it is killed if it still runs."""
+        environment = {**os.environ, "PYTHONPATH": str(self.installed)}
+        arguments = [str(HACORE), "-c", str(self.cluster.the_leader().config), *words]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     def must(self, *words: str, **options: Any) -> str:
         """Run ``hacore``, which succeeds; its output."""
         done = self.command(*words, **options)

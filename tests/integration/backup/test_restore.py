@@ -95,8 +95,12 @@ def test_while_the_tool_hangs_nobody_leads_with_old_data_and_a_person_can_end_it
     leader, target = prepared(backups)
     (standby,) = backups.cluster.others(leader)
     backups.fault("hang_in_restore")
-    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
-    wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
+    with backups.begun("restore", "--to", target.isoformat(), "--confirm", "demo") as command:
+        wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
+        command.send_signal(signal.SIGINT)
+        assert "the restore goes on" in command.communicate(timeout=30)[1]
+    assert "already" in backups.refused("restore", "--to", target.isoformat(), "--dry-run")
+    assert "Restore to" in backups.must("list")
     assert leader.is_ok("/leader")  # its lease is renewed
     assert standby.pids("postmaster") == []
     switch = backups.cluster.switchover(leader=leader.name, candidate=standby.name)

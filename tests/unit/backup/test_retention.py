@@ -3,6 +3,8 @@ from datetime import timedelta
 
 from hacore.backup.retention import LAST_GOOD, PARENT, Expiry, Retention, expiry
 from hacore.interfaces import Backup, BackupKind, BackupState
+from hacore.model.lsn import Lsn
+from hacore.model.timeline import TimelineHistory, TimelineSwitch
 from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
 
 DAY = 86400.0
@@ -37,6 +39,18 @@ def test_what_nobody_needs_stays_until_it_is_old() -> None:
 def test_the_three_numbers_count_together() -> None:
     assert removed(*WEEK, min_count=6, min_age=1, max_age=2) == ["b7"]
     assert removed(*WEEK, min_count=1, min_age=5.5, max_age=2) == ["b7"]
+
+
+def test_what_does_not_lead_to_where_the_cluster_is_stands_for_nothing() -> None:
+    history = TimelineHistory(timeline=2, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(0x4000000)),))
+    led = replace(backup("led", 9), timeline=1, stop_lsn=Lsn(0x3000000))
+    lost = [replace(backup(f"lost{days}", days), timeline=1, stop_lsn=Lsn(0x5000000)) for days in (6, 5)]
+    retention = Retention(min_count=1, min_age_s=2 * DAY)
+    found = expiry([led, *lost], retention, now=NOW, system_id=SYSTEM_ID, history=history)
+    assert (found.remove, {one.id: why for one, why in found.keep}["led"]) == ((), LAST_GOOD)
+    anew = replace(backup("anew", 4), timeline=2, stop_lsn=Lsn(0x5000000))
+    found = expiry([led, *lost, anew], retention, now=NOW, system_id=SYSTEM_ID, history=history)
+    assert [one.id for one in found.remove] == ["led", "lost6", "lost5"]
 
 
 def test_the_last_good_one_never_goes() -> None:

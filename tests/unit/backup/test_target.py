@@ -17,6 +17,7 @@ from hacore.model.recovery import RecoveryTarget, TargetAction, TargetKind
         ("time:2026-05-04 01:02:01Z", RecoveryTarget(kind=TargetKind.TIME, time=datetime(2026, 5, 4, 1, 2, 1, tzinfo=UTC))),
         ("0/3000060", RecoveryTarget(kind=TargetKind.LSN, lsn=Lsn(0x3000060))),
         ("lsn:1A/0", RecoveryTarget(kind=TargetKind.LSN, lsn=Lsn(0x1A << 32))),
+        ("2026-05-04 03:02:01 UTC", RecoveryTarget(kind=TargetKind.TIME, time=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))),
         ("xid:731", RecoveryTarget(kind=TargetKind.XID, xid=731)),
         ("name:before the release", RecoveryTarget(kind=TargetKind.NAME, name="before the release")),
     ],

@@ -1,13 +1,16 @@
 """The rows of ``list`` and ``topology``."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from hacore.cli.members_table import members_sheet, topology_sheet
 from hacore.cli.sheet import Row, objects
-from hacore.model.cluster import FailoverRequest
+from hacore.model.cluster import FailoverRequest, RestoreState
 from tests.unit.cli.views import MB, OPTIME, leader, member, tags, view
+from tests.unit.decide.worlds import own
+from tests.unit.records.test_restore import RESTORE
 
 
 def row(name: str, *members: object, **fields: object) -> Row:
@@ -89,6 +92,13 @@ def test_lines_below_tell_of_pause_schedule_ignored_settings_and_broken_records(
         " Archive of b: push of x ended with 1: no bucket",
         " Records that cannot be read: members/c",
     )
+
+
+def test_a_restore_that_goes_on_is_shown_and_one_that_has_ended_is_not() -> None:
+    shown = members_sheet(view(own=own(restore=RESTORE)), "demo").footer
+    assert any("restore --cancel" in line and RESTORE.member in line for line in shown)
+    ended = replace(RESTORE, state=RestoreState.DONE)
+    assert not any("estore" in line for line in members_sheet(view(own=own(restore=ended)), "demo").footer)
 
 
 def test_programs_get_the_cluster_and_no_empty_cells() -> None:

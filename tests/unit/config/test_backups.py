@@ -52,6 +52,8 @@ def test_nothing_is_scheduled_and_nothing_expires_by_default() -> None:
         ({"retention": 7}, "hacore.backup.retention"),
         ({"retention": {"min_count": 0}}, "hacore.backup.retention.min_count"),
         ({"retention": {"min_age": "x"}}, "hacore.backup.retention.min_age"),
+        ({"retention": {"min_age": 14}}, "hacore.backup.retention.min_age"),  # days are meant: as seconds everything would go
+        ({"retention": {"max_age": "30"}}, "hacore.backup.retention.max_age"),
         ({"retention": {"max_age": []}}, "hacore.backup.retention.max_age"),
         ({"verify": "* * *"}, "hacore.backup.verify"),
     ],

@@ -104,6 +104,7 @@ def test_a_person_begins_a_backup_of_the_configured_kind_or_another() -> None:
     backups = ScriptedBackups()
     assert begin_backup(context_of(backups), {}).status == 202
     assert begin_backup(context_of(backups), {"kind": "full", "member": "c"}).status == 202
+    backups.found = (backup("one"),)
     assert begin_backup(context_of(backups), {"work": "verify", "backup": "one", "restore": True}).status == 202
     assert [(wanted.work, str(wanted.kind), wanted.backup, wanted.restores, member) for wanted, member in backups.begun] == [
         (BackupWork.BACKUP, "auto", None, False, None),
@@ -156,3 +157,11 @@ def test_what_goes_on_can_be_ended() -> None:
     task = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="b", token=1, now=NOW).task
     assert cancel_backup(context_of(ScriptedBackups(running=task)), {}).status == 200
     assert cancel_backup(context_of(ScriptedBackups()), {}).status == 404
+
+
+@pytest.mark.parametrize(("found", "status"), [((backup("one"),), 412), (PluginUnavailableError("away"), 503)])
+def test_a_check_of_what_is_not_there_is_no_work_that_fails(found: Sequence[Backup] | HacoreError, status: int) -> None:
+    backups = ScriptedBackups(found)
+    with pytest.raises(RefusedError) as refused:
+        begin_backup(context_of(backups), {"work": "verify", "backup": "two"})
+    assert (refused.value.status, backups.begun) == (status, [])

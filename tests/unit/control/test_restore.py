@@ -7,12 +7,14 @@ import pytest
 from hacore.control.context import Context, RefusedError
 from hacore.control.restore import cancel_restore, restore, show_restore
 from hacore.errors import PluginUnavailableError
+from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.cluster import RestoreState
 from hacore.model.commands import CancelRestoreCommand, RestoreCommand
 from hacore.model.lsn import Lsn
+from hacore.model.node import Role
 from hacore.model.timeline import TimelineHistory, TimelineSwitch
 from hacore.records.own import own_json, read_own
-from tests.unit.backup.backups import SYSTEM_ID, backup
+from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
 from tests.unit.control.samples import NODE, ScriptedLoop, scene
 from tests.unit.control.test_backups import LEASE, ScriptedBackups
 from tests.unit.decide.worlds import own
@@ -146,3 +148,29 @@ def test_where_nobody_leads_it_is_given_up_in_the_store() -> None:
     given_up = read_own(loop.dcs.value("hacore") or "").restore
     assert given_up is not None
     assert (given_up.state, "given up" in (given_up.error or "")) == (RestoreState.FAILED, True)
+
+
+def test_a_second_person_is_told_of_the_restore_that_goes_on() -> None:
+    context, loop = stage(leads=False)
+    loop.dcs.put("hacore", own_json(own(restore=RESTORE)))
+    loop.turn()
+    with pytest.raises(RefusedError, match="already") as refused:
+        restore(context, {"to": TARGET, "dry_run": True})
+    assert refused.value.status == 409
+
+
+def test_a_position_that_was_never_reached_is_refused_before_anything_stops() -> None:
+    context, loop = stage()
+    loop.world = replace(loop.world, node=replace(loop.world.node, role=Role.PRIMARY, flushed_lsn=Lsn(0x5000000)))
+    with pytest.raises(RefusedError, match="yet to come"):
+        restore(context, {"to": "0/6000000", "dry_run": True})
+
+
+def test_the_plan_says_what_must_end_before() -> None:
+    context, loop = stage()
+    task = BackupTask(id="t", work=BackupWork.BACKUP, member="b", token=1, asked_at=NOW, reason="scheduled")
+    assert loop.world.cluster is not None
+    cluster = replace(loop.world.cluster, backups=BackupRecord(task=task))
+    loop.world = replace(loop.world, cluster=cluster, policy=replace(loop.world.policy, pause=True))
+    remarks = document(restore(context, {"to": TARGET, "dry_run": True}).document)["remarks"]
+    assert [word in " ".join(remarks) for word in ("maintenance", "backup goes on on b")] == [True, True]
