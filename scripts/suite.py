@@ -25,6 +25,7 @@ from pathlib import Path
 
 import psutil
 
+from hacore.testing.engine import said_of_engine
 from hacore.testing.walg.binary import said_of_walg
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -300,6 +301,7 @@ def main(arguments: list[str]) -> int:
             break
     if names[0] != "check":
         print(f"wal-g of these tests: {said_of_walg()}")
+        print(f"sites in containers: {said_of_engine()}")
     return summary(tally, logs, time.monotonic() - began)
 
 

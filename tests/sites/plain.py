@@ -20,10 +20,11 @@ import yaml
 from hacore.testing.namespaces import Link
 from hacore.testing.servers import locate
 from hacore.testing.waiting import wait_for
+from hacore.testing.walg.binary import find_walg
 from hacore.testing.workdir import give_away
 
-_KNOWN: Final = frozenset({"image", "build", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on", "init"})
-_KNOWN_AT_TOP: Final = frozenset({"name", "networks", "services", "volumes"})  # our network has the addresses that sites ask for
+_KNOWN: Final = frozenset({"image", "build", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on"})
+_KNOWN_AT_TOP: Final = frozenset({"networks", "services", "volumes"})  # our network has the addresses that sites ask for
 _COMMAND_S: Final = 300.0
 _FREE: Final = ("/srv", "/var/lib/postgresql", "/run/postgresql")  # where volumes may be mounted: nothing of this machine is needed there
 _SERVERS: Final = ("postgresql", "etcd", "consul", "haproxy", "pgbouncer", "barman", "sshd")
@@ -54,7 +55,7 @@ class PlainSite:
             raise ValueError(f"{compose}: {sorted(strange)} of compose is not known here")
         self.link = Link(self._services)
         self._hosts: dict[str, Host] = {}
-        self.programs: tuple[Path, ...] = ()  # further directories of programs, searched first
+        self._path = _path(find_walg(directory).path.parent)
 
     def __enter__(self) -> Self:
         self.link.__enter__()
@@ -96,13 +97,6 @@ class PlainSite:
             with host.log.open("ab") as log:
                 words = self._words(host, host.service["command"])
                 host.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-
-    def stop(self, name: str) -> None:
-        """End a service in order."""
-        host = self._hosts[name]
-        if host.process is not None and host.process.poll() is None:
-            self._signal_all(host, signal.SIGTERM, only=self._command_of(host))
-            wait_for(lambda: host.process is None or host.process.poll() is not None, f"{name} ends", deadline_s=_COMMAND_S)
 
     def kill(self, name: str) -> None:
         """Lose a machine: cut its cable first, then end all that runs on it at one instant."""
@@ -173,7 +167,7 @@ class PlainSite:
         if capabilities:
             drop += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
         given = {
-            "PATH": _path(self.programs),
+            "PATH": self._path,
             "LANG": "C.UTF-8",
             "HOME": "/srv",
             **{key: str(value) for key, value in self._environment(host).items()},
@@ -186,15 +180,6 @@ class PlainSite:
         found: Mapping[str, object] = host.service.get("environment", {})
         return found
 
-    def _command_of(self, host: Host) -> int | None:
-        return host.process.pid if host.process is not None else None
-
-    def _signal_all(self, host: Host, number: signal.Signals, *, only: int | None = None) -> None:
-        pids = [only] if only is not None else self._pids(host)
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
     def _pids(self, host: Host) -> list[int]:
         said = subprocess.run(
             ["ip", "netns", "pids", self.link.namespace(host.name)], capture_output=True, text=True, check=True, timeout=_GRACE_S
@@ -205,7 +190,9 @@ class PlainSite:
         """End all that runs on a host but what keeps its namespaces; again, until nobody has escaped by a fork."""
 
         def is_quiet() -> bool:
-            self._signal_all(host, signal.SIGKILL)
+            for pid in self._pids(host):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             return not self._pids(host)
 
         wait_for(is_quiet, f"{host.name}: everything has ended", deadline_s=_COMMAND_S)
@@ -214,7 +201,7 @@ class PlainSite:
             host.process = None
 
 
-def _path(first: Sequence[Path]) -> str:
+def _path(walg: Path) -> str:
     """Return where the programs of a site stand: ours, and the real servers."""
-    places = [*first, Path(sys.executable).parent, *(locate(kind).directory for kind in _SERVERS)]
+    places = [walg, Path(sys.executable).parent, *(locate(kind).directory for kind in _SERVERS)]
     return os.pathsep.join([*dict.fromkeys(map(str, places)), "/usr/sbin", "/usr/bin", "/sbin", "/bin"])

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from hacore.testing.waiting import wait_for
 from tests.sites.client import Load
-from tests.sites.plain import PlainSite
+from tests.sites.machines import Machines
 
 CONFIG: Final = "/srv/hacore/node.yml"
 NODES: Final = ("db1", "db2", "db3")
@@ -18,15 +18,15 @@ _SOME: Final = 100
 class Site:
     """A site that runs, and those who use it."""
 
-    def __init__(self, plain: PlainSite, dsn: str) -> None:
-        self.plain = plain
+    def __init__(self, machines: Machines, dsn: str) -> None:
+        self.machines = machines
         self.load = Load(dsn)
         self.lost: set[str] = set()
 
     def hacore(self, *words: str, on: str | None = None, check: bool = True) -> str:
         """Run a command of hacore on a node that is there."""
         node = on or next(name for name in NODES if name not in self.lost)
-        return self.plain.execute(node, "hacore", "-c", CONFIG, *words, check=check).stdout
+        return self.machines.execute(node, "hacore", "-c", CONFIG, *words, check=check).stdout
 
     def members(self) -> list[dict[str, Any]]:
         """Return the members as ``hacore list`` shows them; none while it cannot."""
@@ -57,9 +57,9 @@ class Site:
 
     def begin(self) -> None:
         """Bootstrap, and let clients write."""
-        self.plain.start()
+        self.machines.start()
         self.wait_whole("the cluster is whole")
-        with self.plain.reached():
+        with self.machines.reached():
             self.load.start()
         self.wait_rows()
         self.load.take()
@@ -77,7 +77,7 @@ class Site:
     def lose_the_primary(self) -> str:
         """Lose the primary's whole machine, and return which it was."""
         lost = str(self.leader())
-        self.plain.kill(lost)
+        self.machines.kill(lost)
         self.lost.add(lost)
         wait_for(lambda: self.leader() not in {None, lost}, "somebody else leads", deadline_s=_MOVE_S)
         self.wait_rows()
@@ -85,7 +85,7 @@ class Site:
 
     def bring_back(self, name: str) -> None:
         """Switch the lost machine on again."""
-        self.plain.revive(name)
+        self.machines.revive(name)
         self.lost.discard(name)
         self.wait_whole(f"{name} is back")
 

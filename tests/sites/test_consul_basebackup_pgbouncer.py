@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.sites.client import rows_at
-from tests.sites.plain import PlainSite
+from tests.sites.machines import Machines
 from tests.sites.story import Site
 
 
-@pytest.mark.timeout(900)
-def test_no_transaction_fails_as_planned_and_no_row_is_lost_at_all(site: Callable[[str], PlainSite]) -> None:
-    plain = site("consul-basebackup-pgbouncer")
-    hosts = ",".join(plain.address(name) for name in ("db1", "db2", "db3"))
-    it = Site(plain, f"host={hosts} port=6432 dbname=postgres user=postgres password=change-me connect_timeout=3")
+@pytest.mark.timeout(1800)
+def test_no_transaction_fails_as_planned_and_no_row_is_lost_at_all(site: Callable[[str], Machines]) -> None:
+    machines = site("consul-basebackup-pgbouncer")
+    hosts = ",".join(machines.address(name) for name in ("db1", "db2", "db3"))
+    it = Site(machines, f"host={hosts} port=6432 dbname=postgres user=postgres password=change-me connect_timeout=3")
     it.begin()
     try:
         it.switch_over()
@@ -27,5 +27,5 @@ def test_no_transaction_fails_as_planned_and_no_row_is_lost_at_all(site: Callabl
         assert it.load.take().failed == []
     finally:
         it.load.stop()
-    with plain.reached():
+    with machines.reached():
         assert it.load.acknowledged() - rows_at(it.load.dsn) == frozenset()

@@ -1,23 +1,18 @@
 """etcd, WAL-G, and a central HAProxy that the agents tell who leads."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from hacore.testing.walg.binary import find_walg
 from tests.sites.client import TABLE, ask, rows_at
-from tests.sites.plain import PlainSite
+from tests.sites.machines import Machines
 from tests.sites.story import Site
 
 
-@pytest.mark.timeout(900)
-def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a_point_in_time(
-    site: Callable[[str], PlainSite], scratch: Path
-) -> None:
-    plain = site("etcd-walg-haproxy")
-    plain.programs = (find_walg(scratch).path.parent,)
-    it = Site(plain, f"host={plain.address('proxy')} port=5000 dbname=postgres user=postgres password=change-me connect_timeout=3")
+@pytest.mark.timeout(1800)
+def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a_point_in_time(site: Callable[[str], Machines]) -> None:
+    machines = site("etcd-walg-haproxy")
+    it = Site(machines, f"host={machines.address('proxy')} port=5000 dbname=postgres user=postgres password=change-me connect_timeout=3")
     it.begin()
     try:
         it.hacore("backup", "run")
@@ -28,10 +23,10 @@ def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a
         lost = it.lose_the_primary()
         it.bring_back(lost)
         it.make_anew(lost)
-        assert "walg" in plain.log_of(lost)
+        assert "walg" in machines.log_of(lost)
     finally:
         it.load.stop()
-    with plain.reached():
+    with machines.reached():
         rows = it.load.acknowledged()
         assert rows - rows_at(it.load.dsn) == frozenset()
         moment = ask(it.load.dsn, "SELECT clock_timestamp()::text")

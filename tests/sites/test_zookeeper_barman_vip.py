@@ -5,16 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.sites.client import TABLE, ask, rows_at
-from tests.sites.plain import PlainSite
+from tests.sites.machines import Machines
 from tests.sites.story import Site
 
 ADDRESS = "10.77.0.100"
 
 
-@pytest.mark.timeout(1200)
-def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a_point_in_time(site: Callable[[str], PlainSite]) -> None:
-    plain = site("zookeeper-barman-vip")
-    it = Site(plain, f"host={ADDRESS} port=5432 dbname=postgres user=postgres password=change-me connect_timeout=3")
+@pytest.mark.timeout(1800)
+def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a_point_in_time(site: Callable[[str], Machines]) -> None:
+    machines = site("zookeeper-barman-vip")
+    it = Site(machines, f"host={ADDRESS} port=5432 dbname=postgres user=postgres password=change-me connect_timeout=3")
     it.begin()
     try:
         it.hacore("backup", "run")
@@ -22,10 +22,10 @@ def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a
         lost = it.lose_the_primary()
         it.bring_back(lost)
         it.make_anew(lost)
-        assert "barman" in plain.log_of(lost)
+        assert "barman" in machines.log_of(lost)
     finally:
         it.load.stop()
-    with plain.reached():
+    with machines.reached():
         rows = it.load.acknowledged()
         assert rows - rows_at(it.load.dsn) == frozenset()
         moment = ask(it.load.dsn, "SELECT clock_timestamp()::text")

@@ -1,5 +1,6 @@
 # The key of the site, an sshd by which Barman brings files back, and the node, which may move the address and nothing else.
 set -e
+export HOME=/var/lib/postgresql
 until test -e /srv/keys/id.pub; do sleep 1; done
 as_postgres="setpriv --reuid=postgres --regid=postgres --init-groups"
 $as_postgres mkdir -p -m 0700 /var/lib/postgresql/ssh
