@@ -138,7 +138,7 @@ def site_image() -> str:
     tag = f"test-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
     options = shlex.split(os.environ.get(BUILD_OPTIONS, ""))
     agent, site = f"hacore:{tag}", f"hacore-site:{tag}"
-    _must("build", *options, "--build-arg", f"PLUGINS={' '.join(PLUGINS)}", "--tag", agent, str(CHECKOUT), deadline_s=_BUILD_S)
+    _build(agent, *options, "--build-arg", f"PLUGINS={' '.join(PLUGINS)}", str(CHECKOUT))
     with tempfile.TemporaryDirectory() as context:
         shutil.copy(SITES / "Dockerfile", context)
         programs = Path(context) / "programs"
@@ -147,8 +147,17 @@ def site_image() -> str:
         walg = real_walg()
         (programs / "wal-g").write_bytes(walg.read_bytes() if walg else _STAND_IN.encode())
         (programs / "wal-g").chmod(0o755)
-        _must("build", *options, "--build-arg", f"HACORE={agent}", "--tag", site, context, deadline_s=_BUILD_S)
+        _build(site, *options, "--build-arg", f"HACORE={agent}", context)
     return site
+
+
+def _build(name: str, *words: str) -> None:
+    """Build an image, and remove the one that had its name."""
+    asked = ("images", "--quiet", "--no-trunc", name)
+    before = docker(*asked).stdout.strip()
+    _must("build", "--tag", name, *words, deadline_s=_BUILD_S)
+    if before and docker(*asked).stdout.strip() != before:
+        docker("rmi", before, deadline_s=_COMMAND_S)  # stays where a container or another image needs it
 
 
 def _must(*words: str, deadline_s: float = _COMMAND_S) -> None:

@@ -23,7 +23,7 @@ from hacore.testing.waiting import wait_for
 from hacore.testing.walg.binary import find_walg
 from hacore.testing.workdir import give_away
 
-_KNOWN: Final = frozenset({"image", "build", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on"})
+_KNOWN: Final = frozenset({"image", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on", "stop_grace_period"})
 _KNOWN_AT_TOP: Final = frozenset({"networks", "services", "volumes"})  # our network has the addresses that sites ask for
 _COMMAND_S: Final = 300.0
 _FREE: Final = ("/srv", "/var/lib/postgresql", "/run/postgresql")  # where volumes may be mounted: nothing of this machine is needed there
