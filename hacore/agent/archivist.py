@@ -152,10 +152,7 @@ class Archivist:
                     return
             if world is None:
                 continue
-            if plugin is None:
-                state = own_archiver(self._instance, self._fault, is_primary=_is_primary(world))
-            else:
-                state = self._look(plugin, world)
+            state = self._look_somehow(plugin, world)
             with self._changed:
                 if self._plugin is plugin:
                     self._instance.archiving.state = state
@@ -170,6 +167,15 @@ class Archivist:
             _push_waiting(self._instance, self._job)
             with self._changed:
                 self._job = None
+
+    def _look_somehow(self, plugin: Plugin | None, world: World) -> ArchiveState | None:
+        try:
+            if plugin is None:
+                return own_archiver(self._instance, self._fault, is_primary=_is_primary(world))
+            return self._look(plugin, world)
+        except HacoreError as error:  # of the disk: the next look may have more luck
+            logger.warning("the archive was not looked at", extra={"error": str(error)})
+            return self._instance.archiving.state
 
     def _look(self, plugin: Plugin, world: World) -> ArchiveState:
         node = world.node

@@ -1,6 +1,8 @@
 """Checks a backup by what it is for: it is restored into a scratch directory, started there and read. Nothing of it is left."""
 
 import shutil
+import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ from hacore.agent.settings import SettingsSource
 from hacore.errors import DataDirectoryError
 from hacore.hookspecs import BackupSite, RestoreRequest, TablespacePlaces
 from hacore.interfaces import Backup, Failed, Restored
+from hacore.model.lsn import Lsn
 from hacore.plugins.registry import Plugin
 from hacore.postgres.archive_scripts import ShimPlace
 from hacore.postgres.archive_shim import restore_command_for
@@ -21,6 +24,11 @@ from hacore.postgres.tablespaces import links, refuse_outside, settled
 
 _SPARE: Final = 1.1  # of the backup's size
 _NO_ARCHIVE: Final = "false"
+_BEHIND_S: Final = 60.0
+_LOOK_S: Final = 0.5
+_ANSWER_S: Final = 5.0
+_REPLAYED: Final = """SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END,
+    coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))"""
 _SPACES: Final = "tablespaces"
 
 
@@ -36,6 +44,7 @@ class RestoreCheck:
 
         :raises HacoreError: the copy is no good, or could not be made.
         """
+        self._wait_until_replayed(backup, job)
         root = self._root()
         place = root / "restored"
         shutil.rmtree(place, ignore_errors=True)  # of an agent that was killed
@@ -65,6 +74,20 @@ class RestoreCheck:
         root = Path(str(named)) if named else Path(f"{self.instance.layout.data_dir}.scratch")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return root
+
+    def _wait_until_replayed(self, backup: Backup, job: JobHandle) -> None:
+        """A standby that lags may not know a tablespace yet that the copy would write into."""
+        until = time.monotonic() + _BEHIND_S
+        with closing(self.instance.session(statement_timeout_s=_ANSWER_S)) as session:
+            while True:
+                text, timeline = session.query(_REPLAYED, timeout_s=_ANSWER_S)[0]
+                reached = None if text is None else Lsn.parse(text)
+                if reached is None or timeline != backup.timeline or backup.stop_lsn is None or reached >= backup.stop_lsn:
+                    return
+                if time.monotonic() >= until:
+                    raise DataDirectoryError(f"this server is at {reached} only, {backup.id} ends at {backup.stop_lsn}: check it elsewhere")
+                job.progress(f"waits until this server has replayed {backup.id}")
+                job.wait(_LOOK_S)
 
     def _keep_off_tablespaces(self, place: Path, data: Path) -> None:
         """Let the copy write into no directory of this node's own tablespaces: it replays their creation at the path that the WAL has."""

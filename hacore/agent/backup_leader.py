@@ -1,6 +1,7 @@
 """What this node does about the cluster's backups while it leads: begins what is due, passes on what nobody takes, counts out the dead."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hacore.agent.backup_completion import BackupCompletion
@@ -63,6 +64,7 @@ class BackupLeader:
         :raises DcsUnavailableError: whether it begins is not known.
         """
         self._tool.plugin()
+        work = replace(wanted, is_pinned=member is not None)
         preference = self._tool.settings.backup.prefer if prefer is None else prefer
 
         def begun(record: BackupRecord, view: ClusterView) -> BackupRecord:
@@ -75,7 +77,7 @@ class BackupLeader:
                     f"{record.task.work} goes on on {record.task.member}: {record.task.progress or record.task.reason}"
                 )
             chosen = _chosen(view, preference, member)
-            return leading.begun(record, wanted, task_id=self._new_id(), member=chosen, token=view.own.token, now=self._clock.wall())
+            return leading.begun(record, work, task_id=self._new_id(), member=chosen, token=view.own.token, now=self._clock.wall())
 
         written = self._store.change(begun, as_leader=True)
         if written is None or written.task is None:

@@ -29,6 +29,7 @@ class Wanted:
     backup: str | None = None
     restores: bool = False
     remove: tuple[str, ...] = ()
+    is_pinned: bool = False  # to the member that a person has named
 
 
 def due_work(
@@ -117,6 +118,7 @@ def begun(record: BackupRecord, wanted: Wanted, *, task_id: str, member: str, to
         backup=wanted.backup,
         restores=wanted.restores,
         remove=wanted.remove,
+        is_pinned=wanted.is_pinned,
     )
     return replace(record, task=task)
 
@@ -127,10 +129,10 @@ def passed_on(record: BackupRecord, view: ClusterView, prefer: Prefer, *, token:
     if task is None:
         return record
     tried = (*task.tried, task.member)
-    others = places(view, prefer, tried)
+    others = () if task.is_pinned else places(view, prefer, tried)
     if others:
         return replace(record, task=replace(task, member=others[0], token=token, tried=tried, beat=task.beat + 1))
-    return abandoned(record, now=now, error=f"none of {', '.join(tried)} took it")
+    return abandoned(record, now=now, error=f"none of {', '.join(tried)} took it" if task.tried else f"{task.member} did not take it")
 
 
 def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool = False) -> BackupRecord:

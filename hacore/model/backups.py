@@ -55,6 +55,7 @@ class BackupTask:
     progress: str = ""
     tried: tuple[str, ...] = ()  # members that did not take it
     made: BackupResult | None = None
+    is_pinned: bool = False  # a person has named the member: no other one takes its place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hacore.errors import PostgresUnreachableError
+from hacore.errors import DataDirectoryError, PostgresUnreachableError
 from hacore.postgres.instance import Instance
 
 READY: Final = ".ready"
@@ -36,22 +37,25 @@ class Waiting:
 
 def archiver_facts(instance: Instance) -> ArchiverFacts | None:
     """Ask the server; ``None`` where it does not answer."""
-    session = instance.session(statement_timeout_s=_ANSWER_S)
     try:
-        pushed, failed, last_failed, is_failing = session.query(_QUERY, timeout_s=_ANSWER_S)[0]
+        with closing(instance.session(statement_timeout_s=_ANSWER_S)) as session:
+            pushed, failed, last_failed, is_failing = session.query(_QUERY, timeout_s=_ANSWER_S)[0]
     except PostgresUnreachableError:
         return None
-    finally:
-        session.close()
     return ArchiverFacts(pushed=pushed, failed=failed, last_failed=last_failed, is_failing=is_failing)
 
 
 def ready_files(wal_dir: Path) -> list[str]:
-    """Return the names of the files that wait, in the order in which PostgreSQL pushes them: histories first."""
+    """Return the names of the files that wait, in the order in which PostgreSQL pushes them: histories first.
+
+    :raises DataDirectoryError: the directory cannot be read.
+    """
     try:
         found = [entry.name.removesuffix(READY) for entry in os.scandir(wal_dir / _STATUS) if entry.name.endswith(READY)]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise DataDirectoryError(f"{wal_dir / _STATUS}: {error.strerror}") from error
     return sorted(found, key=lambda name: (not name.endswith(".history"), name))
 
 
@@ -62,7 +66,10 @@ def mark_done(wal_dir: Path, name: str) -> None:
 
 
 def waiting(wal_dir: Path) -> Waiting:
-    """Count what waits."""
+    """Count what waits.
+
+    :raises DataDirectoryError: the directory cannot be read.
+    """
     names = ready_files(wal_dir)
     ages = [age for age in (_age_s(wal_dir / _STATUS / f"{name}{READY}") for name in names[:1] + names[-1:]) if age is not None]
     return Waiting(files=len(names), oldest_s=max(ages, default=None))

@@ -1,6 +1,7 @@
 """Ending a WAL segment of a primary early, so that it is archived, and asking whether it was."""
 
 import contextlib
+from contextlib import closing
 from typing import Final
 
 from hacore.errors import PostgresUnreachableError
@@ -27,14 +28,11 @@ def switch_wal(instance: Instance, name: str) -> str:
     :raises PostgresUnreachableError: the server did not answer, or refused.
     """
     point = name.encode()[:_NAME_BYTES].decode(errors="ignore")
-    session = instance.session(statement_timeout_s=_ANSWER_S)
-    try:
+    with closing(instance.session(statement_timeout_s=_ANSWER_S)) as session:
         end = Lsn.parse(session.query(_MARK, (point,), timeout_s=_ANSWER_S)[0][0])
         last = Lsn(end - 1)  # a record may end where its segment does, and versions differ in what they call that position
         segment: str = session.query(_FILE, (str(last),), timeout_s=_ANSWER_S)[0][0]
         session.query(_SWITCH, timeout_s=_ANSWER_S)
-    finally:
-        session.close()
     return segment
 
 
@@ -56,12 +54,9 @@ def is_archived(instance: Instance, segment: str) -> bool:
 
     A switch comes back when the segment is marked as to be archived, and the mark stays until the archiver has succeeded.
 
-    :raises PostgresUnreachableError: the server did not answer.
+    :raises HacoreError: the server did not answer, or the marks cannot be read.
     """
     if all(name[:_SEGMENT_CHARS] > segment for name in ready_files(instance.layout.wal_dir)):
         return True
-    session = instance.session(statement_timeout_s=_ANSWER_S)
-    try:
+    with closing(instance.session(statement_timeout_s=_ANSWER_S)) as session:
         return not session.query(_ARCHIVES, timeout_s=_ANSWER_S)[0][0]
-    finally:
-        session.close()

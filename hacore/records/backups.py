@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
-from hacore.records.json_text import BrokenRecordError, Fields, as_list, as_object, as_text, as_whole, merge, parse_fields
+from hacore.records.json_text import BrokenRecordError, Fields, as_instant, as_list, as_object, as_text, as_whole, merge, parse_fields
 
 _KNOWN: Final = frozenset({"task", "results", "verified", "newest_good", "window_start", "listed"})
 _TEXT_LIMIT: Final = 1000
@@ -21,8 +21,8 @@ def read_backups(text: str) -> BackupRecord:
         task=None if task is None else _read_task(Fields(as_object(task))),
         results=tuple(_read_result(Fields(as_object(one))) for one in found.items("results")),
         verified=tuple(_read_verified(one) for one in found.items("verified")),
-        newest_good=_instant(found.text("newest_good")),
-        window_start=_instant(found.text("window_start")),
+        newest_good=found.instant("newest_good"),
+        window_start=found.instant("window_start"),
         listed=found.whole("listed"),
     )
 
@@ -56,6 +56,7 @@ def _task(task: BackupTask) -> dict[str, object]:
         "beat": task.beat,
         "progress": task.progress[:_TEXT_LIMIT] or None,
         "tried": list(task.tried) or None,
+        "pinned": task.is_pinned or None,
         "made": None if task.made is None else _result(task.made),
     }
     return {name: value for name, value in fields.items() if value is not None}
@@ -68,7 +69,7 @@ def _read_task(found: Fields) -> BackupTask:
         work=_work(found),
         member=as_text(found.required("member")),
         token=as_whole(found.required("token")),
-        asked_at=_required_instant(found, "asked_at"),
+        asked_at=as_instant(found.required("asked_at")),
         reason=found.text("reason") or "",
         kind=found.text("kind") or "auto",
         backup=found.text("backup"),
@@ -78,6 +79,7 @@ def _read_task(found: Fields) -> BackupTask:
         beat=found.whole("beat") or 0,
         progress=found.text("progress") or "",
         tried=found.texts("tried"),
+        is_pinned=found.flag("pinned") or False,
         made=None if made is None else _read_result(Fields(as_object(made))),
     )
 
@@ -102,8 +104,8 @@ def _read_result(found: Fields) -> BackupResult:
         id=as_text(found.required("id")),
         work=_work(found),
         member=as_text(found.required("member")),
-        began_at=_required_instant(found, "began_at"),
-        ended_at=_required_instant(found, "ended_at"),
+        began_at=as_instant(found.required("began_at")),
+        ended_at=as_instant(found.required("ended_at")),
         error=found.text("error"),
         detail=found.text("detail") or "",
         backup=found.text("backup"),
@@ -115,10 +117,7 @@ def _read_verified(row: object) -> tuple[str, datetime]:
     found = as_list(row)
     if len(found) != 2:  # noqa: PLR2004 - a pair
         raise BrokenRecordError("verified: want a backup and a time")
-    at = _instant(as_text(found[1]))
-    if at is None:
-        raise BrokenRecordError("verified: want a time")
-    return as_text(found[0]), at
+    return as_text(found[0]), as_instant(found[1])
 
 
 def _work(found: Fields) -> BackupWork:
@@ -126,22 +125,3 @@ def _work(found: Fields) -> BackupWork:
         return BackupWork(as_text(found.required("work")))
     except ValueError as error:
         raise BrokenRecordError(f"work: {error}") from error
-
-
-def _required_instant(found: Fields, name: str) -> datetime:
-    at = _instant(as_text(found.required(name)))
-    if at is None:
-        raise BrokenRecordError(f"{name}: want a time")
-    return at
-
-
-def _instant(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BrokenRecordError(f"not a time: {error}") from error
-    if found.utcoffset() is None:
-        raise BrokenRecordError("a time without a zone")
-    return found

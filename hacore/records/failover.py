@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from hacore.model.cluster import FailoverRequest
-from hacore.records.json_text import RECORD_LIMIT, BrokenRecordError, as_object, compact, parse
+from hacore.records.json_text import RECORD_LIMIT, Fields, as_object, compact, parse
 
 
 def read_failover(text: str, version: int) -> FailoverRequest | None:
@@ -20,12 +20,8 @@ def read_failover(text: str, version: int) -> FailoverRequest | None:
     found = parse(stripped)
     if found is None:
         return None
-    fields = as_object(found)
-    texts = [fields.get(name) for name in ("leader", "member", "scheduled_at")]
-    if any(one is not None and not isinstance(one, str) for one in texts):
-        raise BrokenRecordError("leader, member and scheduled_at are texts")
-    leader, candidate, scheduled_at = (str(one or "") for one in texts)
-    return _request(leader, candidate, _read_instant(scheduled_at), version)
+    fields = Fields(as_object(found))
+    return _request(fields.text("leader"), fields.text("member"), fields.instant("scheduled_at"), version)
 
 
 def failover_json(leader: str | None = None, candidate: str | None = None, scheduled_at: datetime | None = None) -> str:
@@ -38,19 +34,7 @@ def failover_json(leader: str | None = None, candidate: str | None = None, sched
     return compact({name: value for name, value in fields.items() if value})
 
 
-def _request(leader: str, candidate: str, scheduled_at: datetime | None, version: int) -> FailoverRequest | None:
+def _request(leader: str | None, candidate: str | None, scheduled_at: datetime | None, version: int) -> FailoverRequest | None:
     if not leader and not candidate:
         return None
     return FailoverRequest(leader=leader or None, candidate=candidate or None, scheduled_at=scheduled_at, version=version)
-
-
-def _read_instant(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BrokenRecordError(f"scheduled_at: {error}") from error
-    if found.utcoffset() is None:
-        raise BrokenRecordError("scheduled_at has no time zone: nobody can know when it is due")
-    return found

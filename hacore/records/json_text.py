@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, NoReturn
 
 from hacore.model.lsn import Lsn
@@ -95,6 +96,18 @@ def as_timeline(value: object) -> int:
     return found
 
 
+def as_instant(value: object) -> datetime:
+    """Return ``value`` as a time of day with its zone: without one nobody can know when it is."""
+    text = as_text(value)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BrokenRecordError(f"not a time: {error}") from error
+    if found.utcoffset() is None:
+        raise BrokenRecordError(f"{text[:40]}: a time without a zone")
+    return found
+
+
 def as_texts(value: object) -> tuple[str, ...]:
     """Return ``value`` as a list of texts."""
     return tuple(as_text(one) for one in as_list(value))
@@ -130,6 +143,11 @@ class Fields:
         """Return a field that holds a timeline; 0 is what some write where they do not know."""
         found = self.raw(name)
         return as_timeline(found) if found else None
+
+    def instant(self, name: str) -> datetime | None:
+        """Return a field that holds a time; some write an empty text where there is none."""
+        found = self.raw(name)
+        return None if found is None or found == "" else as_instant(found)
 
     def flag(self, name: str) -> bool | None:
         """Return a field that holds true or false."""

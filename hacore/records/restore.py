@@ -1,12 +1,10 @@
 """A restore in place, as it stands in the own record."""
 
-from datetime import datetime
-
 from hacore.backup.target import parse_target
 from hacore.convert import WrongValueError
 from hacore.model.cluster import Restore, RestoreState
 from hacore.model.recovery import RecoveryTarget
-from hacore.records.json_text import BrokenRecordError, Fields, as_text, as_timeline
+from hacore.records.json_text import BrokenRecordError, Fields, as_instant, as_text, as_timeline
 
 
 def read_restore(found: Fields) -> Restore:
@@ -22,7 +20,7 @@ def read_restore(found: Fields) -> Restore:
         target=_target(found),
         along=as_timeline(found.required("along")),
         keep=found.flag("keep") is not False,
-        asked_at=_instant(as_text(found.required("asked_at"))),
+        asked_at=as_instant(found.required("asked_at")).isoformat(),
         timeline=found.timeline("timeline"),
         attempt=found.text("attempt"),
         error=found.text("error"),
@@ -62,13 +60,3 @@ def _target(found: Fields) -> RecoveryTarget:
         return parse_target(text, inclusive=found.flag("inclusive") is not False, timeline=timeline)
     except WrongValueError as error:
         raise BrokenRecordError(f"restore: to: want {error}") from error
-
-
-def _instant(text: str) -> str:
-    try:
-        has_zone = datetime.fromisoformat(text).utcoffset() is not None
-    except ValueError as error:
-        raise BrokenRecordError(f"restore: asked_at: {error}") from error
-    if not has_zone:
-        raise BrokenRecordError("restore: asked_at: a time without a zone")
-    return text

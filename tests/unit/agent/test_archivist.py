@@ -340,3 +340,15 @@ def test_nothing_is_told_of_a_server_that_archives_nothing(tmp_path: Path, mode:
     node = Node(tmp_path)
     node.parameters["archive_mode"], node.session.row = mode, row
     assert own_archiver(node.instance, LastingFault(), is_primary=True) is None
+
+
+def test_a_look_that_fails_is_not_the_last_one(node: Node) -> None:
+    status = node.instance.layout.wal_dir / "archive_status"
+    status.rmdir()
+    status.write_text("a disk that has lost its directories")
+    node.sees(LEADING)
+    wait_until(lambda: bool(node.notes))  # it has asked whose the archive is, and was about to count files
+    assert node.state is None
+    status.unlink()
+    status.mkdir()
+    until_state(node, ready_files=0)

@@ -36,6 +36,14 @@ def test_a_backup_that_is_made_waits_for_the_leader_and_all_else_has_ended_with_
     assert task.reported(replace(made, work=BackupWork.VERIFY)).task is None
 
 
+def test_a_task_of_a_member_that_a_person_has_named_goes_to_no_other_one() -> None:
+    view = cluster("a", members=(member("a", role="primary"), member("b", **STREAMING), member("c", **STREAMING)))
+    wanted = Wanted(work=BackupWork.BACKUP, reason="r", is_pinned=True)
+    task = begun(BackupRecord(), wanted, task_id="t", member="b", token=1, now=NOW)
+    failed = passed_on(task, view, Prefer.STANDBY, token=1, now=NOW)
+    assert (failed.task, failed.results[0].error) == (None, "b did not take it")
+
+
 def test_nothing_is_due_where_nothing_is_configured() -> None:
     assert due_work(BackupRecord(), BackupPolicy(), (), now=NOW, system_id=SYSTEM_ID) is None
     assert next_backup(BackupRecord(), BackupPolicy(), (), now=NOW) is None

@@ -24,6 +24,7 @@ TASK = BackupTask(
     beat=3,
     progress="10 %",
     tried=("d",),
+    is_pinned=True,
 )
 RESULT = BackupResult(id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="e", detail="d", backup="b", failures=2)
 FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), newest_good=AT, window_start=AT, listed=3)
