@@ -19,6 +19,7 @@ from hacore.agent.desk import Desk
 from hacore.agent.disk import StateDirectory
 from hacore.agent.fence import GuardLine, LoopFence
 from hacore.agent.replicas import ReplicaMaker
+from hacore.agent.reporter import Reporter
 from hacore.agent.restores import RestoreMaker
 from hacore.agent.routing import RoutingNews
 from hacore.agent.session import LateDcs
@@ -87,10 +88,11 @@ class Agent:
 
     def close(self) -> None:
         """End threads and connections; guard and server stay as they are."""
+        self.count.reporter.close()
         self.backups.close(2.0)
         self.archivist.close()
         self.site.listeners.close(2.0)
-        self.site.routers.close(2.0)
+        self.site.routers.close(5.0)  # what leads here goes now, not with the lease: on a busy machine that takes a while
         self.journal.close(2.0)
         self.node.close()
         self.dcs.close()
@@ -119,7 +121,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     )
     site.routers.use(registry.of_kind("router"), settings.router_traits)
     node, worker = _server(site)
-    peers, count, journal = HttpPeers(local.ctl), Count(registry, site.routers), Journal(site.state_dir)
+    peers, count, journal = HttpPeers(local.ctl), Count(registry, site.routers, Reporter(registry)), Journal(site.state_dir)
     dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
     archivist = Archivist(node.instance, context=site.context, wake=waiter.wake)
     archivist.use(next(iter(registry.of_kind("archive")), None))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hacore.agent.desk import Desk
+from hacore.agent.reporter import Reporter
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import AfterBootstrap, BeforeDemote, BeforePromote, BeforeStop, BeforeSwitchover, PluginContext
 from hacore.interfaces import Veto
@@ -70,6 +71,7 @@ class Count:
 
     registry: Registry
     routers: Routers
+    reporter: Reporter
     turns: int = 0
     turn_s: float | None = None
     dcs_errors: int = 0
@@ -87,6 +89,7 @@ class Count:
 
     def figures(self) -> Figures:
         """Return what ``/metrics`` shows."""
+        self.reporter.begin()
         rules = tuple((table, rule, count) for (table, rule), count in sorted(self.rules.items()))
         return Figures(
             turns=self.turns,
@@ -98,6 +101,8 @@ class Count:
             routers=tuple(
                 (one.name, one.layer, one.problem, one.applied_at, one.target, one.is_on_target) for one in self.routers.status()
             ),
+            plugin_samples=self.reporter.samples,
+            plugin_words=self.reporter.words,
         )
 
 

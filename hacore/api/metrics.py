@@ -63,6 +63,7 @@ class _Once(Collector):
         if self._is_fresh:
             yield from _counted(picture, labels)
             yield from _routers(picture, labels, self._now)
+            yield from _of_plugins(picture, labels)
 
 
 def _gauge(name: str, help_text: str, labels: dict[str, str], value: float) -> Metric:
@@ -181,6 +182,15 @@ def _routers(picture: Picture, labels: dict[str, str], now: Instant) -> Iterable
         if is_on_target is not None:
             on_target.add_metric(values, is_on_target)
     yield from (age, degraded, on_target)
+
+
+def _of_plugins(picture: Picture, labels: dict[str, str]) -> Iterable[Metric]:
+    """What plugins tell of themselves; those of one name may differ in their labels."""
+    families: dict[str, Metric] = {}
+    for plugin, name, help_text, own, value in picture.figures.plugin_samples:
+        full = f"hacore_plugin_{name}"
+        families.setdefault(full, Metric(full, help_text, "gauge")).add_sample(full, {**labels, "plugin": plugin, **dict(own)}, value)
+    yield from families.values()
 
 
 def _version_number(version: str) -> int:

@@ -164,6 +164,7 @@ def _own(picture: Picture, measured: Measured | None) -> dict[str, object]:
         "unsupported": list(picture.unsupported),
         "refuses_election": picture.refuses_election,
         "routers": _routers(picture),
+        "plugins": _plugins(picture),
         "archive": _archive(picture.archive) if picture.archive is not None else None,
         "durable_lsn": measured.durable if measured is not None and measured.in_recovery else None,
     }
@@ -176,6 +177,13 @@ def _routers(picture: Picture) -> dict[str, object]:
         state = "degraded" if problem is not None else "waiting" if applied_at is None else "applied"
         shown = {"layer": layer, "state": state, "reason": problem, "target": target}
         found[name] = {key: value for key, value in shown.items() if value is not None}
+    return found
+
+
+def _plugins(picture: Picture) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    for plugin, key, value in picture.figures.plugin_words:
+        found.setdefault(plugin, {})[key] = value
     return found
 
 

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "topology": ("hacore.cli.listing:topology", "Show who streams from whom."),
     "explain": ("hacore.cli.explaining:explain", "Say which rule decided, why, and what a failover would need."),
     "history": ("hacore.cli.journal:history", "Show the timelines, and how long each change of the primary took."),
+    "routes": ("hacore.cli.routes:routes", "Show where routers lead traffic, and what is wrong with them."),
     "switchover": ("hacore.cli.leading:switchover", "Move the primary in order."),
     "failover": ("hacore.cli.leading:failover", "Make a member the primary, also without a healthy leader."),
     "restart": ("hacore.cli.members:restart", "Restart PostgreSQL, now or at a time."),

@@ -67,14 +67,14 @@ class AnyPlugin(Protocol):
     def hacore_metrics(self) -> Sequence[Metric] | None:
         """Return this plugin's samples for ``/metrics``.
 
-        Called on the plugin's own thread, at most once in each turn of the loop; may block for 1 s. The newest answer is served until
-        the next; the core adds the labels ``scope``, ``name`` and ``plugin``.
+        Called on the plugin's own thread, every 10 s; may block for 1 s. The newest answer is served until the next; the core adds the
+        labels ``scope``, ``name`` and ``plugin``. A store is not asked: its thread renews the lease.
         """
         return None
 
     @hookspec
     def hacore_status(self) -> Mapping[str, str | int | float | bool | None] | None:
-        """Return what this plugin has to say of itself, for people: ``hacore plugins show`` and REST. Called as ``hacore_metrics``."""
+        """Return what this plugin has to say of itself, for people: ``hacore routes`` and REST. Called as ``hacore_metrics``."""
         return None
 
     @hookspec

@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One sample. ``name`` without a prefix: the core writes ``hacore_plugin_NAME``."""
+    """One sample. ``name`` begins with the plugin's: the core writes ``hacore_plugin_`` before it."""
 
     name: str
     help: str

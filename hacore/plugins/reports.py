@@ -25,13 +25,13 @@ class Reports:
         self._status: dict[str, dict[str, str | int | float | bool | None]] = {}
 
     def metrics(self, plugins: Iterable[Plugin]) -> dict[str, tuple[Metric, ...]]:
-        """Return the samples of each plugin, and how it behaves."""
+        """Return the samples of each plugin. How it behaves is counted elsewhere."""
         plugins = tuple(plugins)
         for plugin in plugins:
             found = cast("Sequence[object] | None", self._ask(plugin, "hacore_metrics", Sequence))
             if found is not None:
                 self._metrics[plugin.name] = tuple(one for one in found if isinstance(one, Metric))
-        return {plugin.name: (*_behaviour(plugin), *self._metrics.get(plugin.name, ())) for plugin in plugins}
+        return {plugin.name: self._metrics.get(plugin.name, ()) for plugin in plugins}
 
     def status(self, plugins: Iterable[Plugin]) -> dict[str, Status]:
         """Return what each plugin says of itself."""
@@ -69,13 +69,3 @@ def validate(plugins: Iterable[Plugin], request: Validate) -> dict[str, tuple[st
 
 def _plain(value: object) -> str | int | float | bool | None:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
-
-
-def _behaviour(plugin: Plugin) -> tuple[Metric, ...]:
-    counts = plugin.calls.counts
-    return (
-        Metric(name="calls", help="Calls into the plugin.", value=counts.calls, kind="counter"),
-        Metric(name="faults", help="Calls that raised what they may not raise.", value=counts.faults, kind="counter"),
-        Metric(name="late", help="Calls abandoned because they did not end in time.", value=counts.late, kind="counter"),
-        Metric(name="refused", help="Calls not made because an abandoned one was still out.", value=counts.refused, kind="counter"),
-    )

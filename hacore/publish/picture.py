@@ -21,6 +21,7 @@ from hacore.publish.words import role_word, state_word
 _SENDERS_MAX: Final = 500
 
 Scalar = str | int | float | bool
+Sample = tuple[str, str, str, tuple[tuple[str, str], ...], float]  # plugin, name, help, labels, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class Figures:
     plugin_calls: tuple[tuple[str, str, str, int], ...] = ()  # plugin, hook, outcome (``ok``, ``failed``, ``late``), how often
     routers: tuple[tuple[str, str, str | None, Instant | None, str | None, bool | None], ...] = ()
     # name, layer, why the outside is not as it shall be, when it last was, where it leads writes, whether that is the leader
+    plugin_samples: tuple[Sample, ...] = ()
+    plugin_words: tuple[tuple[str, str, Scalar | None], ...] = ()  # plugin, what it tells of, and what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,9 +82,9 @@ def test_a_frozen_leader_that_goes_on_does_not_draw_clients_back(lab: Lab) -> No
     b.leads(60.0, token=2)
     lab.leads_to("b")
     a.send(signal.SIGCONT)
-    before = a.metrics()["announcements", None]
+    before = a.metrics()["vip_announcements", None]
     time.sleep(2.5)  # more than twice the time after which it would announce
-    assert a.metrics()["announcements", None] == before
+    assert a.metrics()["vip_announcements", None] == before
     assert lab.link.neighbour("client", VIP4) == lab.link.mac("b")
     assert lab.heard(VIP4) == "b"
 
@@ -164,7 +164,7 @@ def test_an_address_that_the_kernel_refuses_is_said_and_keeps_no_other_from_clie
     assert "disable_ipv6" in found["reason"]
     lab.leads_to("a", VIP4)
     lab.is_known_at("a", VIP4)
-    assert a.metrics()["announcements", None] > 0
+    assert a.metrics()["vip_announcements", None] > 0
     switch_ipv6(lab, "a", on=True)
     assert a.leads(60.0, revision=2)[0] == "Applied"
     assert lab.has("a")

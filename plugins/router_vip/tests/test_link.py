@@ -64,13 +64,13 @@ def test_an_ipv6_address_is_announced_with_override_from_the_link_itself(lab: La
 def test_announcements_go_on_for_as_long_as_the_address_is_here(lab: Lab) -> None:
     a = lab.node("a", announcements=1, announce_every=1)
     a.leads(60.0)
-    wait_for(lambda: a.metrics()["announcements", None] >= 6, "three rounds", deadline_s=20.0)
+    wait_for(lambda: a.metrics()["vip_announcements", None] >= 6, "three rounds", deadline_s=20.0)
     a.follows(token=2)
-    at_the_end = a.metrics()["announcements", None]
+    at_the_end = a.metrics()["vip_announcements", None]
     b = lab.node("b", announcements=1, announce_every=1)
     b.leads(60.0, token=2)
-    wait_for(lambda: b.metrics()["announcements", None] >= 6, "three rounds of the next", deadline_s=20.0)
-    assert a.metrics()["announcements", None] <= at_the_end + 2  # a round that was under way
+    wait_for(lambda: b.metrics()["vip_announcements", None] >= 6, "three rounds of the next", deadline_s=20.0)
+    assert a.metrics()["vip_announcements", None] <= at_the_end + 2  # a round that was under way
 
 
 @pytest.mark.parametrize(("address", "words"), [(VIP4, [f"{VIP4}/24"]), (VIP6, [f"{VIP6}/64", "nodad"])])
@@ -78,11 +78,11 @@ def test_another_holder_is_said_and_the_address_stays(lab: Lab, address: str, wo
     a = lab.node("a", addresses=[address])
     a.leads(60.0)
     assert lab.heard(address) == "a"
-    assert a.metrics()["duplicate", address] == 0
+    assert a.metrics()["vip_duplicate", address] == 0
     a.follows()
     lab.link.ip("b", "addr", "add", *words, "dev", "eth0")
     a.leads(60.0, token=2)
-    wait_for(lambda: a.metrics()["duplicate", address] == 1, "the other holder is seen", deadline_s=10.0)
+    wait_for(lambda: a.metrics()["vip_duplicate", address] == 1, "the other holder is seen", deadline_s=10.0)
     assert lab.link.mac("b") in a.do("status")[1]["other holders"]
     assert lab.has("a", address)
 
@@ -90,8 +90,8 @@ def test_another_holder_is_said_and_the_address_stays(lab: Lab, address: str, wo
 def test_an_address_alone_is_no_duplicate(lab: Lab) -> None:
     a = lab.node("a", announcements=1, announce_every=1)
     a.leads(60.0)
-    wait_for(lambda: a.metrics()["announcements", None] >= 6, "three rounds", deadline_s=20.0)
-    assert (a.metrics()["duplicate", VIP4], a.metrics()["duplicate", VIP6]) == (0, 0)
+    wait_for(lambda: a.metrics()["vip_announcements", None] >= 6, "three rounds", deadline_s=20.0)
+    assert (a.metrics()["vip_duplicate", VIP4], a.metrics()["vip_duplicate", VIP6]) == (0, 0)
 
 
 def test_an_interface_that_is_down_is_said_and_announced_again_when_it_is_up(lab: Lab) -> None:
@@ -102,9 +102,9 @@ def test_an_interface_that_is_down_is_said_and_announced_again_when_it_is_up(lab
     kind, found = a.leads(60.0, revision=2)
     assert (kind, found["reason"]) == ("Degraded", "eth0 is down")
     lab.link.ip("a", "link", "set", "eth0", "up")
-    before = a.metrics()["announcements", None]
+    before = a.metrics()["vip_announcements", None]
     wait_for(lambda: a.leads(60.0, revision=3)[0] == "Applied", "it is applied again", deadline_s=10.0)
-    wait_for(lambda: a.metrics()["announcements", None] >= before + 4, "it is announced quickly", deadline_s=15.0)
+    wait_for(lambda: a.metrics()["vip_announcements", None] >= before + 4, "it is announced quickly", deadline_s=15.0)
     lab.leads_to("a")
 
 
@@ -157,4 +157,4 @@ def test_the_probe_tells_whether_the_address_is_here(lab: Lab) -> None:
     kind, found = a.do("probe")
     assert (kind, found["target"]) == ("Observed", "a")
     assert VIP4 in found["detail"]
-    assert (a.metrics()["held", VIP4], a.metrics()["held", VIP6]) == (1, 1)
+    assert (a.metrics()["vip_held", VIP4], a.metrics()["vip_held", VIP6]) == (1, 1)

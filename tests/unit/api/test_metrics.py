@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hacore.api import metrics, status
 from hacore.model.archive import ArchiveIdentity, ArchiveState
-from hacore.publish.picture import Figures, Picture
+from hacore.publish.picture import Figures, Picture, decode, encode
 from tests.unit.api.samples import NOW, OPTIME, PRIMARY, STANDBY, seen
 
 NAMES = {
@@ -116,6 +116,29 @@ def test_rules_and_plugin_calls_are_counted_by_name() -> None:
     assert 'hacore_plugin_calls{hook="hacore_event",name="a",outcome="late",plugin="callbacks",scope="demo"} 2.0' in text
     assert 'hacore_loop_duration_seconds{name="a",scope="demo"} 0.25' in text
     assert 'hacore_dcs_errors{name="a",scope="demo"} 3.0' in text
+
+
+def test_plugins_tell_of_themselves_each_with_its_own_labels() -> None:
+    samples = (
+        ("haproxy", "up", "Whether it answers.", (("proxy", "/a b"),), 1.0),
+        ("pooler", "up", "Whether it runs.", (), 0.0),
+        ("haproxy", "sessions", "Open sessions.", (("server", "a"),), 7.0),
+    )
+    picture = replace(PRIMARY, figures=replace(PRIMARY.figures, plugin_samples=samples))
+    text = metrics.render(seen(picture), None, NOW).decode()
+    found = {
+        (sample.name, sample.labels["plugin"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name in {"hacore_plugin_up", "hacore_plugin_sessions"}
+    }
+    assert found == {
+        ("hacore_plugin_up", "haproxy"): 1,
+        ("hacore_plugin_up", "pooler"): 0,
+        ("hacore_plugin_sessions", "haproxy"): 7,
+    }
+    assert 'proxy="/a b"' in text
+    assert decode(encode(picture)) == picture
 
 
 def test_routers_are_measured_each_under_its_name() -> None:

@@ -130,6 +130,13 @@ def test_routers_are_shown_by_name() -> None:
     assert "routers" not in document(PRIMARY)["hacore"]  # type: ignore[operator]
 
 
+def test_what_plugins_say_of_themselves_is_shown_by_name() -> None:
+    words = (("proxy", "socket", "node1 UP"), ("proxy", "since", None), ("vip", "held", True))
+    own = document(replace(PRIMARY, figures=replace(PRIMARY.figures, plugin_words=words)))["hacore"]
+    assert isinstance(own, dict)
+    assert own["plugins"] == {"proxy": {"socket": "node1 UP", "since": None}, "vip": {"held": True}}
+
+
 def test_an_archive_is_shown_with_whose_it_is_and_what_is_wrong() -> None:
     state = ArchiveState(name="walg", identity=ArchiveIdentity.CONFLICT, owner="other", fault="WAL is kept", ready_files=3)
     own = document(replace(PRIMARY, archive=state))["hacore"]

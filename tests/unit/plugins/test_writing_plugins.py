@@ -52,7 +52,7 @@ def test_the_plugin_of_the_page_does_what_the_page_says(noticeboard: object, tmp
     listeners.close(10)
     assert (tmp_path / "role").read_text() == "primary\n"
     metrics = Reports().metrics(registry.every())["noticeboard"]
-    assert {metric.name: metric.value for metric in metrics}["written"] == 2
+    assert {metric.name: metric.value for metric in metrics}["noticeboard_written"] == 2
     registry.close()
 
 

@@ -143,9 +143,9 @@ class PgbouncerPlugin(RouterPlugin):
             samples += [
                 Metric(name=name, help=text, value=float(row[column]), labels=labels)
                 for name, column, text in (
-                    ("clients_waiting", "cl_waiting", "Clients that wait for a server."),
-                    ("clients_active", "cl_active", "Clients that are served or idle."),
-                    ("servers_active", "sv_active", "Sessions with the server that work for a client."),
+                    ("pgbouncer_clients_waiting", "cl_waiting", "Clients that wait for a server."),
+                    ("pgbouncer_clients_active", "cl_active", "Clients that are served or idle."),
+                    ("pgbouncer_servers_active", "sv_active", "Sessions with the server that work for a client."),
                 )
             ]
         return samples

@@ -71,14 +71,14 @@ class VipPlugin(RouterPlugin):
         """Return what is here and what was announced."""
         held, findings = {one.ip for one in self._look()}, self._addresses.announcer.findings
         samples = [
-            Metric(name="announcements", help="Announcements of floating addresses.", value=findings.announced, kind="counter"),
+            Metric(name="vip_announcements", help="Announcements of floating addresses.", value=findings.announced, kind="counter"),
         ]
         for one in self._settings.addresses:
             labels = (("address", str(one.ip)),)
             others = int(one.ip in findings.duplicates)
             samples += [
-                Metric(name="held", help="Whether the address is on this node.", value=int(one.ip in held), labels=labels),
-                Metric(name="duplicate", help="Whether another machine has the address, too.", value=others, labels=labels),
+                Metric(name="vip_held", help="Whether the address is on this node.", value=int(one.ip in held), labels=labels),
+                Metric(name="vip_duplicate", help="Whether another machine has the address, too.", value=others, labels=labels),
             ]
         return samples
 

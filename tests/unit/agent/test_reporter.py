@@ -1,0 +1,61 @@
+"""Plugins are asked how they are beside the loop; the store is not."""
+
+import threading
+
+import pytest
+
+from hacore.agent.reporter import Reporter
+from hacore.hookspecs import hookimpl
+from hacore.interfaces import Metric
+from hacore.plugins.registry import Plugin, Registry
+from tests.unit.plugins.making import plugin, wait_until
+
+
+class Talker:
+    def __init__(self) -> None:
+        self.asked_on: set[int] = set()
+
+    @hookimpl
+    def hacore_metrics(self) -> list[Metric]:
+        self.asked_on.add(threading.get_ident())
+        labels = (("server", "a"),)
+        return [
+            Metric(name="sessions", help="Open.", value=3, labels=labels),
+            Metric(name="not a name", help="", value=1),
+            Metric(name="calls", help="", value=1),
+            Metric(name="mine", help="", value=1, labels=(("scope", "x"),)),
+        ]
+
+    @hookimpl
+    def hacore_status(self) -> dict[str, str]:
+        return {"where": "x" * 1000}
+
+
+class Silent:
+    pass
+
+
+class OfKinds(Registry):
+    def __init__(self, **kinds: Plugin) -> None:
+        super().__init__()
+        self._plugins = {one.name: one for one in kinds.values()}
+        self._order = {kind: [one.name] for kind, one in kinds.items()}
+
+
+def test_what_plugins_say_is_there_after_they_were_asked_and_the_store_is_not_asked() -> None:
+    store, router = Talker(), Talker()
+    reporter = Reporter(OfKinds(dcs=plugin(store, "s", "dcs"), router=plugin(router, "r", "router")), every_s=0.01)
+    reporter.begin()
+    wait_until(lambda: reporter.words != ())
+    reporter.close()
+    assert reporter.samples == (("r", "sessions", "Open.", (("server", "a"),), 3.0),)
+    assert reporter.words == (("r", "where", "x" * 500),)
+    assert store.asked_on == set()
+    assert threading.get_ident() not in router.asked_on
+
+
+@pytest.mark.parametrize("kind", ["router", "dcs"])
+def test_where_nobody_has_anything_to_say_there_is_no_thread(kind: str) -> None:
+    before = threading.active_count()
+    Reporter(OfKinds(**{kind: plugin(Silent(), "p", kind)})).begin()
+    assert threading.active_count() == before
