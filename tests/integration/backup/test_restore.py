@@ -96,6 +96,7 @@ def test_while_the_tool_hangs_nobody_leads_with_old_data_and_a_person_can_end_it
     (standby,) = backups.cluster.others(leader)
     backups.fault("hang_in_restore")
     with backups.begun("restore", "--to", target.isoformat(), "--confirm", "demo") as command:
+        wait_for(lambda: state(backups) == "restoring", "the wish stands in the store")
         wait_for(lambda: leader.rest("/restore").document.get("progress", "").startswith("restores"), "the tool is at work")
         command.send_signal(signal.SIGINT)
         assert "the restore goes on" in command.communicate(timeout=30)[1]
