@@ -2,15 +2,17 @@
 # ruff: noqa: ARG002
 # A specification uses no argument. Its ``return None`` says to type checkers that the hook is optional (``any_kind``).
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from hacore.hookspecs.any_kind import AnyPlugin, PluginContext
 from hacore.hookspecs.marks import hookspec
-from hacore.interfaces import Backup, Created, Failed, Job, Offer, Refusal, Source
+from hacore.interfaces import Backup, BackupState, Created, Failed, Job, Offer, Refusal, Source
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory
+
+_MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,35 @@ class ReplicaRequest:
         if not history.has(backup.timeline):
             return False
         return backup.stop_lsn is None or history.has_prefix(backup.timeline, backup.stop_lsn)
+
+    def offer_of(self, backups: Sequence[Backup], *, most_megabytes: int, most_percent: int) -> Offer | Refusal:
+        """Return the newest good backup that leads to where the leader is, unless copying the leader is cheaper: the rule of the field.
+
+        :param backups: oldest first.
+        :param most_megabytes: of WAL to replay, and not more than ``most_percent`` of the size of a backup that is a whole one.
+        """
+        good = [one for one in backups if one.state is BackupState.OK]
+        chosen = next((one for one in reversed(good) if self.may_begin_with(one)), None)
+        if chosen is None:
+            return Refusal(reason=f"none of {len(good)} good backups is of this cluster and its leader's history")
+        limit = most_megabytes * _MIB
+        if chosen.size_bytes is not None and chosen.parent is None:  # the size of an increment says nothing about the whole
+            limit = min(limit, chosen.size_bytes * most_percent // 100)
+        wal_bytes = None
+        if self.leader_lsn is not None and chosen.start_lsn is not None:
+            wal_bytes = max(0, self.leader_lsn - chosen.start_lsn)
+            if wal_bytes > limit:
+                return Refusal(reason=f"{chosen.id}: {wal_bytes // _MIB} MiB of WAL to replay, want at most {limit // _MIB}")
+        return Offer(
+            backup_id=chosen.id,
+            system_id=chosen.system_id,
+            timeline=chosen.timeline,
+            start_lsn=chosen.start_lsn,
+            size_bytes=chosen.size_bytes,
+            wal_bytes=wal_bytes,
+            wal_limit_bytes=limit,
+            needs_source=False,
+        )
 
 
 class ReplicaPlugin(AnyPlugin, Protocol):

@@ -14,9 +14,10 @@ from typing import Any, Final
 import psutil
 import psycopg2
 
-from hacore.hookspecs import ArchiveRequest, BackupSite, PluginContext
+from hacore.hookspecs import ArchiveRequest, BackupSite, PluginContext, ReplicaRequest
 from hacore.interfaces import Identity
 from hacore.model.clock import BootClock
+from hacore.model.lsn import Lsn
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
 from hacore.testing.workdir import server_user, work_directory
@@ -157,6 +158,20 @@ class PlainServer:
             superuser=self.owner,
             programs=self.programs(),
             environment=self.environment,
+        )
+
+    def replica_request(self, method: str, data_dir: Path) -> ReplicaRequest:
+        """Return the wish for a standby of this server as replica plugins are told of it: the tool alone can make it."""
+        ((lsn,),) = self.query("SELECT pg_current_wal_lsn()")
+        return ReplicaRequest(
+            context=self.context(),
+            method=method,
+            source=None,
+            data_dir=str(data_dir),
+            system_id=self.system_id,
+            major_version=self.major_version,
+            leader_lsn=Lsn.parse(lsn),
+            environment={"PATH": "/usr/bin:/bin"},
         )
 
     def archive_request(self, context: PluginContext | None = None, *, system_id: str | None = None) -> ArchiveRequest:

@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from hacore.testing.waiting import wait_for
-from tests.sites.client import Load
+from tests.sites.client import TABLE, Load, ask, rows_at
 from tests.sites.machines import Machines
 
 CONFIG: Final = "/srv/hacore/node.yml"
@@ -93,3 +93,16 @@ class Site:
         """Throw a standby's data away, and let it be created again."""
         self.hacore("reinit", "main", name, "--force", "--wait")
         self.wait_whole(f"{name} was created again")
+
+    def lose_nothing_and_go_back(self) -> None:
+        """Every row that was acknowledged is there; delete them all, and go back to before."""
+        dsn = self.load.dsn
+        with self.machines.reached():
+            rows = self.load.acknowledged()
+            assert rows - rows_at(dsn) == frozenset()
+            moment = ask(dsn, "SELECT clock_timestamp()::text")
+            ask(dsn, f"DELETE FROM {TABLE} RETURNING 1")  # noqa: S608 - a constant; what a person would like to undo
+            assert rows_at(dsn) == frozenset()
+            self.hacore("restore", "--to", moment, "--confirm", "main")
+            self.wait_whole("everybody streams on the new timeline")
+            assert rows - rows_at(dsn) == frozenset()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sites.client import TABLE, ask, rows_at
 from tests.sites.machines import Machines
 from tests.sites.story import Site
 
@@ -26,12 +25,4 @@ def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a
         assert "walg" in machines.log_of(lost)
     finally:
         it.load.stop()
-    with machines.reached():
-        rows = it.load.acknowledged()
-        assert rows - rows_at(it.load.dsn) == frozenset()
-        moment = ask(it.load.dsn, "SELECT clock_timestamp()::text")
-        ask(it.load.dsn, f"DELETE FROM {TABLE} RETURNING 1")  # noqa: S608 - a constant; what a person would like to undo
-        assert rows_at(it.load.dsn) == frozenset()
-        it.hacore("restore", "--to", moment, "--confirm", "main")
-        it.wait_whole("everybody streams on the new timeline")
-        assert rows - rows_at(it.load.dsn) == frozenset()
+    it.lose_nothing_and_go_back()

@@ -9,7 +9,6 @@ import pytest
 
 from hacore.hookspecs import ArchiveRequest, ReplicaRequest
 from hacore.interfaces import Identity
-from hacore.model.lsn import Lsn
 from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance, Programs
 from hacore.testing.conformance.backup import BackupCases, BackupConformance
 from hacore.testing.conformance.plugin import CONTEXT, PluginUnderTest
@@ -93,19 +92,9 @@ class TestReplica(ReplicaConformance):
     @pytest.fixture
     def cases(self, served: Site) -> ReplicaCases:
         served.make_backup()
-        ((lsn,),) = served.server.query("SELECT pg_current_wal_lsn()")
 
         def request(name: str) -> ReplicaRequest:
-            return ReplicaRequest(
-                context=CONTEXT,
-                method="barman",
-                source=None,
-                data_dir=str(served.new_directory(name)),
-                system_id=served.server.system_id,
-                major_version=served.server.major_version,
-                leader_lsn=Lsn.parse(lsn),
-                environment={"PATH": "/usr/bin:/bin"},
-            )
+            return served.server.replica_request("barman", served.new_directory(name))
 
         fails = replace(request("fails"), data_dir="/nowhere/to/be/found")
         return ReplicaCases(works=request("works"), fails=fails, lasts=request("lasts"))

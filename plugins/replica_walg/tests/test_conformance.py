@@ -9,7 +9,6 @@ import pytest
 
 from hacore.hookspecs import ArchiveRequest, ReplicaRequest
 from hacore.interfaces import Identity
-from hacore.model.lsn import Lsn
 from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance
 from hacore.testing.conformance.backup import BackupCases, BackupConformance
 from hacore.testing.conformance.plugin import CONTEXT, PluginUnderTest
@@ -90,19 +89,9 @@ class TestReplica(ReplicaConformance):
     @pytest.fixture
     def cases(self, served: Site) -> ReplicaCases:
         served.push_backup()
-        ((lsn,),) = served.server.query("SELECT pg_current_wal_lsn()")
 
         def request(name: str) -> ReplicaRequest:
-            return ReplicaRequest(
-                context=CONTEXT,
-                method="walg",
-                source=None,
-                data_dir=str(served.new_directory(name)),
-                system_id=served.server.system_id,
-                major_version=served.server.major_version,
-                leader_lsn=Lsn.parse(lsn),
-                environment={"PATH": "/usr/bin:/bin"},
-            )
+            return served.server.replica_request("walg", served.new_directory(name))
 
         fails = request("fails")
         (Path(fails.data_dir) / "left").write_text("wal-g fetches into an empty directory only")

@@ -24,7 +24,6 @@ from hacore.interfaces import (
     Restored,
     Verified,
 )
-from hacore.model.lsn import Lsn
 from hacore.postgres.job import JobHandle
 from hacore.testing.conformance.plugin import CONTEXT
 from hacore.testing.postgres import PlainServer
@@ -217,10 +216,7 @@ def test_a_standby_made_of_a_backup_is_this_database_and_nothing_is_fetched_into
         last = served.archive()
     home = served.new_directory("standby")
     copy = PlainServer(home, server.port)  # of another directory: the sockets lie apart, and it listens nowhere else
-    ((lsn,),) = server.query("SELECT pg_current_wal_lsn()")
-    request = ReplicaRequest(
-        context=CONTEXT, method="walg", source=None, data_dir=str(copy.data), system_id=server.system_id, leader_lsn=Lsn.parse(lsn)
-    )
+    request = server.replica_request("walg", copy.data)
     offer = plugin.hacore_replica_offer(request)
     assert isinstance(offer, Offer), offer
     assert plugin.hacore_create_replica(request, offer, JobHandle()) == Created()

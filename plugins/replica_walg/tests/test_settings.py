@@ -8,7 +8,8 @@ import pytest
 
 from hacore.config.postgres_settings import ReplicaMethod
 from hacore.errors import ConfigError, PluginUnavailableError
-from hacore.hookspecs import Validate
+from hacore.hookspecs import ReplicaRequest, Validate
+from hacore.interfaces import Refusal
 from hacore.plugins.replica import methods_of
 from hacore.schema import check, describe, unknown_keys
 from hacore.testing.conformance.plugin import CONTEXT
@@ -143,3 +144,11 @@ def test_the_fields_section_with_a_command_remains_a_script() -> None:
 
 def test_every_storage_of_the_manual_is_known() -> None:
     assert all(name in EnvironmentSchema().fields for name in PREFIXES)
+
+
+def test_settings_in_the_methods_section_are_said_to_be_in_the_wrong_place() -> None:
+    plugin = WalgPlugin(WalgSettings(environment=(("WALG_FILE_PREFIX", "/x"),)))
+    options = (("no_leader", "true"), ("threshold_megabytes", "1"))
+    refusal = plugin.hacore_replica_offer(ReplicaRequest(context=CONTEXT, method="walg", data_dir="/data", source=None, options=options))
+    assert isinstance(refusal, Refusal)
+    assert "threshold_megabytes" in refusal.reason

@@ -39,7 +39,6 @@ from hacore.interfaces import (
     Verified,
 )
 from hacore.model.clock import BootClock
-from hacore_replica_barman import offers
 from hacore_replica_barman.cloud import CloudWork
 from hacore_replica_barman.settings import BarmanSettings
 from hacore_replica_barman.slot import SlotReport
@@ -92,7 +91,11 @@ class BarmanPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
         names = ", ".join(name for name, _ in request.options if name not in _FLAGS)
         if names:
             return Refusal(reason=f"the method's section has {names}: settings of Barman stand in plugins.barman")
-        return offers.offer(self._settings, request, self._ways.look(request.context.clock, request.environment).backups())
+        return request.offer_of(
+            self._ways.look(request.context.clock, request.environment).backups(),
+            most_megabytes=self._settings.threshold_megabytes,
+            most_percent=self._settings.threshold_backup_size_percentage,
+        )
 
     @hookimpl
     def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed:

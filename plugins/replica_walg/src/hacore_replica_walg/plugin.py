@@ -38,7 +38,6 @@ from hacore.interfaces import (
     Verified,
 )
 from hacore.model.clock import Clock
-from hacore_replica_walg import offers
 from hacore_replica_walg.repository import Repository
 from hacore_replica_walg.settings import WalgSettings
 from hacore_replica_walg.tool import Place, Tool
@@ -83,8 +82,15 @@ class WalgPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
         names = ", ".join(name for name, _ in request.options if name not in _FLAGS)
         if names:
             return Refusal(reason=f"the method's section has {names}: settings of WAL-G stand in plugins.walg")
-        place = Place(data_dir=request.data_dir)
-        return offers.offer(self._settings, request, self._look(request.context.clock, request.environment, place).backups())
+        backups = self._look(request.context.clock, request.environment, Place(data_dir=request.data_dir)).backups()
+        found = backups[-1].system_id if backups else None
+        if None not in {request.system_id, found} and request.system_id != found:
+            return Refusal(reason=f"the prefix is of another cluster: system identifier {found}, want {request.system_id}")
+        return request.offer_of(
+            backups,
+            most_megabytes=self._settings.threshold_megabytes,
+            most_percent=self._settings.threshold_backup_size_percentage,
+        )
 
     @hookimpl
     def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed:

@@ -53,9 +53,8 @@ push() { # PATH NAME
         absent) ;;
         there)
             fetch "$2" "$scratch/there" || return 2
-            if cmp -s "$1" "$scratch/there"; then return 0; fi
-            echo "another file with the name $2 is in the archive" >&2
-            return 3 ;;
+            compare "$1" "$2"
+            return ;;
         *) return 2 ;;
     esac
     sum=$(md5sum <"$1") || return 2
@@ -63,15 +62,5 @@ push() { # PATH NAME
     tar -chf - -C "${1%/*}" "$2" -C "$scratch" MD5SUMS | on_host "$HACORE_BARMAN_COMMAND put-wal $HACORE_BARMAN_SERVER" || return 2
 }
 
-case $1 in
-    fetch)
-        fetch "$2" "$3"
-        exit ;;
-    push)
-        scratch=$(mktemp -d) || exit 2
-        trap 'rm -rf "$scratch"' EXIT
-        trap 'exit 2' HUP INT TERM
-        push "$2" "$3"
-        exit ;;
-esac
-exit 2
+# shellcheck source=plugins/replica_barman/src/hacore_replica_barman/programs/called.sh
+. "${0%/*}/called.sh"

@@ -26,9 +26,8 @@ push() { # PATH NAME
     fetch "$2" "$scratch/there"
     case $? in
         0)
-            if cmp -s "$1" "$scratch/there"; then return 0; fi
-            echo "another file with the name $2 is in the archive" >&2
-            return 3 ;;
+            compare "$1" "$2"
+            return ;;
         1) ;;
         *) return 2 ;;
     esac
@@ -36,15 +35,5 @@ push() { # PATH NAME
     barman-cloud-wal-archive $HACORE_BARMAN_OPTIONS $HACORE_BARMAN_PUSH "$HACORE_BARMAN_URL" "$HACORE_BARMAN_SERVER" "$1" || return 2
 }
 
-case $1 in
-    fetch)
-        fetch "$2" "$3"
-        exit ;;
-    push)
-        scratch=$(mktemp -d) || exit 2
-        trap 'rm -rf "$scratch"' EXIT
-        trap 'exit 2' HUP INT TERM
-        push "$2" "$3"
-        exit ;;
-esac
-exit 2
+# shellcheck source=plugins/replica_barman/src/hacore_replica_barman/programs/called.sh
+. "${0%/*}/called.sh"

@@ -1,22 +1,19 @@
-"""When a standby is made of a backup."""
+"""When a standby is better made of a backup."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from hacore.hookspecs import ReplicaRequest
-from hacore.interfaces import Backup, BackupKind, Offer, Refusal
+from hacore.interfaces import Backup, BackupKind, BackupState, Offer, Refusal
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory, TimelineSwitch
 from hacore.testing.conformance.plugin import CONTEXT
-from hacore_replica_walg.offers import offer
-from hacore_replica_walg.plugin import WalgPlugin
-from hacore_replica_walg.settings import WalgSettings
 
 MIB = 1 << 20
 START = Lsn(1 << 32)
 BACKUP = Backup(
-    id="base_000000010000000100000000",
+    id="first",
     stopped_at=datetime(2026, 8, 1, tzinfo=UTC),
     start_lsn=START,
     stop_lsn=Lsn(START + 1000),
@@ -25,16 +22,16 @@ BACKUP = Backup(
     major_version=15,
     size_bytes=1000 * MIB,
 )
-LATER = replace(BACKUP, id="base_000000010000000200000000", start_lsn=Lsn(2 << 32), stop_lsn=Lsn((2 << 32) + 1000))
+LATER = replace(BACKUP, id="later", start_lsn=Lsn(2 << 32), stop_lsn=Lsn((2 << 32) + 1000))
 
 
 def request(behind_mib: int = 10, **more: Any) -> ReplicaRequest:
-    usual = {"context": CONTEXT, "method": "walg", "data_dir": "/data", "source": None, "system_id": "7", "major_version": 15}
+    usual = {"context": CONTEXT, "method": "tool", "data_dir": "/data", "source": None, "system_id": "7", "major_version": 15}
     return ReplicaRequest(**{**usual, "leader_lsn": Lsn(START + behind_mib * MIB), **more})
 
 
-def offered(*backups: Backup, asked: ReplicaRequest | None = None, **settings: int) -> Offer | Refusal:
-    return offer(WalgSettings(**settings), asked or request(), backups)  # type: ignore[arg-type]
+def offered(*backups: Backup, asked: ReplicaRequest | None = None, megabytes: int = 10240, percent: int = 30) -> Offer | Refusal:
+    return (asked or request()).offer_of(backups, most_megabytes=megabytes, most_percent=percent)
 
 
 def test_the_newest_backup_is_offered_with_the_wal_since() -> None:
@@ -47,18 +44,18 @@ def test_the_newest_backup_is_offered_with_the_wal_since() -> None:
 def test_both_thresholds_count() -> None:
     assert isinstance(offered(BACKUP, asked=request(300)), Offer)
     assert isinstance(offered(BACKUP, asked=request(301)), Refusal)  # 30 % of its size
-    assert isinstance(offered(BACKUP, asked=request(301), threshold_backup_size_percentage=40), Offer)
-    assert isinstance(offered(BACKUP, asked=request(301), threshold_backup_size_percentage=40, threshold_megabytes=300), Refusal)
+    assert isinstance(offered(BACKUP, asked=request(301), percent=40), Offer)
+    assert isinstance(offered(BACKUP, asked=request(301), percent=40, megabytes=300), Refusal)
 
 
 def test_the_limit_of_the_settings_is_the_one_that_the_core_holds_it_to() -> None:
-    found = offered(BACKUP, threshold_backup_size_percentage=500, threshold_megabytes=20000)
+    found = offered(BACKUP, percent=500, megabytes=20000)
     assert isinstance(found, Offer)
     assert found.wal_limit_bytes == 5000 * MIB
 
 
 def test_the_size_of_an_increment_is_no_measure() -> None:
-    delta = replace(BACKUP, kind=BackupKind.INCREMENTAL, parent="base_000000010000000000000001", size_bytes=MIB)
+    delta = replace(BACKUP, kind=BackupKind.INCREMENTAL, parent="whole", size_bytes=MIB)
     assert isinstance(offered(delta, asked=request(300)), Offer)
 
 
@@ -73,9 +70,8 @@ def test_without_a_backup_there_is_no_offer() -> None:
     assert isinstance(offered(), Refusal)
 
 
-def test_another_clusters_prefix_is_refused() -> None:
+def test_another_clusters_backup_is_passed_over() -> None:
     assert isinstance(offered(replace(BACKUP, system_id="8")), Refusal)
-    assert isinstance(offered(BACKUP, replace(LATER, system_id="8")), Refusal)
     assert isinstance(offered(replace(BACKUP, system_id=None)), Offer)
 
 
@@ -92,8 +88,8 @@ def test_a_backup_of_a_history_that_was_left_is_passed_over() -> None:
     assert isinstance(offered(replace(BACKUP, timeline=3), asked=asked), Refusal)
 
 
-def test_settings_in_the_methods_section_are_said_to_be_in_the_wrong_place() -> None:
-    plugin = WalgPlugin(WalgSettings(environment=(("WALG_FILE_PREFIX", "/x"),)))
-    refusal = plugin.hacore_replica_offer(request(options=(("no_leader", "true"), ("threshold_megabytes", "1"))))
-    assert isinstance(refusal, Refusal)
-    assert "threshold_megabytes" in refusal.reason
+def test_what_is_not_good_is_passed_over() -> None:
+    found = offered(BACKUP, replace(LATER, state=BackupState.RUNNING))
+    assert isinstance(found, Offer)
+    assert found.backup_id == BACKUP.id
+    assert isinstance(offered(replace(BACKUP, state=BackupState.FAILED)), Refusal)
