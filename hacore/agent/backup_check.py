@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hacore.agent.backup_ended import Ended
 from hacore.agent.settings import SettingsSource
 from hacore.errors import DataDirectoryError
 from hacore.hookspecs import BackupSite, RestoreRequest, TablespacePlaces
-from hacore.interfaces import Backup, Failed, Restored
+from hacore.interfaces import Backup
 from hacore.model.lsn import Lsn
+from hacore.plugins.backup import restore_backup
 from hacore.plugins.registry import Plugin
 from hacore.postgres.archive_scripts import ShimPlace
 from hacore.postgres.archive_shim import restore_command_for
@@ -39,8 +39,8 @@ class RestoreCheck:
     settings: SettingsSource
     instance: Instance
 
-    def __call__(self, plugin: Plugin, backup: Backup, site: BackupSite, job: JobHandle) -> Ended:
-        """Restore, start, read, remove.
+    def __call__(self, plugin: Plugin, backup: Backup, site: BackupSite, job: JobHandle) -> str:
+        """Restore, start, read, remove; return what was seen.
 
         :raises HacoreError: the copy is no good, or could not be made.
         """
@@ -55,18 +55,14 @@ class RestoreCheck:
             job.progress(f"restores {backup.id}")
             places = TablespacePlaces(below=str(place / _SPACES))
             request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
-            outcome = plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
-            if not isinstance(outcome, Restored):
-                reason = outcome.reason if isinstance(outcome, Failed) else f"plugin {plugin.name}: hacore_restore returned nothing"
-                return Ended(error=reason, backup=backup.id)
+            restore_backup(plugin, request, job)
             _refuse_strange(data, backup, self.instance)
             self._keep_off_tablespaces(place, data)
             job.progress("starts the restored copy")
             seen = look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        said = f"restored and read: {seen.databases} databases, {seen.relations} relations, {seen.bytes >> 20} MiB, {seen.checksums}"
-        return Ended(detail=said, backup=backup.id)
+        return f"restored and read: {seen.databases} databases, {seen.relations} relations, {seen.bytes >> 20} MiB, {seen.checksums}"
 
     def _root(self) -> Path:
         section = self.settings.local.plugins.backup or {}

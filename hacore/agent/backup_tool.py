@@ -1,26 +1,24 @@
 """The backup plugin of this node, called as its hooks say. It knows no store, no schedule and no thread."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, cast
 
 from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
-from hacore.errors import PluginUnavailableError
-from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, PluginContext, VerifyBackup
+from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
+from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
 from hacore.model.backups import BackupTask, BackupWork
 from hacore.model.node import ServerState
+from hacore.plugins.backup import list_backups
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.selection import backup_of
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import login, temporary_passfile
 from hacore.postgres.tooling import backup_site
-
-_LIST_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class BackupTool:
     desk: Desk
     instance: Instance
     context: Callable[[], PluginContext]
-    verify_by_restore: Callable[[Plugin, Backup, BackupSite, JobHandle], Ended] | None = None
+    verify_by_restore: Callable[[Plugin, Backup, BackupSite, JobHandle], str] | None = None  # says what was seen; raises HacoreError
 
     @property
     def name(self) -> str | None:
@@ -63,13 +61,7 @@ class BackupTool:
 
         :raises PluginUnavailableError: it could not be read: an error is no empty list.
         """
-        plugin = self.plugin()
-        request = ListBackups(site=backup_site(self.instance, self.context(), system_id=self.system_id()))
-        found = plugin.calls.call("hacore_list_backups", Sequence, limit_s=_LIST_S, request=request)
-        wrong = found is None or not all(isinstance(one, Backup) for one in cast("Sequence[object]", found))
-        if wrong:
-            raise PluginUnavailableError(f"plugin {plugin.name}: hacore_list_backups returned no list of backups")
-        return tuple(cast("Sequence[Backup]", found))
+        return list_backups(self.plugin(), backup_site(self.instance, self.context(), system_id=self.system_id()))
 
     def carry_out(self, task: BackupTask, job: JobHandle) -> Ended:
         """Do the work of a task, for as long as it takes.
@@ -132,10 +124,12 @@ class BackupTool:
             if isinstance(outcome, Verified):
                 said.append(outcome.detail or "checked by the tool")
         if task.restores and self.verify_by_restore is not None:
-            restored = self.verify_by_restore(plugin, backup, site, job)
-            if restored.error is not None:
-                return restored
-            said.append(restored.detail)
+            try:
+                said.append(self.verify_by_restore(plugin, backup, site, job))
+            except JobCancelledError:
+                raise
+            except (HacoreError, OSError) as error:  # whatever was found before: this backup does not count as good any more
+                return Ended(error=str(error), backup=backup.id)
         if not said:
             return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)
         return Ended(detail="; ".join(said), backup=backup.id)

@@ -1,19 +1,20 @@
 """Puts the files of a backup in place for a restore or a bootstrap: of this cluster, or of another one whose backups a plugin reaches."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import NoneFits, choose
 from hacore.config.settings import BootstrapRestore
 from hacore.errors import DataDirectoryError, PluginUnavailableError
-from hacore.hookspecs import ArchiveRequest, BackupSite, ListBackups, PluginContext, RestoreRequest, TablespacePlaces
-from hacore.interfaces import Backup, Failed, Identity, Restored
+from hacore.hookspecs import ArchiveRequest, BackupSite, PluginContext, RestoreRequest, TablespacePlaces
+from hacore.interfaces import Backup, Identity
 from hacore.model.clock import Clock
 from hacore.plugins.archive import archive_settings
+from hacore.plugins.backup import list_backups, restore_backup
 from hacore.plugins.finding import declared
 from hacore.plugins.registry import Plugin, Registry, Wanted
 from hacore.plugins.selection import backup_of
@@ -25,7 +26,6 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.surroundings import RestoreOrder
 from hacore.postgres.tooling import backup_site
 
-_LIST_S: Final = 10.0
 _SOURCE: Final = "archive.source"  # programs that only fetch, from another cluster's archive
 
 
@@ -52,10 +52,7 @@ class RestoreMaker:
             job.progress(f"restores {backup.id}")
             places = TablespacePlaces(moved=source.tablespaces) if source is not None else TablespacePlaces()
             request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir, tablespaces=places)
-            outcome = plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
-            if not isinstance(outcome, Restored):
-                reason = outcome.reason if isinstance(outcome, Failed) else "hacore_restore returned nothing"
-                raise DataDirectoryError(f"plugin {plugin.name}: {reason}")
+            restore_backup(plugin, request, job)
             return self._fetch_command(instance, plugins["archive"], site, order) if "archive" in plugins else None
 
     @contextmanager
@@ -77,9 +74,7 @@ class RestoreMaker:
             registry.close()
 
     def _chosen(self, plugin: Plugin, site: BackupSite, order: RestoreOrder) -> Backup:
-        found = plugin.calls.call("hacore_list_backups", Sequence, limit_s=_LIST_S, request=ListBackups(site=site))
-        backups = tuple(one for one in cast("Sequence[object]", found or ()) if isinstance(one, Backup))
-        chosen = choose(backups, order.target, named=order.backup, system_id=order.system_id, now=self.clock.wall())
+        chosen = choose(list_backups(plugin, site), order.target, named=order.backup, system_id=order.system_id, now=self.clock.wall())
         if isinstance(chosen, NoneFits):
             raise DataDirectoryError(str(chosen))
         return chosen.backup

@@ -46,6 +46,8 @@ def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str,
 
 def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
     backups.must("backup", "run")
+    backups.must("backup", "verify")
+    assert json.loads(backups.must("backup", "list", "-f", "json"))[0]["Verified"]
     (name,) = backups.names()
     data = backups.repository / "base" / name / "data"
     (data / "backup_manifest").unlink()
@@ -54,9 +56,10 @@ def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
     content[100:200] = b"x" * 100
     page.write_bytes(content)
     backups.fault("no_verification")
-    done = backups.command("backup", "verify", name, "--restore")
+    done = backups.command("backup", "verify", "--restore")
     assert done.returncode == 1
     assert "restored copy" in done.stderr
+    assert "Verified" not in json.loads(backups.must("backup", "list", "-f", "json"))[0]
     assert scratches(backups) == []
 
 
