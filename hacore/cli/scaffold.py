@@ -65,6 +65,8 @@ def new(kind: str, directory: Path | None, name: str) -> None:
     if taken is not None:
         raise CommandError(f"{name}: {taken} is installed, want a name of its own")
     words = words_for(kind, name)
+    if (kind == "dcs" and name in _core_sections()) or (kind == "command" and words["command"] in _core_commands()):
+        raise CommandError(f"{name}: hacore itself has a {'section' if kind == 'dcs' else 'command'} of this name, want another")
     target = directory or Path(words["distribution"])
     if target.exists():
         raise CommandError(f"{target}: is there already, nothing was written")
@@ -76,6 +78,18 @@ def new(kind: str, directory: Path | None, name: str) -> None:
     for path in written:
         click.echo(f"  {path}")
     click.echo(f"\nNext: pip install -e '{target}[test]' && (cd {target} && pytest) && hacore plugins show {name}")
+
+
+def _core_sections() -> frozenset[str]:
+    from hacore.config.schemas.local import LocalSchema  # noqa: PLC0415 - heavy, and for a store alone
+
+    return frozenset(LocalSchema().fields)
+
+
+def _core_commands() -> frozenset[str]:
+    from hacore.cli.main import ALIASES, COMMANDS  # noqa: PLC0415 - that loads us
+
+    return frozenset((*COMMANDS, *ALIASES))
 
 
 def words_for(kind: str, name: str) -> dict[str, str]:

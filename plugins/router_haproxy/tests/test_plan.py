@@ -55,6 +55,12 @@ def test_who_shall_get_the_writes(wanted: RoutingState, known: Known, there: Sho
     assert plan.leader_of(wanted, known, there) == leader
 
 
+def test_only_the_node_that_leads_is_told_how_a_cluster_that_is_no_more_is_forgotten() -> None:
+    leads = replace(state("a", token=1), leads=True)
+    assert "set server writes/hacore-token addr 0.0.0.0 port 1" in plan.refusal(leads, Known(token=57), "writes")
+    assert "set server" not in plan.refusal(replace(leads, leads=False), Known(token=57), "writes")
+
+
 def test_a_state_under_an_older_token_is_older() -> None:
     assert plan.is_older(state("a", token=5), Known(token=6))
     assert not plan.is_older(state("a", token=6), Known(token=6))

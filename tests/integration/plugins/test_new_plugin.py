@@ -49,6 +49,14 @@ def test_a_name_that_cannot_be_one_is_refused(name: str, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("kind", "name"), [("command", "list"), ("command", "show_config"), ("dcs", "postgresql"), ("dcs", "plugins")])
+def test_a_name_that_hacore_itself_has_is_refused(kind: str, name: str, tmp_path: Path) -> None:
+    done = call("hacore", "plugin", "new", "--kind", kind, name, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "hacore itself has" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with work_directory() as directory:
         done = call("hacore", "plugin", "new", "--kind", "listener", "--directory", directory.path, "mine", cwd=tmp_path)

@@ -47,6 +47,15 @@ def is_older(state: RoutingState, known: Known) -> bool:
     return state.token < known.token
 
 
+def refusal(state: RoutingState, known: Known, backend: str) -> str:
+    """Say that the proxy was told more, and to the node that leads, what to do where the cluster was made anew.
+
+    It is a person who knows: a clone of the cluster that names this proxy by mistake leads, too.
+    """
+    hint = f"; if that cluster is no more: set server {backend}/{wire.MARKER} addr 0.0.0.0 port 1" if state.leads else ""
+    return f"{NEWER_RULES}, token {known.token} and not {state.token}{hint}"
+
+
 def leader_of(state: RoutingState, known: Known, primaries: Shown) -> str | None:
     """Return the server that shall get the writes, of a state that is not older."""
     if state.token > known.token:

@@ -61,7 +61,7 @@ class Proxy:
         with self._turn:
             backends = self._look(clock, until).backends
             if plan.is_older(state, self._known):
-                return (f"{plan.NEWER_RULES}, token {self._known.token} and not {state.token}",)
+                return (plan.refusal(state, self._known, self._settings.primary_backend),)
             primaries = backends.get(self._settings.primary_backend)
             leader = None if primaries is None else plan.leader_of(state, self._known, primaries)
             if primaries is not None:
