@@ -27,6 +27,11 @@ class BackupMember:
         self._is_reported = False
         self._beat_at: Instant = 0.0  # when the store last took a beat of the flight
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether work is in flight."""
+        return self._flight is not None
+
     def close(self) -> None:
         """Cancel what goes on: the agent ends."""
         flight = self._flight
@@ -73,8 +78,8 @@ class BackupMember:
         """A task stands as taken by this node, and is not in flight here: the agent was started again meanwhile."""
 
         def failed(record: BackupRecord, _: ClusterView) -> BackupRecord | None:
-            if record.task is None or record.task.id != seen.id or not record.task.taken:
-                return None
+            if record.task is None or record.task.id != seen.id or not record.task.taken or record.task.made is not None:
+                return None  # what was seen was older than what this node has reported since
             return abandoned(record, now=self._clock.wall(), error="the agent was started again meanwhile")
 
         self._store.change(failed)

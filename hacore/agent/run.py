@@ -94,6 +94,7 @@ def _turn_until_exit(agent: Agent, heartbeat: Heartbeat | None) -> Exit:
         agent.count.turn_s = turn.took_s
         agent.count.add(turn.world, turn.decision)
         agent.site.desk.turned(turn)
+        agent.backups.turned()
         if turn.exit is not None:
             logger.log(logging.INFO if turn.exit.code == exit_codes.OK else logging.CRITICAL, "ends", extra={"reason": turn.exit.reason})
             return turn.exit
