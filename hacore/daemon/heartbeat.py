@@ -13,8 +13,8 @@ from hacore.guard.word import create_memory
 HEARTBEAT_VARIABLE: Final = "HACORE_AGENT_HEARTBEAT_FD"
 _WORDS: Final = 2  # beats, limit in nanoseconds
 _LIMIT_AT_FIRST_S: Final = 60.0  # until the agent says: a cold start on a busy machine takes its time
-_TICK_S: Final = 5.0
-_TICKS_IN_LIMIT: Final = 5
+_TICK_S: Final = 12.0  # a little longer than a usual turn, so that the turn itself is the beat
+_TICKS_IN_LIMIT: Final = 2.5  # the third look in a row that sees no move ends the agent
 _LONGEST_STEP: Final = 1.25  # of a tick; more than that between two looks, and it was the watcher that did not run
 
 

@@ -1,7 +1,7 @@
 """The guard's loop: one thread, one epoll, requests from a Unix socket. Nothing in it waits for a client.
 
 A timer of the boot-time clock wakes it at the deadline that it knows of; a deadline that the agent moved meanwhile is found by a look when
-half of the time until then has passed, and each five seconds. While processes that got SIGKILL have not gone it looks each 100 ms.
+half of the time until then has passed, and each twelve seconds. While processes that got SIGKILL have not gone it looks each 100 ms.
 
 The newest agent that attached is the one that may change anything; requests of an earlier one are refused.
 """
@@ -19,7 +19,7 @@ from hacore.guard.operations import Operations, Refusal
 from hacore.guard.wire import Message
 from hacore.guard.word import Word, create_memory
 
-_TICK_S: Final = 5.0
+_TICK_S: Final = 12.0
 _SHORTEST_TICK_S: Final = 0.2
 _ENDING_TICK_S: Final = 0.1
 _LONELY_NS: Final = 10 * NS_PER_S  # without client and server for so long, the guard ends itself

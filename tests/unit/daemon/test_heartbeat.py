@@ -38,7 +38,7 @@ def test_the_agent_says_how_long_it_may_stand_still() -> None:
     other.beat()
     assert at_first_s > 5.0
     assert (heartbeat.limit_s, heartbeat.beats) == (5.0, 1)
-    assert heartbeat.tick_s == 1.0
+    assert heartbeat.tick_s == 2.0
     heartbeat.clear()
     assert (other.limit_s, other.beats) == (at_first_s, 0)
 
