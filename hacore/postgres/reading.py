@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
+from hacore.config.postgres_settings import PostgresSettings
 from hacore.errors import ConfigError, DataDirectoryError, PostgresUnreachableError
 from hacore.model.node import Role, ServerState
 from hacore.postgres import pending, query
@@ -29,6 +30,8 @@ class ServerReader:
         self._instance = instance
         self._connection: Connection | None = None
         self._dsn: dict[str, str] | None = None
+        self._reached: tuple[int | None, PostgresSettings] | None = None  # the postmaster and the settings that the session was made for
+        self._pid: int | None = None  # of the postmaster, as looked at last
         self._answered: int | None = None  # postmaster that has answered
         self._replay_timeline = ReplayTimeline()
         self._pending: tuple[Change, ...] = ()
@@ -62,7 +65,7 @@ class ServerReader:
 
     def read(self, pid: int | None, *, timeout_s: float) -> tuple[ServerState, query.Answer | None]:
         """Ask the server of this postmaster; without one, look whether anything is left of it."""
-        processes = self._instance.processes
+        processes, self._pid = self._instance.processes, pid
         if pid is None:
             return (ServerState.ORPHANED if processes.orphans() else ServerState.STOPPED), None
         file = processes.pid_file()
@@ -103,8 +106,13 @@ class ServerReader:
         return answer if found is None else replace(answer, timeline=found)
 
     def session(self) -> Connection:
-        """The kept session, unless the server is to be reached otherwise by now."""
+        """The kept session, unless the server is to be reached otherwise by now: it is another one, or has other settings."""
+        pid, settings = self._pid, self._instance.settings
+        is_same = self._reached is not None and self._reached[0] == pid and self._reached[1] is settings
+        if is_same and self._connection is not None and self._connection.is_open:
+            return self._connection
         dsn = self._instance.local_dsn()
+        self._reached = (pid, settings)
         if self._connection is None or self._dsn != dsn:
             if self._connection is not None:
                 self._connection.close()

@@ -1,7 +1,11 @@
-"""One reading of the store, parsed: the only way from a :class:`Snapshot` to a :class:`ClusterView`."""
+"""One reading of the store, parsed: the only way from a :class:`Snapshot` to a :class:`ClusterView`.
+
+Most records are what they were a turn ago: their texts are parsed once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from hacore.interfaces import Record, Snapshot
@@ -18,6 +22,11 @@ from hacore.records.status import read_optime, read_status
 T = TypeVar("T")
 
 _SYSTEM_ID_SHORTEST: Final = 10  # digits; what is shorter was written by hand
+_MEMBERS_KEPT: Final = 128
+_member: Final = lru_cache(_MEMBERS_KEPT)(read_member)
+_status: Final = lru_cache(1)(read_status)
+_history: Final = lru_cache(1)(read_history)
+_backups: Final = lru_cache(1)(read_backups)
 
 
 def read_cluster(snapshot: Snapshot) -> ClusterView:
@@ -41,10 +50,10 @@ def read_cluster(snapshot: Snapshot) -> ClusterView:
         status=reading.status(),
         failover=reading.read(names.FAILOVER, lambda text: read_failover(text, reading.version(names.FAILOVER) or 0)),
         sync_leader=sync or None,
-        history=reading.read(names.HISTORY, read_history),
+        history=reading.read(names.HISTORY, _history),
         own=reading.read(names.OWN, read_own),
         own_version=reading.version(names.OWN),
-        backups=reading.read(names.BACKUP, read_backups),
+        backups=reading.read(names.BACKUP, _backups),
         backups_version=reading.version(names.BACKUP),
         own_received_at=snapshot.records[names.OWN].received_at if names.OWN in snapshot.records else None,
         broken=frozenset(reading.broken),  # last: the readers above have named them
@@ -65,7 +74,7 @@ class _Reading:
 
     def status(self) -> Status:
         if names.STATUS in self.snapshot.records:
-            return self.read(names.STATUS, read_status) or Status()
+            return self.read(names.STATUS, _status) or Status()
         return self.read(names.OPTIME, read_optime) or Status()
 
     def members(self) -> tuple[Member, ...]:
@@ -73,7 +82,7 @@ class _Reading:
         return tuple(member for member in read if member is not None)
 
     def _member(self, name: str, record: Record) -> Member | None:
-        return self._understand(names.member_name(name), record, lambda text: read_member(name, text))
+        return self._understand(names.member_name(name), record, lambda text: _member(name, text))
 
     def _understand(self, name: str, record: Record | None, reader: Callable[[str], T]) -> T | None:
         if record is None:
@@ -92,6 +101,7 @@ def _read_initialize(text: str) -> str:
     return digits
 
 
+@lru_cache(1)
 def _read_config(text: str) -> str:
     parse_fields(text)
     return text
