@@ -19,9 +19,9 @@ class Sightings:
         """Note what a snapshot shows."""
         return self._note(self._read, name, value, version)
 
-    def watched(self, name: str, value: str, version: int) -> None:
+    def watched(self, name: str, value: str, version: int) -> Record:
         """Note what the watch has told."""
-        self._note(self._watched, name, value, version)
+        return self._note(self._watched, name, value, version)
 
     def forget(self) -> None:
         """Begin anew: the store is another one, or has gone back."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hacore.interfaces import Dcs, Renewed
-from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, renew, take
+from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, now, renew, take
 from hacore_dcs_kubernetes.objects import CONFIG_MAPS, ENDPOINTS, LEASES, Kind
 from plugins.dcs_kubernetes.tests.served import Served
 from plugins.dcs_kubernetes.tests.sessions import RUNNING, asked, opened
@@ -74,3 +74,29 @@ def test_a_beat_that_is_due_proves_the_picture_of_the_pods(shared: Served, scope
             session.publish(RUNNING, ttl_s=ttl_s, timeout_s=CALL_S)
 
         assert cost(shared, work, "configmaps", "pods") == Counter({"LIST configmaps": 1, "PATCH pods": 1})
+
+
+@pytest.mark.parametrize("kind", [CONFIG_MAPS, ENDPOINTS, LEASES], ids=lambda kind: kind.resource)
+def test_leader_and_member_prove_each_others_pictures_by_what_they_have_heard(shared: Served, scope: str, kind: Kind) -> None:
+    with opened(shared, kind, scope) as leader, opened(shared, kind, scope, "b") as calm:
+        lock = take(leader, LONG_S)
+        watching(leader)
+        watching(calm)
+
+        def shown_at(session: Dcs) -> float:
+            return session.snapshot(timeout_s=CALL_S, max_age_s=LONG_S).sent_at
+
+        def work() -> None:
+            renewed_at = 0.0
+            for number in range(1, 4):
+                text, began_at = RUNNING.replace("running", f"running {number}"), now()
+                calm.publish(text, ttl_s=LONG_S, timeout_s=CALL_S)
+                eventually(lambda: text in {one.value for one in leader.snapshot(timeout_s=CALL_S, max_age_s=LONG_S).members.values()})  # noqa: B023
+                eventually(lambda: shown_at(leader) >= renewed_at)  # noqa: B023 - called at once
+                answer = renew(leader, lock, LONG_S)
+                assert isinstance(answer, Renewed)
+                renewed_at = answer.sent_at
+                eventually(lambda: shown_at(calm) >= began_at)  # noqa: B023 - called at once
+                assert calm.snapshot(timeout_s=CALL_S, max_age_s=LONG_S).lock == lock
+
+        assert cost(shared, work, kind.resource, "pods") == Counter({f"PATCH {kind.resource}": 3, "PATCH pods": 3})

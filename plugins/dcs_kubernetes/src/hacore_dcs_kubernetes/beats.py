@@ -13,6 +13,8 @@ from typing import Final
 from hacore.interfaces import Record
 from hacore.model.clock import Clock, Instant
 from hacore.sightings import Sightings
+from hacore_dcs_kubernetes.heard import Heard, Sent, pair, told_s
+from hacore_dcs_kubernetes.picture import Picture
 from hacore_dcs_kubernetes.pods import Metadata
 
 STATUS: Final = "status"
@@ -27,28 +29,45 @@ class Beat:
     number: int
     version: int  # of the record: the pod's, before it was written
     of: str  # checksum of the record: another product's record is not ours to let end
+    heard: Heard | None = None  # the newest renewal of the lock
 
     @classmethod
     def read(cls, annotations: Mapping[str, str]) -> "Beat | None":
         """Read the beat of a record; ``None``: it has none, or one of an earlier record."""
         try:
             found = json.loads(annotations[BEAT])
-            beat = cls(ttl_s=float(found["ttl"]), number=int(found["beat"]), version=int(found["version"]), of=str(found["of"]))
+            beat = cls(
+                ttl_s=float(found["ttl"]),
+                number=int(found["beat"]),
+                version=int(found["version"]),
+                of=str(found["of"]),
+                heard=pair(found.get("heard")),
+            )
         except (KeyError, TypeError, ValueError):
             return None
         return beat if beat.of == checksum(annotations.get(STATUS, "")) else None
 
     def text(self) -> str:
         """Return the annotation."""
-        return json.dumps({"ttl": self.ttl_s, "beat": self.number, "version": self.version, "of": self.of}, separators=(",", ":"))
+        heard = {} if self.heard is None else {"heard": [self.heard[0], told_s(self.heard[1])]}
+        found = {"ttl": self.ttl_s, "beat": self.number, "version": self.version, "of": self.of, **heard}
+        return json.dumps(found, separators=(",", ":"))
+
+    @property
+    def name(self) -> str:
+        """Return what tells this beat from every other one of its member, also of an earlier pod."""
+        return f"{self.version}.{self.number}"
 
 
 class Beats:
     """Since when this session has known the beat of which member. Read by one thread, and told by that of the watch."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, picture: Picture[Metadata], renewals: Sent) -> None:
         self._clock = clock
+        self._picture = picture
+        self._renewals = renewals
         self._sightings = Sightings(clock)
+        self._told: dict[str, tuple[Beat, Instant]] = {}  # the newest of each member, and since when it is known
         self._held: dict[str, Instant] = {}  # when the lock was last seen renewed by a member
 
     def renewed(self, holder: str, at: Instant) -> None:
@@ -78,14 +97,24 @@ class Beats:
         """Take in the beat of a pod: it counts from when the watch told it; on its thread."""
         annotations: Mapping[str, str] = (item or {}).get("annotations") or {}
         beat = Beat.read(annotations)
-        if beat is not None:
-            self._sightings.watched(f"{key} beats", beat.text(), beat.version)
-            self._sightings.watched(key, annotations[STATUS], beat.version)
+        if beat is None:
+            self._told.pop(key, None)
+            return
+        seen = self._sightings.watched(f"{key} beats", beat.text(), beat.version)
+        self._sightings.watched(key, annotations[STATUS], beat.version)
+        self._told[key] = (beat, seen.received_at)
+        self._picture.prove(self._renewals.proven(beat.heard))
+
+    def newest(self) -> dict[str, tuple[Beat, Instant]]:
+        """Return the newest beat of each member that the watch has told and that has not ended, and since when it is known."""
+        now = self._clock.now()
+        return {name: (beat, at) for name, (beat, at) in self._told.copy().items() if now < at + beat.ttl_s}
 
     def forget(self) -> None:
         """Begin anew: the store is another one, or has gone back."""
         self._sightings.forget()
         self._held.clear()
+        self._told.clear()
 
 
 def checksum(text: str) -> str:

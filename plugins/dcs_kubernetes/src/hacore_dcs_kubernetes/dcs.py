@@ -27,6 +27,7 @@ from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
 from hacore_dcs_kubernetes import writing
 from hacore_dcs_kubernetes.client import Json
+from hacore_dcs_kubernetes.heard import HEARD, text_of
 from hacore_dcs_kubernetes.lock import LockRecord
 from hacore_dcs_kubernetes.members import Members
 from hacore_dcs_kubernetes.objects import ConflictError
@@ -70,7 +71,7 @@ class KubernetesDcs:
         until, since = now + timeout_s, now - max_age_s if max_age_s > 0 else math.inf
         objects_at = self._shelf.see(since, until, self._went_back)
         members_at = self._members.recall(since, wait_s=0.0)
-        if members_at is None and max_age_s > 0 and not self._watch.leading and self._members.beat_if_due(until):
+        if members_at is None and max_age_s > 0 and not self._watch.leading and self._members.beat_if_due(self._shelf.heard(), until):
             members_at = self._members.recall(since, wait_s=TOLD_S)
         if members_at is None:
             members_at = self._members.read(until)
@@ -156,7 +157,8 @@ class KubernetesDcs:
 
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
         """Write this member's record and labels onto its pod where they differ, and keep the record alive."""
-        self._members.publish(value, leads=self._watch.leading, ttl_s=ttl_s, until=self._clock.now() + timeout_s)
+        leads, until = self._watch.leading, self._clock.now() + timeout_s
+        self._members.publish(value, leads=leads, ttl_s=ttl_s, heard=None if leads else self._shelf.heard(), until=until)
 
     def withdraw(self, *, timeout_s: float) -> None:
         """Remove this member's record."""
@@ -193,9 +195,10 @@ class KubernetesDcs:
             return sent_at
 
     def _hold(self, found: Found, record: LockRecord, puts: tuple[Put, ...], sent_at: Instant, until: Instant) -> Lock:
-        """Write the lock; its time counts here from before that."""
-        fields = self._routing.fields(leads=True, uid=self._members.uid)
-        change = self._shelf.objects.with_lock(record, writing.changes(puts), fields)
+        """Write the lock, and since when the others' beats are known; its time counts here from before that."""
+        fields, heard = self._routing.fields(leads=True, uid=self._members.uid), self._members.heard()
+        annotations = {**writing.changes(puts), HEARD: text_of(heard) if heard else None}
+        change = self._shelf.objects.with_lock(record, annotations, fields)
         leader = self._shelf.change(found, change, until, sent_at=sent_at)
         self._note_leading()
         lock = self._shelf.objects.lock(leader).lock

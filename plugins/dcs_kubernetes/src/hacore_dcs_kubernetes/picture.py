@@ -1,10 +1,11 @@
 """What one kind of object shows, as its watch keeps it between two readings: read at one version, each change after that applied in order.
 
-A picture is worth what proves that the watch still tells everything. Two things do, each from the instant at which it was sent: a reading,
-and a write of this session to an object of the same kind, once the watch has told of it. For the server orders all changes of one kind by
-their versions, and tells a watch of them in that order; what was answered before the write was sent has a lower one. Nothing else counts.
-A bookmark says up to which version the watch has told everything, not when that version was the newest: a server that its etcd has left
-behind sends bookmarks, too. And the versions of two kinds need not belong together: a cluster may keep each in an etcd of its own.
+A picture is worth what proves that the watch still tells everything. Three things do, each from the instant at which it was sent: a
+reading, and a write to an object of the same kind, once the watch has told of it, of this session, or of another that has heard of a write
+of this one (``heard.py``). For the server orders all changes of one kind by their versions, and tells a watch of them in that order; what
+was answered before the write was sent has a lower one. Nothing else counts. A bookmark says up to which version the watch has told
+everything, not when that version was the newest: a server that its etcd has left behind sends bookmarks, too. And the versions of two kinds
+need not belong together: a cluster may keep each in an etcd of its own.
 """
 
 import math
@@ -75,6 +76,12 @@ class Picture(Generic[T]):
             self._revision = revision
             self._prove()
             self._changed.notify_all()
+
+    def prove(self, sent_at: Instant | None) -> None:
+        """Note when a write was sent at the earliest that was told last, or before; ``None``: nobody knows."""
+        with self._changed:
+            if self._items is not None and sent_at is not None:
+                self._proven_at = max(self._proven_at, sent_at)
 
     # --------------------------------------------------------------------------------------------- by the session
     def read(self, sent_at: Instant, revision: int, items: Mapping[str, T]) -> None:

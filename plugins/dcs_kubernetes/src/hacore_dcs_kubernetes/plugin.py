@@ -7,18 +7,18 @@ from typing import Final
 from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
 from hacore.hookspecs import OpenDcs, PluginContext, Validate, hookimpl
 from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
-from hacore.model.clock import Instant
+from hacore.model.clock import Clock, Instant
 from hacore.sightings import Sightings
 from hacore_dcs_kubernetes.access import find_access
 from hacore_dcs_kubernetes.client import Client, RefusedByServerError
 from hacore_dcs_kubernetes.dcs import KubernetesDcs, Parts
 from hacore_dcs_kubernetes.direct import Directory
 from hacore_dcs_kubernetes.follower import Means
+from hacore_dcs_kubernetes.heard import Sent
 from hacore_dcs_kubernetes.lock import OwnClock
 from hacore_dcs_kubernetes.members import Members
 from hacore_dcs_kubernetes.objects import CONFIG_MAPS, ENDPOINTS, LEASES, Kind, Objects, Place
-from hacore_dcs_kubernetes.picture import Picture
-from hacore_dcs_kubernetes.pods import Metadata, Pods
+from hacore_dcs_kubernetes.pods import Pods
 from hacore_dcs_kubernetes.records import TOGETHER
 from hacore_dcs_kubernetes.rivals import Rivals
 from hacore_dcs_kubernetes.routing import Routing
@@ -79,8 +79,8 @@ class KubernetesPlugin:
         directory = Directory(clock, (client, of_objects, of_pods), bypass=self._settings.bypass_api_service)
         until = clock.now() + min(_OPEN_S, request.retry_timeout_s)
         kind = self._kind
-        known = Known(clock=clock, own_clock=OwnClock(clock), sightings=Sightings(clock))
-        members = self._members(client, place, request.context, known.pods)
+        known = _known(clock)
+        members = self._members(client, place, request.context.member, known)
         try:
             directory.look(client)
             self._greet(client, place, until)
@@ -95,6 +95,7 @@ class KubernetesPlugin:
             pods=Pods(of_pods, place),
             of_pods=members.beats,
             silence_s=request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S,
+            member=request.member,
         )
         watch = Watch(watched, known, Means(clock=clock, directory=directory))
         routing = Routing(client=client, kind=kind, place=place, settings=self._settings, member=request.member, clock=clock)
@@ -122,15 +123,14 @@ class KubernetesPlugin:
         settings = self._settings
         return Place(namespace=settings.namespace, scope=context.scope, scope_label=settings.scope_label, labels=dict(settings.labels))
 
-    def _members(self, client: Client, place: Place, context: PluginContext, picture: Picture[Metadata] | None = None) -> Members:
-        pods = Pods(client, place)
-        return Members(pods=pods, settings=self._settings, member=context.member, clock=context.clock, picture=picture or Picture())
+    def _members(self, client: Client, place: Place, member: str, known: Known) -> Members:
+        return Members(pods=Pods(client, place), settings=self._settings, member=member, known=known)
 
     def _ask(self, client: Client, place: Place, context: PluginContext) -> None:
         until = context.clock.now() + _VALIDATE_S
         try:
             self._greet(client, place, until)
-            _join(self._members(client, place, context), until)
+            _join(self._members(client, place, context.member, _known(context.clock)), until)
         finally:
             client.close()
 
@@ -140,6 +140,10 @@ class KubernetesPlugin:
             Objects(client, self._kind, place).list(until)
         except RefusedByServerError as error:
             raise ConfigError(f"{error}, want a role that may read the cluster's objects") from error
+
+
+def _known(clock: Clock) -> Known:
+    return Known(clock=clock, own_clock=OwnClock(clock), sightings=Sightings(clock), beats=Sent(clock), renewals=Sent(clock))
 
 
 def _join(members: Members, until: Instant) -> None:

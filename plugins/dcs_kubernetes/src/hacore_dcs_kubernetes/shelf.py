@@ -12,8 +12,9 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Record
 from hacore.model.clock import Instant
 from hacore.model.lease import Lock
+from hacore_dcs_kubernetes.heard import Heard
 from hacore_dcs_kubernetes.objects import Change, ConflictError, Objects
-from hacore_dcs_kubernetes.records import LEADER, Found
+from hacore_dcs_kubernetes.records import LEADER, WRITE, Found
 from hacore_dcs_kubernetes.watch import Known
 
 TOLD_S: Final = 0.25  # to wait for a watch to tell of a write of this session: mostly it has before the answer is there
@@ -57,6 +58,7 @@ class Shelf:
         self._picture.wrote(began_at, answer.version)
         if sent_at is not None:
             self._known.own_clock.read(self.objects.lock(answer), at=sent_at)
+            self._known.renewals.note(answer.annotations.get(WRITE, ""), sent_at)
         return self._note(answer)
 
     def read_all(self, until: Instant, went_back: Callable[[], None]) -> Instant:
@@ -67,6 +69,8 @@ class Shelf:
             logger.warning("the store has gone back or is another one", extra={"revision": revision, "seen": self.revision})
             self._known.own_clock.forget()
             self._known.sightings.forget()
+            self._known.beats.forget()
+            self._known.renewals.forget()
             went_back()
         self._picture.read(sent_at, revision, found)
         self._take(revision, found.values())
@@ -101,6 +105,12 @@ class Shelf:
         """Return when the lock that is known was first seen as it stands: its holder has renewed it since, or not long before."""
         found = self._found.get(LEADER)
         return None if found is None else self._known.own_clock.seen_at(self.objects.lock(found))
+
+    def heard(self) -> Heard | None:
+        """Return the word of the newest renewal that is known, and for how long it has been."""
+        found, seen_at = self._found.get(LEADER), self.lock_seen_at()
+        word = None if found is None else found.annotations.get(WRITE)
+        return None if word is None or seen_at is None else (word, self._known.clock.now() - seen_at)
 
     def _recall(self, since: Instant, *, wait_s: float) -> Instant | None:
         self._picture.wait(wait_s)

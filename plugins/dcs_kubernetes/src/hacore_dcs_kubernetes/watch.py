@@ -13,6 +13,7 @@ from hacore.model.clock import Clock
 from hacore.sightings import Sightings
 from hacore_dcs_kubernetes.alarm import Alarm
 from hacore_dcs_kubernetes.follower import Follower, Listener, Means
+from hacore_dcs_kubernetes.heard import HEARD, Sent, of_member
 from hacore_dcs_kubernetes.lock import OwnClock
 from hacore_dcs_kubernetes.objects import Objects
 from hacore_dcs_kubernetes.picture import Picture
@@ -30,6 +31,8 @@ class Known:
     clock: Clock
     own_clock: OwnClock
     sightings: Sightings
+    beats: Sent  # what others tell that they have heard of: the own beats ...
+    renewals: Sent  # ... and the own renewals of the lock
     objects: Picture[Found] = field(default_factory=Picture)
     pods: Picture[Metadata] = field(default_factory=Picture)
 
@@ -42,6 +45,7 @@ class Watched:
     pods: Pods
     of_pods: Listener[Metadata]  # hears of them
     silence_s: float  # of the objects, after which their watch counts as dead
+    member: str  # whose session this is
 
 
 class Watch:
@@ -50,6 +54,7 @@ class Watch:
     def __init__(self, watched: Watched, known: Known, means: Means) -> None:
         self.leading = False  # set by the session: a leader need not hear of its own status
         self._objects = watched.objects
+        self._member = watched.member
         self._known = known
         self._told: dict[str, object] = {}  # what was told of the things that wake
         self._wake: Callable[[], None] | None = None
@@ -84,7 +89,9 @@ class Watch:
         self._ring()
 
     def told(self, key: str, item: Found | None) -> None:
-        """Take in a change of an object."""
+        """Take in a change of an object, and what its writer had heard of this session by then."""
+        if item is not None and key == LEADER:
+            self._known.objects.prove(self._known.beats.proven(of_member(item.annotations.get(HEARD), self._member)))
         if self._note(item or Found(home=key, annotations={}, spec={})):
             self._ring()
 
