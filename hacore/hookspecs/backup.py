@@ -111,8 +111,9 @@ class BackupPlugin(AnyPlugin, Protocol):
 
     @hookspec(firstresult=True)
     def hacore_backup(self, request: BackupRequest, job: Job) -> Backup | Failed | None:
-        """Make a backup, and return it once it can be restored.
+        """Make a backup, and return it once everything but the WAL in which it ends is in the repository.
 
+        That WAL is the core's: it switches the segment on the primary, and the backup counts once the segment is archived.
         Called in a thread of its own, without a limit but the schedule's ``max_duration``. A tool with a server of its own is told to
         begin and asked until it has ended.
 
