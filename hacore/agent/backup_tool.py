@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
+from hacore.backup.leading import kind_to_make
 from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
@@ -90,7 +91,9 @@ class BackupTool:
         if node is None or node.server is not ServerState.RUNNING or node.role is None:
             return Ended(error="the server of this node does not run")
         labels = {"scope": site.context.scope, "member": site.context.member, "token": str(task.token), "task": task.id}
-        request = BackupRequest(site=site, kind=BackupKind(task.kind), is_primary=node.is_primary, labels=labels)
+        ours = [one for one in self.listed() if one.system_id in {None, site.system_id}]
+        kind = kind_to_make(BackupKind(task.kind), ours, node.history)
+        request = BackupRequest(site=site, kind=kind, is_primary=node.is_primary, labels=labels)
         plugin = self.plugin()
         outcome = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
         if isinstance(outcome, Failed):

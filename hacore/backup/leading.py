@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from hacore.backup.choice import leads_to
@@ -16,6 +16,7 @@ from hacore.model.timeline import TimelineHistory
 
 TAKE_S: Final = 30.0  # a member that does not take its task in this time is passed over
 LOST_S: Final = 300.0  # a member that has not reached the store for so long gives its work up ...
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 DEAD_S: Final = 360.0  # ... before the leader counts it as dead: never two at once
 
 
@@ -60,6 +61,16 @@ def due_work(
     if expired is None or not expired.remove or _must_wait(record, now):
         return None
     return Wanted(work=BackupWork.EXPIRE, reason="retention", remove=tuple(one.id for one in expired.remove))
+
+
+def kind_to_make(wanted: BackupKind, backups: Sequence[Backup], history: TimelineHistory | None) -> BackupKind:
+    """Return how much is to be copied: all of it where the newest backup leads elsewhere, as after a restore to an earlier point.
+
+    An increment has what was changed after the position of what it is made of; there the same positions are of other changes.
+    """
+    good = [one for one in backups if one.state is BackupState.OK]
+    newest = max(good, key=lambda one: (one.stopped_at or one.started_at or _LONG_AGO, one.stop_lsn or 0), default=None)
+    return wanted if newest is None or leads_to(newest, history) else BackupKind.FULL
 
 
 def next_backup(

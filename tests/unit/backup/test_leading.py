@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from hacore.backup.leading import Wanted, abandoned, begun, due_work, next_backup, passed_on, places, summed_up
+from hacore.backup.leading import Wanted, abandoned, begun, due_work, kind_to_make, next_backup, passed_on, places, summed_up
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Retention
 from hacore.backup.schedule import Schedule
@@ -11,6 +11,7 @@ from hacore.interfaces import BackupKind
 from hacore.model.backups import BackupRecord, BackupResult, BackupWork
 from hacore.model.lsn import Lsn
 from hacore.model.policy import Tags
+from hacore.model.timeline import TimelineHistory, TimelineSwitch
 from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
 from tests.unit.decide.worlds import cluster, member
 
@@ -155,3 +156,15 @@ def test_a_check_is_remembered_by_backup_and_forgotten_with_it_or_when_it_fails(
 def test_the_list_is_summed_up_for_everybody() -> None:
     found = summed_up(BackupRecord(), (*FRESH, replace(backup("foreign", 9), system_id="1")), SYSTEM_ID)
     assert (found.newest_good, found.window_start, found.listed) == (FRESH[1].stopped_at, FRESH[0].stopped_at, 2)
+
+
+def test_what_leads_elsewhere_is_nothing_to_make_an_increment_of() -> None:
+    history = TimelineHistory(timeline=2, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(0x4000000)),))
+    led = replace(backup("led", 3), timeline=1, stop_lsn=Lsn(0x3000000))
+    lost = replace(backup("lost", 2), timeline=1, stop_lsn=Lsn(0x5000000))
+    anew = replace(backup("anew", 1), timeline=2, stop_lsn=Lsn(0x5000000))
+    assert kind_to_make(BackupKind.AUTO, (), history) is BackupKind.AUTO
+    assert kind_to_make(BackupKind.AUTO, (led,), history) is BackupKind.AUTO
+    assert kind_to_make(BackupKind.INCREMENTAL, (led, lost), history) is BackupKind.FULL
+    assert kind_to_make(BackupKind.INCREMENTAL, (led, lost, anew), history) is BackupKind.INCREMENTAL
+    assert kind_to_make(BackupKind.AUTO, (lost,), None) is BackupKind.AUTO
