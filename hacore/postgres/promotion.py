@@ -81,7 +81,8 @@ def leave_recovery(instance: Instance, job: JobHandle, session: Connection, toke
             if now >= repeat_at:
                 _ask(instance, token)
                 repeat_at = now + _REPEAT_S
-                end_hanging_fetch(instance.layout.state_dir / DIRECTORY, longer_than_s=_FETCH_S)
+                if instance.layout.standby_signal.exists():  # in a restore it would end the server: an archive may be slow there
+                    end_hanging_fetch(instance.layout.state_dir / DIRECTORY, longer_than_s=_FETCH_S)
             if not session.query(_RECOVERY, timeout_s=min(_ANSWER_S, max(until - now, 0.0)))[0][0]:
                 return
             job.wait(_LOOK_S)

@@ -125,6 +125,8 @@ def fetch(repository: Path, fault: str, name: str, path: str) -> int:
         raise OSError("the archive is away")
     if fault == "slow_fetch" and "." not in name:
         time.sleep(60)
+    if fault == "busy_archive":
+        time.sleep(8)
     source = repository / "wal" / name
     if not source.exists():
         return MISSING

@@ -144,6 +144,14 @@ def test_a_recovery_is_begun_anew_after_the_agent_was_killed_and_its_server_ran_
     assert leader.rest("/patroni").document["timeline"] == 3  # the number of the first attempt is not used again
 
 
+def test_an_archive_that_is_slow_is_waited_for_also_when_the_server_leaves_recovery(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    backups.fault("busy_archive")
+    assert "restored, on timeline 2" in backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=300)
+    backups.fault(None)
+    assert rows(leader) == [1, 2]
+
+
 def test_a_machine_that_was_lost_while_it_restored_goes_on_when_it_is_back(backups: Backups) -> None:
     leader, target = prepared(backups)
     backups.fault("hang_in_restore")
