@@ -1,7 +1,7 @@
 # An image of hacore beside PostgreSQL: the core, the plugins that were chosen, and what uv.lock pins.
 #
 #   docker build -t hacore --build-arg PLUGINS="hacore-dcs-etcd hacore-router-haproxy" .
-#   docker run -v ./node.yml:/etc/hacore/node.yml hacore
+#   docker run -v ./node.yml:/etc/hacore/node.yml -v node:/var/lib/postgresql --tmpfs /run/postgresql hacore
 #
 # docs/sites.md says more.
 ARG BASE=debian:bookworm-slim
@@ -29,7 +29,7 @@ RUN apt-get update \
     && echo "create_main_cluster = false" >>/etc/postgresql-common/createcluster.conf \
     && apt-get install -y --no-install-recommends postgresql-${POSTGRESQL} python3 tini \
     && rm -rf /var/lib/apt/lists/* \
-    && install -d -o postgres -g postgres /run/postgresql
+    && install -d -m 1777 -o postgres -g postgres /run/postgresql
 COPY --from=build /opt/hacore /opt/hacore
 ENV LANG=C.UTF-8 PATH=/opt/hacore/bin:/usr/lib/postgresql/${POSTGRESQL}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 USER postgres

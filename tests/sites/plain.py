@@ -23,10 +23,13 @@ from hacore.testing.waiting import wait_for
 from hacore.testing.walg.binary import find_walg
 from hacore.testing.workdir import give_away
 
-_KNOWN: Final = frozenset({"image", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on", "stop_grace_period"})
+_KNOWN: Final = frozenset(
+    {"image", "hostname", "user", "command", "environment", "volumes", "cap_add", "depends_on", "stop_grace_period", "tmpfs"}
+)
 _KNOWN_AT_TOP: Final = frozenset({"networks", "services", "volumes"})  # our network has the addresses that sites ask for
 _COMMAND_S: Final = 300.0
-_FREE: Final = ("/srv", "/var/lib/postgresql", "/run/postgresql")  # where volumes may be mounted: nothing of this machine is needed there
+_SOCKETS: Final = "/run/postgresql"  # empty whenever a machine is switched on
+_FREE: Final = ("/srv", "/var/lib/postgresql", _SOCKETS)  # where volumes may be mounted: nothing of this machine is needed there
 _SERVERS: Final = ("postgresql", "etcd", "consul", "haproxy", "pgbouncer", "barman", "sshd")
 _GRACE_S: Final = 10.0
 
@@ -106,6 +109,8 @@ class PlainSite:
     def revive(self, name: str) -> None:
         """Switch a machine on again, with what its disks had."""
         self.link.mend(name)
+        for left in self._own(name, _SOCKETS).iterdir():
+            left.unlink()
         self.start(name)
 
     def execute(self, name: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -131,7 +136,7 @@ class PlainSite:
         home.mkdir()
         mounts = [f"mount --bind {shlex.quote(str(self._directory / 'hosts'))} /etc/hosts", "mount -t tmpfs -o mode=0755 tmpfs /srv"]
         for place in _FREE[1:]:
-            own = home / place.strip("/").replace("/", "-")
+            own = self._own(name, place)
             own.mkdir()
             give_away(own, None if user == "root" else user)
             mounts.append(f"mount --bind {shlex.quote(str(own))} {place}")
@@ -145,6 +150,10 @@ class PlainSite:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"ready\n", f"{name}: its host could not be made"
         return Host(name=name, service=service, holder=holder, log=home / "log")
+
+    def _own(self, name: str, place: str) -> Path:
+        """Return what stands at a place of a host."""
+        return self._directory / name / place.strip("/").replace("/", "-")
 
     def _mount(self, name: str, source: str, target: str) -> str:
         if source.startswith("."):
