@@ -131,6 +131,7 @@ def test_another_cluster_begins_with_a_backup_and_leaves_the_repository_alone(ma
     copy.start()
     (begun,) = copy.nodes.values()
     wait_archiving(copy, begun)
+    copy.wait_for(lambda: copy.members().get(begun.name, {}).get("state") == "running", "it takes connections")  # it archives before
     assert begun.query("SELECT count(*) FROM public.one") == [(1001,)]
     hacore(begun, "backup", "run")
     assert len(listed(begun)) == 1
