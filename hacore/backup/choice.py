@@ -12,9 +12,13 @@ from hacore.model.timeline import TimelineHistory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The backup to begin with. ``remarks``: what could not be made sure."""
+    """The backup to begin with. ``remarks``: what could not be made sure.
+
+    ``room_bytes``: what it writes at most with everything that it rests on; ``None``: the tool does not tell.
+    """
 
     backup: Backup
+    room_bytes: int | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -68,7 +72,7 @@ def choose(
         return NoneFits(
             reason=f"nobody can tell which of {len(before)} backups was done before {target}: name one", earliest_time=usable[0].stopped_at
         )
-    return Chosen(backup=before[-1], remarks=tuple(_remarks(before[-1], target, history)))
+    return Chosen(backup=before[-1], room_bytes=_room_bytes(before[-1], ours), remarks=tuple(_remarks(before[-1], target, history)))
 
 
 def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
@@ -78,17 +82,23 @@ def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
 
 def _is_usable(backup: Backup, backups: Iterable[Backup]) -> bool:
     """Tell whether it is good, and so is everything that it rests on."""
+    chain = _chain(backup, backups)
+    return chain[-1].parent is None and all(one.state is BackupState.OK for one in chain)
+
+
+def _room_bytes(backup: Backup, backups: Iterable[Backup]) -> int | None:
+    """Add up: a tool tells of an increment how much that one writes, not how large the whole is."""
+    sizes = [one.size_bytes for one in _chain(backup, backups)]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _chain(backup: Backup, backups: Iterable[Backup]) -> list[Backup]:
+    """Return it and what it rests on, as far as that is in the list; in a ring the last one has a parent."""
     known = {one.id: one for one in backups}
-    seen: set[str] = set()
-    current: Backup | None = backup
-    while current is not None:
-        if current.state is not BackupState.OK or current.id in seen:
-            return False
-        seen.add(current.id)
-        if current.parent is None:
-            return True
-        current = known.get(current.parent)
-    return False
+    chain = [backup]
+    while (parent := known.get(chain[-1].parent or "")) is not None and parent not in chain:
+        chain.append(parent)
+    return chain
 
 
 def _is_on_the_way(backup: Backup, target: RecoveryTarget, history: TimelineHistory | None) -> bool:

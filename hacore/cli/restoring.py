@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from hacore.backup.target import parse_target
 from hacore.cli.choosing import leader_of
 from hacore.cli.console import console_for, say
 from hacore.cli.parameters import FORMATS
@@ -15,6 +16,7 @@ from hacore.cli.place import Place
 from hacore.cli.rest import Answer, MemberApi
 from hacore.cli.sheet import document
 from hacore.cli.site import CommandError, Site, open_site
+from hacore.convert import WrongValueError
 from hacore.errors import DcsUnavailableError
 from hacore.model.cluster import Member, Restore, RestoreState
 
@@ -52,12 +54,12 @@ def restore(
     **wish: str | bool | None,
 ) -> None:
     """Take a cluster back to a point in time: every member stops, one restores, the others are made anew from it."""
+    if not cancels:
+        _check_target(wish)
     with open_site(place, cluster) as site:
         if cancels:
             click.echo(_cancel(site))
             return
-        if not wish["to"]:
-            raise click.UsageError("--to is missing: where shall it go back to?")
         body = _body(wish)
         plan = _ask_leader(site, {**body, "dry_run": True}).document
         if form == "pretty":
@@ -92,6 +94,19 @@ def _tell(found: Restore, form: str) -> None:
     if found.keep:
         click.echo(f"{found.member} keeps its old directory beside the new one, as *.before-{found.id[:8]}: remove it once you have looked")
     click.echo("make a backup now: `hacore backup run`")
+
+
+def _check_target(wish: Mapping[str, Any]) -> None:
+    """Refuse what is no target before anybody is asked.
+
+    :raises click.UsageError: it is none.
+    """
+    if not wish["to"]:
+        raise click.UsageError("--to is missing: where shall it go back to?")
+    try:
+        parse_target(wish["to"], timeline=wish["timeline"])
+    except WrongValueError as error:
+        raise click.UsageError(f"--to, --timeline: want {error}") from error
 
 
 def _body(wish: Mapping[str, Any]) -> dict[str, object]:

@@ -132,14 +132,13 @@ def _plan(context: Context, body: Body, world: World) -> Plan:
     if isinstance(chosen, NoneFits):
         raise RefusedError(412, str(chosen))
     along = {LATEST_TIMELINE: history.timeline, CURRENT_TIMELINE: chosen.backup.timeline or history.timeline}.get(target.timeline)
-    size = chosen.backup.size_bytes
     return Plan(
         target=target,
         chosen=chosen,
         along=int(target.timeline) if along is None else along,
         keep=not flag_of(body, "discard"),
         free_bytes=world.node.directory.free_bytes,
-        needed_bytes=None if size is None else int(size * _SPARE),
+        needed_bytes=None if chosen.room_bytes is None else int(chosen.room_bytes * _SPARE),
     )
 
 

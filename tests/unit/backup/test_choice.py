@@ -77,6 +77,14 @@ def test_one_whose_parent_is_lost_or_bad_is_no_good() -> None:
     assert chosen((OLD, replace(MIDDLE, state=BackupState.FAILED), child)) == "old"
 
 
+def test_the_room_is_that_of_everything_it_rests_on() -> None:
+    first, second = replace(MIDDLE, size_bytes=100), replace(NEW, kind=BackupKind.INCREMENTAL, parent="middle", size_bytes=1)
+    for backups, room_bytes in (((first, second), 101), ((replace(first, size_bytes=None), second), None)):
+        found = choose(backups, parse_target("latest"))
+        assert isinstance(found, Chosen)
+        assert (found.backup.id, found.room_bytes) == ("new", room_bytes)
+
+
 def test_parents_in_a_ring_are_no_good() -> None:
     assert "no good backup" in refused((replace(OLD, parent="new"), replace(NEW, parent="old"))).reason
 

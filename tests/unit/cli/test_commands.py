@@ -351,3 +351,9 @@ def test_every_command_and_option_stands_in_the_reference() -> None:
 
 
 SHORT_IS_ENOUGH = {"--extended", "--timestamp", "--watch", "--role", "--member", "--quiet", "--set", "--pg", "--ignore-listen-port"}
+
+
+@pytest.mark.parametrize("words", [(), ("--to", "yesterday"), ("--to", "2030-01-31"), ("--to", "latest", "--timeline", "old")])
+def test_a_restore_to_what_is_no_target_is_wrong_usage(call: Call, node: Path, words: tuple[str, ...]) -> None:
+    done = call("-c", node, "restore", *words)
+    assert (done.exit_code, "want" in done.stderr or "missing" in done.stderr) == (2, True)
