@@ -84,6 +84,7 @@ class TestBackupByStreaming(TestBackup):
     method = "streaming"
 
 
+@pytest.mark.slow  # a backup for each test; test_cluster.py makes standbys of Barman's backups at each change
 class TestReplica(ReplicaConformance):
     @pytest.fixture
     def subject(self, site: Site) -> PluginUnderTest:
