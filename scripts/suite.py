@@ -7,6 +7,7 @@ their scratch directories, is kept and named at the end when something failed. N
 do are ended and counted as a failure.
 """
 
+import compileall
 import ctypes
 import dataclasses
 import datetime as dt
@@ -295,6 +296,8 @@ def main(arguments: list[str]) -> int:
     logs.chmod(0o755)  # the user who runs PostgreSQL looks in
     began = time.monotonic()
     tally = Tally()
+    for directory in ("hacore", "plugins", "tests"):  # once, and not by each process of an unprivileged user, who cannot write here
+        compileall.compile_dir(CHECKOUT / directory, quiet=1)
     for stage in stages:
         run_stage(stage, logs, tally)
         if tally.failed and "--fail-fast" in arguments:

@@ -227,7 +227,10 @@ def install_workspace() -> Path:
         say(f"building the virtual environment {directory}")
         if not readable:
             say(f"{user} cannot read {CHECKOUT}: installing copies, made anew when a source file changes")
-        command: list[str | Path] = [uv(), "sync", "--quiet", "--frozen", "--all-packages", "--all-groups", "--python", python()]
+        # Compiled once: the unprivileged users of tests cannot write here, and each process of theirs would compile what it imports.
+        command: list[str | Path] = [
+            uv(), "sync", "--quiet", "--frozen", "--all-packages", "--all-groups", "--compile-bytecode", "--python", python(),
+        ]  # fmt: skip
         if not readable:
             command += ["--no-editable", *(f"--reinstall-package={name}" for name in distributions())]
         quiet = {"UV_PROJECT_ENVIRONMENT": str(directory), "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy", "VIRTUAL_ENV": ""}

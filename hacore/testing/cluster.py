@@ -18,7 +18,7 @@ from hacore.testing.etcd import Etcd
 from hacore.testing.node_processes import ClusterError, Part
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
-from hacore.testing.waiting import wait_for
+from hacore.testing.waiting import PAUSE_S, wait_for
 
 __all__ = ["Cluster", "ClusterError", "ClusterNode", "Part", "Reply", "Store", "etcd_store", "sqlite_store"]
 
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 READY_S: Final = 90.0
 _COMMAND_S: Final = 90.0
+_SETTLING_S: Final = 0.2  # a cluster takes seconds to become whole, and each look asks all nodes
 FAST: Final[Settings] = {"hacore": {"ttl": 5, "loop_wait": 1, "retry_timeout": 1}}  # for tests: the shortest that hacore takes
 PASSWORD: Final = "secret"  # noqa: S105 - of servers on loopback that live for a test
 PARAMETERS: Final[Settings] = {"fsync": "off", "shared_buffers": "16MB", "max_connections": 60}  # no machine is lost here, only processes
@@ -167,10 +168,10 @@ class Cluster:
                     return {member["name"]: member for member in reply.document["members"]}
         return {}
 
-    def wait_for(self, condition: Callable[[], T | None], what: str, deadline_s: float = READY_S) -> T:
+    def wait_for(self, condition: Callable[[], T | None], what: str, deadline_s: float = READY_S, *, pause_s: float = PAUSE_S) -> T:
         """Ask until the answer is true; a :class:`TimeoutError` tells what the cluster looked like."""
         try:
-            return wait_for(condition, what, deadline_s=deadline_s)
+            return wait_for(condition, what, deadline_s=deadline_s, pause_s=pause_s)
         except TimeoutError as late:
             late.add_note(f"members at the end: {self.members()}")
             raise
@@ -178,7 +179,8 @@ class Cluster:
     def wait_ready(self, nodes: Iterable[ClusterNode] | None = None, *, deadline_s: float = READY_S) -> ClusterNode:
         """Wait until one of the nodes (all, unless named) leads and the others stream on its timeline. Answers the leader."""
         wanted = {node.name for node in (self.nodes.values() if nodes is None else nodes)}
-        return self.wait_for(lambda: self._ready(wanted), f"{', '.join(sorted(wanted))}: one leads, the others stream", deadline_s)
+        what = f"{', '.join(sorted(wanted))}: one leads, the others stream"
+        return self.wait_for(lambda: self._ready(wanted), what, deadline_s, pause_s=_SETTLING_S)
 
     def _ready(self, wanted: set[str]) -> ClusterNode | None:
         for node in self.nodes.values():

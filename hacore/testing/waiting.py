@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 DEADLINE_S: Final = 60.0
-_PAUSE_S: Final = 0.02
+PAUSE_S: Final = 0.05
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T | None], what: str, *, deadline_s: float = DEADLINE_S, pause_s: float = _PAUSE_S) -> T:
+def wait_for(condition: Callable[[], T | None], what: str, *, deadline_s: float = DEADLINE_S, pause_s: float = PAUSE_S) -> T:
     """Ask until the answer is true, and answer that.
 
     :raises TimeoutError: it did not come true in time.
