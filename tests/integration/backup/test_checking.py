@@ -31,7 +31,13 @@ def test_a_good_backup_comes_up_and_nothing_of_it_is_left(backups: Backups) -> N
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("lie_in_restore", "no control file"), ("die_in_restore", "ended with -9")], ids=["lies", "killed midway"]
+    ("fault", "said"),
+    [
+        pytest.param("lie_in_restore", "no control file", id="lies"),
+        pytest.param(
+            "die_in_restore", "ended with -9", id="killed midway", marks=pytest.mark.slow
+        ),  # test_restore.py has that at each change
+    ],
 )
 def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str, said: str) -> None:
     leader = backups.cluster.the_leader()

@@ -80,7 +80,13 @@ def test_a_target_beyond_the_end_changes_nothing_and_says_where_the_wal_ends(bac
     assert asides(backups) == []
 
 
-@pytest.mark.parametrize("fault", ["die_in_restore", "lie_in_restore"], ids=["killed midway", "lies"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("die_in_restore", id="killed midway"),
+        pytest.param("lie_in_restore", id="lies", marks=pytest.mark.slow),  # test_checking.py has that at each change
+    ],
+)
 def test_a_tool_that_misbehaves_leaves_the_cluster_as_it_was(backups: Backups, fault: str) -> None:
     leader, target = prepared(backups)
     backups.fault(fault)
@@ -144,6 +150,7 @@ def test_a_recovery_is_begun_anew_after_the_agent_was_killed_and_its_server_ran_
     assert leader.rest("/patroni").document["timeline"] == 3  # the number of the first attempt is not used again
 
 
+@pytest.mark.slow  # each file that is asked for takes seconds
 def test_an_archive_that_is_slow_is_waited_for_also_when_the_server_leaves_recovery(backups: Backups) -> None:
     leader, target = prepared(backups)
     backups.fault("busy_archive")

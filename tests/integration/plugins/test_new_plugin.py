@@ -23,7 +23,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(DEADLINE_S + 120)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow) if kind == "dcs" else kind for kind in KINDS],  # test_third_party_store.py has its kit, too
+)
 def test_a_new_plugin_installs_is_shown_and_passes_its_kit(kind: str, wheel: Path, scratch: Path) -> None:
     scratch.chmod(0o755)
     programs = clean_environment(scratch, CHECKOUT, f"{wheel}[test]")
