@@ -70,7 +70,10 @@ class WalEndFinder:
                 self._drop()
                 self._asked = (stamp, control)
                 begin = starting_point(control, self._segments(), self._histories)
-                self._search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
+                if nothing_begins(self._wal_dir, begin, control.wal_segment_bytes):
+                    self._found = WalEnd(lsn=begin.lsn, timeline=begin.timeline)
+                else:
+                    self._search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
             if self._search is not None:
                 try:
                     self._found = self._search.poll(patience_s)
@@ -88,6 +91,8 @@ class WalEndFinder:
         :raises subprocess.TimeoutExpired: it took longer.
         """
         begin = starting_point(control, self._segments(), self._histories)
+        if nothing_begins(self._wal_dir, begin, control.wal_segment_bytes):
+            return WalEnd(lsn=begin.lsn, timeline=begin.timeline)
         search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
         try:
             return search.wait(timeout_s)
@@ -138,6 +143,23 @@ def advance(lsn: Lsn, length: int, segment_bytes: int) -> Lsn:
         position += taken
         left -= taken
     return Lsn(-(-position // _ALIGN) * _ALIGN)
+
+
+def segment_of(start: Start, segment_bytes: int) -> str:
+    """Return the name of the file that holds a position."""
+    per_id, number = _XLOGID // segment_bytes, start.lsn // segment_bytes
+    return f"{start.timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+
+
+def nothing_begins(wal_dir: Path, start: Start, segment_bytes: int) -> bool:
+    """Tell whether it is the edge of a segment whose file was made ahead and never written: pg_waldump takes no such file for WAL."""
+    if start.lsn % segment_bytes:
+        return False
+    try:
+        with (wal_dir / segment_of(start, segment_bytes)).open("rb") as file:
+            return not any(file.read(_PAGE))
+    except OSError:
+        return False
 
 
 def segment_start(name: str, segment_bytes: int) -> Lsn:

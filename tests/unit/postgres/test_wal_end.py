@@ -5,7 +5,7 @@ import pytest
 from hacore.model.lsn import Lsn
 from hacore.model.node import ControlData
 from hacore.postgres.history import HistoryReader, name_of
-from hacore.postgres.wal_end import Start, advance, segment_start, starting_point
+from hacore.postgres.wal_end import Start, advance, nothing_begins, segment_start, starting_point
 
 MIB = 1 << 20
 SEGMENT = 16 * MIB
@@ -53,3 +53,17 @@ def test_wal_of_a_newer_timeline_that_was_received_counts_if_it_descends_from_wh
     segments = ["000000010000000000000001", "000000030000000000000001", "000000040000000000000001"]
     found = starting_point(control(1, 0x100), segments, HistoryReader(tmp_path))
     assert found == Start(lsn=Lsn(0x200), timeline=3)
+
+
+@pytest.mark.parametrize(
+    ("lsn", "content", "ended"),
+    [
+        (0x5000000, bytes(8192), True),
+        (0x5000000, b"\x10\xd1" + bytes(8190), False),
+        (0x5000028, bytes(8192), False),  # in the middle of a segment there was a first page
+        (0x6000000, bytes(8192), False),  # another file
+    ],
+)
+def test_no_record_begins_in_a_segment_that_was_never_written(tmp_path: Path, lsn: int, content: bytes, ended: bool) -> None:
+    (tmp_path / "000000010000000000000005").write_bytes(content)
+    assert nothing_begins(tmp_path, Start(lsn=Lsn(lsn), timeline=1), 16 << 20) is ended
