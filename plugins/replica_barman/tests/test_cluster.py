@@ -25,7 +25,7 @@ from hacore_replica_barman.plugin import BarmanPlugin
 from hacore_replica_barman.schema import BarmanSchema
 from plugins.replica_barman.tests.restoring import restore_command
 
-pytestmark = [pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]  # a whole site with Barman is brought up at each change: tests/sites
 
 HACORE = Path(sys.executable).with_name("hacore")
 PATIENCE_S = 300.0

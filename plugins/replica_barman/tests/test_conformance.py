@@ -79,12 +79,12 @@ class TestBackup(Misbehaving, BackupConformance):
         )
 
 
-@pytest.mark.slow  # as by rsync; a whole cluster shows at each change that streaming works
+@pytest.mark.slow  # as by rsync
 class TestBackupByStreaming(TestBackup):
     method = "streaming"
 
 
-@pytest.mark.slow  # a backup for each test; test_cluster.py makes standbys of Barman's backups at each change
+@pytest.mark.slow  # a backup for each test; a whole site makes a standby of one at each change: tests/sites
 class TestReplica(ReplicaConformance):
     @pytest.fixture
     def subject(self, site: Site) -> PluginUnderTest:
