@@ -16,6 +16,7 @@ from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.clock import Clock, Instant
 from hacore.model.cluster import ClusterView
 from hacore.model.world import World
+from hacore.postgres.restore import why_not_aside
 
 _LIST_S: Final = 300.0  # how old the leader's list may be
 _RETRY_LIST_S: Final = 60.0
@@ -102,6 +103,10 @@ class BackupLeader:
         :raises HacoreError: it could not be read.
         """
         return self._store.read()
+
+    def why_not_aside(self) -> str | None:
+        """Return why a restore could not keep the data directory of this node aside; ``None``: it can."""
+        return why_not_aside(self._tool.instance)
 
     def listed(self) -> tuple[Backup, ...]:
         """Read the tool's list afresh.

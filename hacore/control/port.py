@@ -61,6 +61,9 @@ class Backups(Protocol):
         :raises HacoreError: it could not be read.
         """
 
+    def why_not_aside(self) -> str | None:
+        """Return why a restore could not keep the data directory of this node aside; ``None``: it can."""
+
     def listed(self) -> tuple[Backup, ...]:
         """Read the tool's list.
 

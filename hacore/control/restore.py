@@ -44,6 +44,7 @@ def restore(context: Context, body: Body) -> Reply:
     only_known(body, _KEYS)
     world, _ = context.latest()
     plan = _plan(context, body, world)
+    _refuse_to_keep(context, plan)
     document = _document(plan, world)
     if flag_of(body, "dry_run"):
         return json_reply(document)
@@ -155,21 +156,23 @@ def _target(body: Body) -> RecoveryTarget:
         raise RefusedError(400, f"to: want {error}") from error
 
 
-def _document(plan: Plan, world: World) -> dict[str, object]:
-    backup = plan.chosen.backup
-    if plan.keep and world.node.directory.has_tablespaces:
-        raise RefusedError(412, "there are tablespaces, which cannot be kept aside: give them up (--discard-old-data)")
-    is_tight = None not in (plan.free_bytes, plan.needed_bytes) and (plan.free_bytes or 0) < (plan.needed_bytes or 0)
-    if plan.keep and not world.node.directory.is_movable:
-        raise RefusedError(
-            412, "the data directory is a mount point or a link and cannot be kept aside: give it up (--discard-old-data), or go on by hand"
-        )
-    if plan.keep and is_tight:
-        free, needed = (plan.free_bytes or 0) >> 20, (plan.needed_bytes or 0) >> 20
+def _refuse_to_keep(context: Context, plan: Plan) -> None:
+    """The old directory is given up on purpose only, and nothing stops before that is said."""
+    if not plan.keep:
+        return
+    reason = context.backups.why_not_aside() if context.backups is not None else None
+    if reason is not None:
+        raise RefusedError(412, f"{reason}: give it up (--discard-old-data), or go on by hand")
+    if plan.free_bytes is not None and plan.needed_bytes is not None and plan.free_bytes < plan.needed_bytes:
+        free, needed = plan.free_bytes >> 20, plan.needed_bytes >> 20
         raise RefusedError(
             412,
             f"{free} MiB are free, a copy beside the old directory needs {needed}: make room, or give the old one up (--discard-old-data)",
         )
+
+
+def _document(plan: Plan, world: World) -> dict[str, object]:
+    backup = plan.chosen.backup
     return {
         "scope": world.me.scope,
         "member": world.me.name,

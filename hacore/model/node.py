@@ -76,8 +76,6 @@ class DataDirectory:
     wal_end_timeline: int | None = None
     history: TimelineHistory | None = None  # of the newest local timeline
     free_bytes: int | None = None
-    is_movable: bool = True  # neither a mount point nor a link: it can be kept aside under another name
-    has_tablespaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from hacore.errors import ConfigError, DataDirectoryError
 from hacore.model.node import ControlData, DataDirectory, DirectoryState, Role
 from hacore.postgres.instance import Instance
 from hacore.postgres.query import Answer
-from hacore.postgres.tablespaces import links
 
 _NOT_OURS: Final = frozenset({"lost+found"})  # a fresh file system
 
@@ -33,8 +32,6 @@ def read_directory(instance: Instance, *, answer: Answer | None, is_stopped: boo
         has_recovery_signal=layout.recovery_signal.exists(),
         mark=mark,
         free_bytes=_free_bytes(layout.data_dir),
-        is_movable=is_movable(layout.data_dir),
-        has_tablespaces=bool(links(layout.data_dir)),
     )
     if not is_stopped or control is None or found.state is not DirectoryState.INITIALIZED:
         return found
@@ -53,11 +50,6 @@ def is_empty(path: Path) -> bool:
         return not path.exists()
     except OSError:
         return False  # it cannot be read: that is broken, not empty
-
-
-def is_movable(path: Path) -> bool:
-    """Tell whether it can be renamed and made anew where it was: a mount point cannot, and a link would not lead there any more."""
-    return not (path.is_symlink() or os.path.ismount(path))
 
 
 def _state(mark: str | None, control: ControlData | None, *, is_whole: bool) -> DirectoryState:

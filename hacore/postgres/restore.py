@@ -1,6 +1,7 @@
 """A cluster's data goes back to a point in time, in place: the old directory is kept aside, and put back where the restore fails."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
 from hacore.model.steps import RestoreFromBackup
 from hacore.postgres.cleaning import clean, refuse_foreign
-from hacore.postgres.directory import is_empty, is_movable
+from hacore.postgres.directory import is_empty
 from hacore.postgres.files import sync_directory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
@@ -67,6 +68,16 @@ def aside_of(instance: Instance, restore_id: str) -> Path:
     return data_dir.with_name(f"{data_dir.name}.before-{restore_id[:8]}")
 
 
+def why_not_aside(instance: Instance) -> str | None:
+    """Return why the data directory could not be kept under another name and made anew where it was; ``None``: it can."""
+    data_dir = instance.layout.data_dir
+    if links(data_dir):
+        return "there are tablespaces, which cannot be kept aside"
+    if data_dir.is_symlink() or os.path.ismount(data_dir):
+        return "the data directory is a mount point or a link, which cannot be kept aside"
+    return None
+
+
 def _keep_aside(instance: Instance, aside: Path) -> None:
     """Move what is there out of the way. What cannot be moved is untouched: it carries no mark, and is started again.
 
@@ -75,10 +86,9 @@ def _keep_aside(instance: Instance, aside: Path) -> None:
     data_dir = instance.layout.data_dir
     if aside.exists() or is_empty(data_dir):
         return
-    if links(data_dir):
-        raise DataDirectoryError(f"{data_dir}: it has tablespaces, which cannot be kept aside: restore without keeping it")
-    if not is_movable(data_dir):
-        raise DataDirectoryError(f"{data_dir}: a mount point or a link, which cannot be kept aside: restore without keeping it")
+    reason = why_not_aside(instance)
+    if reason is not None:
+        raise DataDirectoryError(f"{data_dir}: {reason}: restore without keeping it")
     instance.mark.set(MARK)
     try:
         data_dir.rename(aside)

@@ -32,6 +32,7 @@ class ScriptedBackups:
     begun: list[tuple[Wanted, str | None]] = field(default_factory=list)
     running: BackupTask | None = None
     stands: BackupRecord | HacoreError = field(default_factory=BackupRecord)
+    stays: str | None = None  # why the old data cannot be kept aside
 
     def begin(self, wanted: Wanted, *, member: str | None = None) -> BackupTask:
         if self.refusal is not None:
@@ -48,6 +49,9 @@ class ScriptedBackups:
         if isinstance(self.stands, HacoreError):
             raise self.stands
         return self.stands
+
+    def why_not_aside(self) -> str | None:
+        return self.stays
 
     def listed(self) -> tuple[Backup, ...]:
         if isinstance(self.found, HacoreError):

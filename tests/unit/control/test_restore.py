@@ -100,9 +100,7 @@ def test_without_room_for_both_directories_the_old_one_must_be_given_up_on_purpo
 
 
 def test_a_directory_that_cannot_be_moved_must_be_given_up_on_purpose() -> None:
-    context, loop = stage()
-    directory = replace(NODE.directory, is_movable=False)
-    loop.world = replace(loop.world, node=replace(loop.world.node, directory=directory))
+    context, _ = stage(ScriptedBackups((OLD, NEW), stays="it is a mount point"))
     with pytest.raises(RefusedError, match="discard"):
         restore(context, {"to": TARGET, "dry_run": True})
     assert restore(context, {"to": TARGET, "dry_run": True, "discard": True}).status == 200
