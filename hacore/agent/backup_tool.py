@@ -91,8 +91,7 @@ class BackupTool:
         if node is None or node.server is not ServerState.RUNNING or node.role is None:
             return Ended(error="the server of this node does not run")
         labels = {"scope": site.context.scope, "member": site.context.member, "token": str(task.token), "task": task.id}
-        ours = [one for one in self.listed() if one.system_id in {None, site.system_id}]
-        kind = kind_to_make(BackupKind(task.kind), ours, node.history)
+        kind = kind_to_make(BackupKind(task.kind), self._ours(site), node.history)
         request = BackupRequest(site=site, kind=kind, is_primary=node.is_primary, labels=labels)
         plugin = self.plugin()
         outcome = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
@@ -101,6 +100,10 @@ class BackupTool:
         if not isinstance(outcome, Backup):
             return Ended(error=f"plugin {plugin.name}: hacore_backup returned nothing")
         return self._looked_up(outcome)
+
+    def _ours(self, site: BackupSite) -> list[Backup]:
+        """Return what the repository holds of this cluster."""
+        return [one for one in self.listed() if one.system_id in {None, site.system_id}]
 
     def _looked_up(self, made: Backup) -> Ended:
         """A tool that says "done" is believed when its list has a good backup of that name."""
@@ -112,7 +115,7 @@ class BackupTool:
 
     def _verify(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
         plugin = self.plugin()
-        good = [one for one in self.listed() if one.state is BackupState.OK and one.system_id in {None, site.system_id}]
+        good = [one for one in self._ours(site) if one.state is BackupState.OK]
         good.sort(key=lambda one: one.stopped_at.timestamp() if one.stopped_at else 0.0)
         backup = next((one for one in good if one.id == task.backup), None) if task.backup else good[-1] if good else None
         if backup is None:

@@ -53,8 +53,8 @@ def choose(
     :param system_id: whose backups count; ``None``: anybody's.
     :param now: refuses targets that have yet to come.
     """
-    ours = [one for one in backups if system_id is None or one.system_id in {None, system_id}]
-    usable = sorted((one for one in ours if _is_usable(one, ours) and _is_on_the_way(one, target, history)), key=_age)
+    ours = of_cluster(backups, system_id)
+    usable = sorted((one for one in ours if _is_usable(one, ours) and _is_on_the_way(one, target, history)), key=age)
     if not usable:
         foreign = f", {len(backups) - len(ours)} are of another cluster" if len(ours) < len(backups) else ""
         return NoneFits(reason=f"there is no good backup for timeline {target.timeline} among {len(backups)}{foreign}")
@@ -73,6 +73,17 @@ def choose(
             reason=f"nobody can tell which of {len(before)} backups was done before {target}: name one", earliest_time=usable[0].stopped_at
         )
     return Chosen(backup=before[-1], room_bytes=_room_bytes(before[-1], ours), remarks=tuple(_remarks(before[-1], target, history)))
+
+
+def of_cluster(backups: Iterable[Backup], system_id: str | None) -> list[Backup]:
+    """Return those of a cluster; what the tool does not tell speaks for it. ``None``: anybody's."""
+    return [one for one in backups if system_id is None or one.system_id in {None, system_id}]
+
+
+def age(backup: Backup) -> tuple[float, int]:
+    """Order from the oldest to the newest; one without a time comes first."""
+    stopped = backup.stopped_at or backup.started_at
+    return (stopped.timestamp() if stopped is not None else 0.0, backup.stop_lsn or 0)
 
 
 def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
@@ -131,12 +142,6 @@ def _ends_before(backup: Backup, target: RecoveryTarget) -> bool:
             return backup.stop_lsn is not None and target.lsn is not None and backup.stop_lsn <= target.lsn
         case _:
             return True
-
-
-def _age(backup: Backup) -> tuple[float, int]:
-    """Order from the oldest to the newest; one without a time comes first."""
-    stopped = backup.stopped_at or backup.started_at
-    return (stopped.timestamp() if stopped is not None else 0.0, backup.stop_lsn or 0)
 
 
 def _remarks(backup: Backup, target: RecoveryTarget, history: TimelineHistory | None) -> Iterable[str]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from hacore.backup.choice import leads_to
+from hacore.backup.choice import age, leads_to, of_cluster
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Expiry, expiry
 from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Waits, newest_good, when
@@ -16,7 +16,6 @@ from hacore.model.timeline import TimelineHistory
 
 TAKE_S: Final = 30.0  # a member that does not take its task in this time is passed over
 LOST_S: Final = 300.0  # a member that has not reached the store for so long gives its work up ...
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 DEAD_S: Final = 360.0  # ... before the leader counts it as dead: never two at once
 
 
@@ -46,7 +45,7 @@ def due_work(
 
     :param history: of the leader: a backup that does not lead to where it is counts for nothing.
     """
-    ours = [one for one in backups if (system_id is None or one.system_id in {None, system_id}) and leads_to(one, history)]
+    ours = [one for one in of_cluster(backups, system_id) if leads_to(one, history)]
     if policy.schedule is not None:
         found = when(policy.schedule, now=now, done_at=newest_good(ours), attempt=_attempt(record, BackupWork.BACKUP))
         if isinstance(found, Due):
@@ -69,7 +68,7 @@ def kind_to_make(wanted: BackupKind, backups: Sequence[Backup], history: Timelin
     An increment has what was changed after the position of what it is made of; there the same positions are of other changes.
     """
     good = [one for one in backups if one.state is BackupState.OK]
-    newest = max(good, key=lambda one: (one.stopped_at or one.started_at or _LONG_AGO, one.stop_lsn or 0), default=None)
+    newest = max(good, key=age, default=None)
     return wanted if newest is None or leads_to(newest, history) else BackupKind.FULL
 
 
@@ -163,8 +162,7 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
 
 def summed_up(record: BackupRecord, backups: Sequence[Backup], system_id: str | None) -> BackupRecord:
     """Return the record with what the tool's list says."""
-    ours = [one for one in backups if system_id is None or one.system_id in {None, system_id}]
-    ends = [one.stopped_at for one in ours if one.state is BackupState.OK and one.stopped_at is not None]
+    ends = [one.stopped_at for one in of_cluster(backups, system_id) if one.state is BackupState.OK and one.stopped_at is not None]
     there = {one.id for one in backups}
     return replace(
         record,

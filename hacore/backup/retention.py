@@ -48,11 +48,10 @@ def expiry(
     ordered = sorted(backups, key=lambda one: (_ended(one) or datetime.min.replace(tzinfo=now.tzinfo)).timestamp() if _ended(one) else 0.0)
     reasons = {one.id: _reason_of_its_own(one, now, system_id) for one in ordered}
     good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
-    aside = [one for one in good if not leads_to(one, history)]
-    good = [one for one in good if one not in aside]
-    _note_needed(reasons, good, retention, now)
-    _note_young(reasons, aside, retention, now)
-    _note_without_successor(reasons, good, ordered, verified)
+    leading = [one for one in good if leads_to(one, history)]
+    _note_needed(reasons, leading, retention, now)
+    _note_young(reasons, good, retention, now)
+    _note_without_successor(reasons, leading, ordered, verified)
     _note_parents(reasons, ordered)
     remove = tuple(one for one in ordered if reasons[one.id] is None)
     return Expiry(remove=remove, keep=tuple((one, reason) for one in ordered if (reason := reasons[one.id]) is not None))
@@ -87,7 +86,6 @@ def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retenti
     before = [one for one in good if (ended := _ended(one)) is not None and ended <= begins]
     if retention.min_age_s and before:
         reasons[before[-1].id] = reasons[before[-1].id] or "the recovery window begins with it (min_age)"
-    _note_young(reasons, good, retention, now)
 
 
 def _note_young(reasons: dict[str, str | None], backups: Sequence[Backup], retention: Retention, now: datetime) -> None:
