@@ -10,6 +10,7 @@ from hacore.errors import DataDirectoryError
 from hacore.postgres.directory import is_empty
 from hacore.postgres.files import sync_directory
 from hacore.postgres.instance import Instance
+from hacore.postgres.tablespaces import LINKS, links
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +87,8 @@ def move_aside(instance: Instance) -> Path:
 
 def _links(data_dir: Path) -> list[Path]:
     """The links that lead out of the directory."""
-    tablespaces = data_dir / "pg_tblspc"
-    found = [data_dir / "pg_wal"]
-    if tablespaces.is_dir():
-        found.extend(tablespaces.iterdir())
-    return [path for path in found if path.is_symlink()]
+    wal = data_dir / "pg_wal"
+    return [*([wal] if wal.is_symlink() else []), *(data_dir / LINKS / oid for oid in links(data_dir))]
 
 
 def _empty(data_dir: Path) -> None:

@@ -69,11 +69,8 @@ class WalEndFinder:
             if self._asked != (stamp, control) or (self._retry_at is not None and time.monotonic() >= self._retry_at):
                 self._drop()
                 self._asked = (stamp, control)
-                begin = starting_point(control, self._segments(), self._histories)
-                if nothing_begins(self._wal_dir, begin, control.wal_segment_bytes):
-                    self._found = WalEnd(lsn=begin.lsn, timeline=begin.timeline)
-                else:
-                    self._search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
+                begun = self._begin(programs, control)
+                self._found, self._search = (begun, None) if isinstance(begun, WalEnd) else (None, begun)
             if self._search is not None:
                 try:
                     self._found = self._search.poll(patience_s)
@@ -90,19 +87,25 @@ class WalEndFinder:
         :raises DataDirectoryError: pg_waldump did not say where it ends.
         :raises subprocess.TimeoutExpired: it took longer.
         """
-        begin = starting_point(control, self._segments(), self._histories)
-        if nothing_begins(self._wal_dir, begin, control.wal_segment_bytes):
-            return WalEnd(lsn=begin.lsn, timeline=begin.timeline)
-        search = _Search(programs, self._wal_dir, begin, control.wal_segment_bytes)
+        begun = self._begin(programs, control)
+        if isinstance(begun, WalEnd):
+            return begun
         try:
-            return search.wait(timeout_s)
+            return begun.wait(timeout_s)
         finally:
-            search.end()
+            begun.end()
 
     def drop(self) -> None:
         """Forget what was found and end a search."""
         with self._lock:
             self._drop()
+
+    def _begin(self, programs: Programs, control: ControlData) -> "WalEnd | _Search":
+        """Return the end where no program has to be asked, else the search for it."""
+        start = starting_point(control, self._segments(), self._histories)
+        if nothing_begins(self._wal_dir, start, control.wal_segment_bytes):
+            return WalEnd(lsn=start.lsn, timeline=start.timeline)
+        return _Search(programs, self._wal_dir, start, control.wal_segment_bytes)
 
     def _drop(self) -> None:
         if self._search is not None:

@@ -1,7 +1,6 @@
 """Ending a WAL segment of a primary early, so that it is archived, and asking whether it was."""
 
-import contextlib
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 from hacore.errors import PostgresUnreachableError
@@ -41,12 +40,8 @@ def ask_for_checkpoint(instance: Instance) -> None:
 
     It goes on when nobody waits for it any more.
     """
-    with contextlib.suppress(PostgresUnreachableError):
-        session = instance.session(statement_timeout_s=_ANSWER_S)
-        try:
-            session.query("CHECKPOINT", timeout_s=_ANSWER_S)
-        finally:
-            session.close()
+    with suppress(PostgresUnreachableError), closing(instance.session(statement_timeout_s=_ANSWER_S)) as session:
+        session.query("CHECKPOINT", timeout_s=_ANSWER_S)
 
 
 def is_archived(instance: Instance, segment: str) -> bool:
