@@ -143,6 +143,7 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
         site.listeners.use(registry.of_kind("listener"))
         site.routers.use(registry.of_kind("router"), settings.router_traits)
         archivist.use(next(iter(registry.of_kind("archive")), None))
+        count.reporter.begin()
         node.configure(postgres)
         peers.use(local.ctl)
 

@@ -68,6 +68,7 @@ def _live(agent: Agent, environ: Mapping[str, str]) -> int:
     agent.dcs.watch(agent.site.waiter.wake)
     control.start()
     agent.backups.start()
+    agent.count.reporter.begin()
     try:
         end = _turn_until_exit(agent, Heartbeat.from_environment(environ))
     finally:

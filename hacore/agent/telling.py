@@ -89,7 +89,6 @@ class Count:
 
     def figures(self) -> Figures:
         """Return what ``/metrics`` shows."""
-        self.reporter.begin()
         rules = tuple((table, rule, count) for (table, rule), count in sorted(self.rules.items()))
         return Figures(
             turns=self.turns,
