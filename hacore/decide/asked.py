@@ -154,7 +154,7 @@ def restore_requested(seen: Known) -> Answer | None:
         target=command.target,
         along=command.along,
         keep=command.keep,
-        asked_at=seen.world.wall.isoformat(),
+        asked_at=seen.world.wall,
     )
     steps = (
         WriteOwn(own=replace(own, restore=restore, heartbeat=own.heartbeat + 1)),

@@ -5,7 +5,6 @@ as it was before.
 """
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from hacore.decide.election import challenge_at, store_went_back
@@ -139,7 +138,7 @@ def wait_for_members_to_stop(seen: Restoring) -> Answer | None:
     running = sorted(one.name for one in seen.world.others if one.state not in _STILL)
     if not running:
         return None
-    waited_s = (seen.world.wall - datetime.fromisoformat(seen.restore.asked_at)).total_seconds()
+    waited_s = (seen.world.wall - seen.restore.asked_at).total_seconds()
     if waited_s > _STOP_S:
         failed = _failed(seen.restore, f"{', '.join(running)} did not stop in {_STOP_S:.0f} s")
         return Answer(reason=failed.error or "", steps=(_write(seen, failed),), wake_after_s=0)

@@ -100,7 +100,7 @@ class Restore:
     target: RecoveryTarget
     along: int  # the timeline that is followed
     keep: bool  # the old directory is kept aside
-    asked_at: str  # ISO time, for people and for the limit of the stop
+    asked_at: datetime  # for people and for the limit of the stop
     timeline: int | None = None  # claimed for the newest attempt; when done, the one begun
     attempt: str | None = None  # which agent's
     error: str | None = None

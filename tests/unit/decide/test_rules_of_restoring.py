@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def restore(**fields: Any) -> Restore:
         "target": RecoveryTarget(),
         "along": 1,
         "keep": True,
-        "asked_at": WALL.isoformat(),
+        "asked_at": WALL,
     }
     return Restore(**{**values, **fields})
 
@@ -179,7 +180,7 @@ def test_the_guard_is_armed_first() -> None:
 
 def test_it_waits_for_the_others_and_gives_up_when_they_do_not_stop() -> None:
     assert decide(restoring(leading(), still=False)).rule == "wait_for_members_to_stop"
-    late = decide(restoring(leading(), still=False, asked_at="2026-05-04T02:00:00+00:00"))
+    late = decide(restoring(leading(), still=False, asked_at=datetime(2026, 5, 4, 2, tzinfo=UTC)))
     assert late.rule == "wait_for_members_to_stop"
     assert step_of(late, WriteOwn).own.restore.state is RestoreState.FAILED
 

@@ -19,7 +19,7 @@ RESTORE = Restore(
     target=parse_target("2026-05-04T03:02:01+00:00", inclusive=False, timeline="3"),
     along=3,
     keep=False,
-    asked_at=datetime(2026, 5, 4, 3, tzinfo=UTC).isoformat(),
+    asked_at=datetime(2026, 5, 4, 3, tzinfo=UTC),
     timeline=5,
     attempt="r1 7.5",
     error="x",
