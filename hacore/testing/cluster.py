@@ -18,7 +18,7 @@ from hacore.testing.etcd import Etcd
 from hacore.testing.node_processes import ClusterError, Part
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
-from hacore.testing.waiting import PAUSE_S, wait_for
+from hacore.testing.waiting import PAUSE_S, SETTLING_S, wait_for
 
 __all__ = ["Cluster", "ClusterError", "ClusterNode", "Part", "Reply", "Store", "etcd_store", "sqlite_store"]
 
@@ -28,7 +28,6 @@ T = TypeVar("T")
 
 READY_S: Final = 90.0
 _COMMAND_S: Final = 90.0
-_SETTLING_S: Final = 0.2  # a cluster takes seconds to become whole, and each look asks all nodes
 FAST: Final[Settings] = {"hacore": {"ttl": 5, "loop_wait": 1, "retry_timeout": 1}}  # for tests: the shortest that hacore takes
 PASSWORD: Final = "secret"  # noqa: S105 - of servers on loopback that live for a test
 PARAMETERS: Final[Settings] = {"fsync": "off", "shared_buffers": "16MB", "max_connections": 60}  # no machine is lost here, only processes
@@ -180,7 +179,7 @@ class Cluster:
         """Wait until one of the nodes (all, unless named) leads and the others stream on its timeline. Answers the leader."""
         wanted = {node.name for node in (self.nodes.values() if nodes is None else nodes)}
         what = f"{', '.join(sorted(wanted))}: one leads, the others stream"
-        return self.wait_for(lambda: self._ready(wanted), what, deadline_s, pause_s=_SETTLING_S)
+        return self.wait_for(lambda: self._ready(wanted), what, deadline_s, pause_s=SETTLING_S)
 
     def _ready(self, wanted: set[str]) -> ClusterNode | None:
         for node in self.nodes.values():

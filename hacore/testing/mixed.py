@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any, Final, Protocol, Self
 import psutil
 import yaml
 
+from hacore.testing import waiting
 from hacore.testing.etcd import Etcd
 from hacore.testing.history import Session
 from hacore.testing.servers import locate
@@ -32,8 +32,6 @@ from hacore.testing.workdir import give_away, server_user
 _PORTS: Final = range(16000, 31000)  # below those that the system hands out to clients
 _ASK_S: Final = 5.0
 _COMMAND_S: Final = 90.0
-_PAUSE_S: Final = 0.05
-_SETTLING_S: Final = 0.2  # a cluster takes seconds to become whole, and each look asks all nodes
 _STOP_S: Final = 30.0
 SUPERUSER_PASSWORD: Final = "secret"  # noqa: S105 - of servers on loopback that live for a test
 
@@ -298,7 +296,7 @@ class MixedCluster:
     def wait_whole(self, names: Iterable[str] | None = None, *, timeout_s: float = 60.0) -> None:
         """Wait until one node leads and all others stream from it on its timeline."""
         wanted = sorted(self.nodes if names is None else names)
-        wait_for(lambda: self._is_whole(wanted), f"a whole cluster of {', '.join(wanted)}", timeout_s, pause_s=_SETTLING_S)
+        wait_for(lambda: self._is_whole(wanted), f"a whole cluster of {', '.join(wanted)}", timeout_s, pause_s=waiting.SETTLING_S)
 
     def _is_whole(self, wanted: list[str]) -> bool:
         members = {member["name"]: member for member in self.members()}
@@ -351,16 +349,12 @@ class MixedCluster:
         return text
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 30.0, *, pause_s: float = _PAUSE_S) -> None:
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 30.0, *, pause_s: float = waiting.PAUSE_S) -> None:
     """Wait for a condition.
 
     :raises TimeoutError: it did not come true in time.
     """
-    ends_at = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > ends_at:
-            raise TimeoutError(f"not within {timeout_s:g} s: {what}")
-        time.sleep(pause_s)
+    waiting.wait_for(condition, what, deadline_s=timeout_s, pause_s=pause_s)
 
 
 def _base64(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 DEADLINE_S: Final = 60.0
 PAUSE_S: Final = 0.05
+SETTLING_S: Final = 0.2  # a cluster takes seconds to become whole, and each look asks all nodes
 T = TypeVar("T")
 
 

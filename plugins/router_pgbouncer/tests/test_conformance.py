@@ -1,8 +1,6 @@
 """PgBouncer as a router keeps what every router must promise, with two servers behind it."""
 
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -11,22 +9,10 @@ from hacore.interfaces import Endpoint, RoutingState
 from hacore.testing.conformance.plugin import PluginUnderTest
 from hacore.testing.conformance.router import RouterCases, RouterConformance
 from hacore.testing.history import DeadlinePassedError, Session
-from hacore.testing.pgbouncer import PgBouncer, pgbouncer
-from hacore.testing.postgres import PlainServer, plain_server
+from hacore.testing.pgbouncer import PgBouncer
+from hacore.testing.postgres import PlainServer
 
 ANSWER_S = 0.7
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, PlainServer]]:
-    with plain_server({"cluster_name": "a"}) as a, plain_server({"cluster_name": "b"}) as b:
-        yield {"a": a, "b": b}
-
-
-@pytest.fixture
-def bouncer(servers: dict[str, PlainServer], scratch: Path) -> Iterator[PgBouncer]:
-    with pgbouncer(scratch, users=(servers["a"].owner,)) as one:
-        yield one
 
 
 def endpoint(servers: dict[str, PlainServer], name: str) -> Endpoint:

@@ -16,7 +16,7 @@ from hacore.model.clock import BootClock, Clock
 from hacore.postgres.job import JobHandle
 from hacore.testing.history import Session
 from hacore.testing.pgbouncer import PgBouncer, pgbouncer
-from hacore.testing.postgres import PlainServer, plain_server
+from hacore.testing.postgres import PlainServer
 from hacore.testing.waiting import wait_for
 from hacore_router_pgbouncer.plugin import PgbouncerPlugin
 from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
@@ -36,12 +36,6 @@ class LaterClock:
 
     def wall(self) -> object:
         return BootClock().wall()
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, PlainServer]]:
-    with plain_server({"cluster_name": "a"}) as a, plain_server({"cluster_name": "b"}) as b:
-        yield {"a": a, "b": b}
 
 
 @pytest.fixture

@@ -5,17 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from hacore.hookspecs import PluginContext, Route
 from hacore.interfaces import Applied, Endpoint, RoutingState
 from hacore.model.clock import BootClock
 from hacore.model.policy import Policy, Times
 from hacore.testing.history import Session
-from hacore.testing.pgbouncer import PgBouncer, pgbouncer
-from hacore.testing.postgres import PlainServer, plain_server
+from hacore.testing.pgbouncer import PgBouncer
+from hacore.testing.postgres import PlainServer
 from hacore.testing.waiting import wait_for
 from hacore_router_pgbouncer.plugin import PgbouncerPlugin
 from hacore_router_pgbouncer.server import takes_connections
@@ -24,18 +21,6 @@ from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
 ANSWER_S = 20.0
 STAYS_S = 2.0  # four looks
 LONG, SHORT = Times(), Times(ttl_s=0.5, loop_wait_s=0.5)
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, PlainServer]]:
-    with plain_server({"cluster_name": "a"}) as a, plain_server({"cluster_name": "b"}) as b:
-        yield {"a": a, "b": b}
-
-
-@pytest.fixture
-def bouncer(servers: dict[str, PlainServer], scratch: Path) -> Iterator[PgBouncer]:
-    with pgbouncer(scratch, users=(servers["a"].owner,)) as one:
-        yield one
 
 
 @contextmanager
