@@ -105,8 +105,9 @@ class PostgresNode:
         asked(lambda: self._instance.launcher.end(kill=False))
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Drop the connections, and end a search for the end of WAL, which would outlive this process."""
         self._reader.close()
+        self._instance.wal_ends.drop()
 
     def _introduce(self, pid: int) -> None:
         """Make the guard know a server that it has not started; guarding it changes nothing of it."""

@@ -164,7 +164,7 @@ def test_an_address_that_the_kernel_refuses_is_said_and_keeps_no_other_from_clie
     assert "disable_ipv6" in found["reason"]
     lab.leads_to("a", VIP4)
     lab.is_known_at("a", VIP4)
-    assert a.metrics()["vip_announcements", None] > 0
+    wait_for(lambda: a.metrics()["vip_announcements", None] > 0, "it is announced", deadline_s=10.0)
     switch_ipv6(lab, "a", on=True)
     assert a.leads(60.0, revision=2)[0] == "Applied"
     assert lab.has("a")

@@ -172,13 +172,12 @@ class Node:
         self.worker.cancel("the test is over")
         if self.worker.state() is not None:
             self.ended.wait(20)
-        self.postgres.close()
-        self.instance.wal_ends.drop()
         if self.instance.processes.alive():
             self.guard.end(kill=True)
         end = time.monotonic() + 10
         while self.instance.processes.alive() and time.monotonic() < end:
             time.sleep(0.02)
         assert self.read().server is ServerState.STOPPED
+        self.postgres.close()
         self.guard.quit()
         self.guard_process.wait(10)

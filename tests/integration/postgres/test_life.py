@@ -1,10 +1,13 @@
 """A server is created, read, stopped, started again."""
 
+import psutil
+
 from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import StartServer, StopMode, StopServer
 from tests.integration.postgres.conftest import MakeNode
 
 FAST = StopServer(mode=StopMode.FAST, reason="test", checkpoint_first=True)
+IMMEDIATE = StopServer(mode=StopMode.IMMEDIATE, reason="test")
 
 
 def test_an_empty_directory_becomes_a_running_primary(make_node: MakeNode) -> None:
@@ -41,6 +44,17 @@ def test_a_fast_stop_tells_the_shutdown_checkpoint_and_leaves_the_exact_end_of_w
     assert state.directory.wal_end_timeline == 1
     node.do(StartServer(role=Role.PRIMARY))
     assert node.read().role is Role.PRIMARY
+
+
+def test_a_search_for_the_end_of_wal_does_not_outlive_the_agent(make_node: MakeNode) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    node.do(IMMEDIATE)
+    node.read(timeout_s=0.0)
+    search = [child for child in psutil.Process().children() if child.name() == "pg_waldump"]
+    node.postgres.close()
+    assert search
+    assert not any(child.is_running() for child in search)
 
 
 def test_a_primary_is_not_started_without_a_lease(make_node: MakeNode) -> None:
