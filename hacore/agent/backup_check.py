@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hacore.agent.settings import SettingsSource
+from hacore.backup.choice import Chosen
 from hacore.errors import DataDirectoryError
 from hacore.hookspecs import BackupSite, RestoreRequest, TablespacePlaces
 from hacore.interfaces import Backup
@@ -22,7 +23,7 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.scratch import look_into
 from hacore.postgres.tablespaces import links, refuse_outside, settled
 
-_SPARE: Final = 1.1  # of the backup's size
+_SPARE: Final = 1.1  # of what the restore writes
 _NO_ARCHIVE: Final = "false"
 _BEHIND_S: Final = 60.0
 _LOOK_S: Final = 0.5
@@ -39,16 +40,17 @@ class RestoreCheck:
     settings: SettingsSource
     instance: Instance
 
-    def __call__(self, plugin: Plugin, backup: Backup, site: BackupSite, job: JobHandle) -> str:
+    def __call__(self, plugin: Plugin, chosen: Chosen, site: BackupSite, job: JobHandle) -> str:
         """Restore, start, read, remove; return what was seen.
 
         :raises HacoreError: the copy is no good, or could not be made.
         """
+        backup = chosen.backup
         self._wait_until_replayed(backup, job)
         root = self._root()
         place = root / "restored"
         shutil.rmtree(place, ignore_errors=True)  # of an agent that was killed
-        _refuse_without_space(root, backup)
+        _refuse_without_space(root, chosen)
         try:
             data = place / "data"
             data.mkdir(mode=0o700, parents=True)
@@ -107,8 +109,8 @@ class RestoreCheck:
         )
 
 
-def _refuse_without_space(root: Path, backup: Backup) -> None:
-    free, wanted = shutil.disk_usage(root).free, int((backup.size_bytes or 0) * _SPARE)
+def _refuse_without_space(root: Path, chosen: Chosen) -> None:
+    free, wanted = shutil.disk_usage(root).free, int((chosen.room_bytes or 0) * _SPARE)
     if wanted > free:
         raise DataDirectoryError(f"{root}: {free >> 20} MiB are free, the backup needs {wanted >> 20}: set backup.scratch_dir")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
+from hacore.backup.choice import Chosen, age, of_cluster, room_bytes
 from hacore.backup.leading import kind_to_make
 from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
@@ -31,7 +32,7 @@ class BackupTool:
     desk: Desk
     instance: Instance
     context: Callable[[], PluginContext]
-    verify_by_restore: Callable[[Plugin, Backup, BackupSite, JobHandle], str] | None = None  # says what was seen; raises HacoreError
+    verify_by_restore: Callable[[Plugin, Chosen, BackupSite, JobHandle], str] | None = None  # says what was seen; raises HacoreError
 
     @property
     def name(self) -> str | None:
@@ -103,7 +104,7 @@ class BackupTool:
 
     def _ours(self, site: BackupSite) -> list[Backup]:
         """Return what the repository holds of this cluster."""
-        return [one for one in self.listed() if one.system_id in {None, site.system_id}]
+        return of_cluster(self.listed(), site.system_id)
 
     def _looked_up(self, made: Backup) -> Ended:
         """A tool that says "done" is believed when its list has a good backup of that name."""
@@ -115,8 +116,8 @@ class BackupTool:
 
     def _verify(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
         plugin = self.plugin()
-        good = [one for one in self._ours(site) if one.state is BackupState.OK]
-        good.sort(key=lambda one: one.stopped_at.timestamp() if one.stopped_at else 0.0)
+        ours = self._ours(site)
+        good = sorted((one for one in ours if one.state is BackupState.OK), key=age)
         backup = next((one for one in good if one.id == task.backup), None) if task.backup else good[-1] if good else None
         if backup is None:
             return Ended(error=f"there is no good backup {task.backup or 'to verify'}", backup=task.backup)
@@ -131,7 +132,8 @@ class BackupTool:
                 said.append(outcome.detail or "checked by the tool")
         if task.restores and self.verify_by_restore is not None:
             try:
-                said.append(self.verify_by_restore(plugin, backup, site, job))
+                chosen = Chosen(backup=backup, room_bytes=room_bytes(backup, ours))
+                said.append(self.verify_by_restore(plugin, chosen, site, job))
             except JobCancelledError:
                 raise
             except (HacoreError, OSError) as error:  # whatever was found before: this backup does not count as good any more
@@ -147,7 +149,7 @@ class BackupTool:
         kept = tuple(one for one in self.listed() if one.id not in task.remove)
         if not any(one.state is BackupState.OK for one in kept):
             return Ended(error="no good backup would be left: nothing is removed")
-        request = ExpireBackups(site=site, remove=task.remove, kept=tuple(sorted(kept, key=_age)))
+        request = ExpireBackups(site=site, remove=task.remove, kept=tuple(sorted(kept, key=age)))
         outcome = plugin.calls.call_here("hacore_expire_backups", Expired, Failed, request=request, job=job)
         if isinstance(outcome, Failed):
             return Ended(error=outcome.reason)
@@ -157,8 +159,3 @@ class BackupTool:
         if lost:
             return Ended(error=f"the tool has removed more than it was told: {', '.join(lost)} are gone, too")
         return Ended(detail=f"removed {', '.join(outcome.removed) or 'nothing'}")
-
-
-def _age(backup: Backup) -> float:
-    ended = backup.stopped_at or backup.started_at
-    return 0.0 if ended is None else ended.timestamp()

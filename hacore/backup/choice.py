@@ -72,7 +72,7 @@ def choose(
         return NoneFits(
             reason=f"nobody can tell which of {len(before)} backups was done before {target}: name one", earliest_time=usable[0].stopped_at
         )
-    return Chosen(backup=before[-1], room_bytes=_room_bytes(before[-1], ours), remarks=tuple(_remarks(before[-1], target, history)))
+    return Chosen(backup=before[-1], room_bytes=room_bytes(before[-1], ours), remarks=tuple(_remarks(before[-1], target, history)))
 
 
 def of_cluster(backups: Iterable[Backup], system_id: str | None) -> list[Backup]:
@@ -86,6 +86,15 @@ def age(backup: Backup) -> tuple[float, int]:
     return (stopped.timestamp() if stopped is not None else 0.0, backup.stop_lsn or 0)
 
 
+def room_bytes(backup: Backup, backups: Iterable[Backup]) -> int | None:
+    """Return what a restore writes at most; ``None``: the tool does not tell.
+
+    What it rests on is added: a tool tells of an increment how much that one writes, not how large the whole is.
+    """
+    sizes = [one.size_bytes for one in _chain(backup, backups)]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
 def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
     """Tell whether a recovery that begins with it can come to where this history is; what is not known is no reason against it."""
     return history is None or _is_on_the_way_to(backup, history)
@@ -95,12 +104,6 @@ def _is_usable(backup: Backup, backups: Iterable[Backup]) -> bool:
     """Tell whether it is good, and so is everything that it rests on."""
     chain = _chain(backup, backups)
     return chain[-1].parent is None and all(one.state is BackupState.OK for one in chain)
-
-
-def _room_bytes(backup: Backup, backups: Iterable[Backup]) -> int | None:
-    """Add up: a tool tells of an increment how much that one writes, not how large the whole is."""
-    sizes = [one.size_bytes for one in _chain(backup, backups)]
-    return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def _chain(backup: Backup, backups: Iterable[Backup]) -> list[Backup]:

@@ -75,6 +75,8 @@ def why_not_aside(instance: Instance) -> str | None:
         return "there are tablespaces, which cannot be kept aside"
     if data_dir.is_symlink() or os.path.ismount(data_dir):
         return "the data directory is a mount point or a link, which cannot be kept aside"
+    if data_dir.exists() and not os.access(data_dir.parent, os.W_OK | os.X_OK):
+        return f"nothing in {data_dir.parent} can be renamed by this user: the data directory cannot be kept aside"
     return None
 
 

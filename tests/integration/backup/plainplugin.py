@@ -159,5 +159,7 @@ def _backup(found: Mapping[str, Any]) -> Backup:
         timeline=found["timeline"],
         system_id=found["system_id"] or None,
         host=found["host"],
+        size_bytes=found.get("size_bytes"),
+        parent=found.get("parent"),
         labels=found["labels"],
     )

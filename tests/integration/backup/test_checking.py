@@ -50,6 +50,21 @@ def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str,
     assert_it_leads_on(backups, leader.name)
 
 
+def test_a_copy_that_has_no_room_with_all_that_it_rests_on_is_not_begun(backups: Backups) -> None:
+    backups.must("backup", "run")
+    backups.must("backup", "run")
+    base, increment = sorted((backups.repository / "base").glob("*/backup.json"))
+    described = {one: json.loads(one.read_text()) for one in (base, increment)}
+    described[base]["size_bytes"] = 1 << 60
+    described[increment] |= {"size_bytes": 1, "parent": described[base]["id"]}
+    for file, document in described.items():
+        file.write_text(json.dumps(document))
+    done = backups.command("backup", "verify", "--restore")
+    assert done.returncode == 1
+    assert "MiB are free, the backup needs" in done.stderr
+    assert scratches(backups) == []
+
+
 def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
     backups.must("backup", "run")
     backups.must("backup", "verify")

@@ -16,6 +16,8 @@ from tests.integration.backup.test_running import programs_of
 
 pytestmark = pytest.mark.timeout(400)
 
+LONGEST_NAME = 255  # of a file on Linux, in bytes
+
 
 def prepared(backups: Backups) -> tuple[ClusterNode, datetime]:
     """A leader with three rows, a backup after the first, all of it archived; the time after the second row."""
@@ -200,12 +202,18 @@ def test_a_directory_that_cannot_be_kept_aside_is_untouched_and_goes_on() -> Non
         box = place.path / "box"
         box.mkdir()
         give_away(box)
-        with backup_cluster(place.path, nodes=1, local={"n1": {"postgresql": {"data_dir": str(box / "n1")}}}) as backups:
+        long = box / ("n" * (LONGEST_NAME - 10))  # the name that it would be kept under is too long for the file system
+        with backup_cluster(place.path, nodes=1, local={"n1": {"postgresql": {"data_dir": str(long)}}}) as backups:
             leader, target = prepared(backups)
+            restore = ("restore", "--to", target.isoformat(), "--confirm", "demo")
+            started = leader.pid("postmaster")
             box.chmod(0o555)  # as where its parent is somebody else's
             try:
-                done = backups.command("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=240)
-                assert (done.returncode, "cannot be kept aside" in done.stderr) == (1, True), done.stderr
-                wait_for(lambda: rows(leader) == [1, 2, 3], "the leader goes on with what it had")
+                refused = backups.command(*restore)
+                assert (refused.returncode, "can be renamed by this user" in refused.stderr) == (1, True), refused.stderr
+                assert leader.pid("postmaster") == started
             finally:
                 box.chmod(0o755)
+            done = backups.command(*restore, timeout_s=240)
+            assert (done.returncode, "the cluster is as it was before" in done.stderr) == (1, True), done.stderr
+            wait_for(lambda: rows(leader) == [1, 2, 3], "the leader goes on with what it had")
