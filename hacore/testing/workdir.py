@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 SERVER_USER: Final = "postgres"
 _BULK: Final = ("base", "pg_wal")  # of a data directory: what no reader of a failure looks at
@@ -46,9 +46,19 @@ def give_away(path: Path, user: str | None = None) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
+class Session(Protocol):
+    """What runs tests, as pytest does."""
+
+    testsfailed: int
+
+
 @contextlib.contextmanager
-def work_directory(prefix: str = "hacore-") -> Iterator[WorkDirectory]:
-    """Make a directory, remove it at the end; one with ``keep`` stays, for its logs and without the bulk of data directories."""
+def work_directory(prefix: str = "hacore-", *, session: Session | None = None) -> Iterator[WorkDirectory]:
+    """Make a directory, remove it at the end; one with ``keep`` stays, for its logs and without the bulk of data directories.
+
+    :param session: keeps it, too, where one of its tests fails meanwhile: a fixture is not told by an exception.
+    """
+    failed_before = session.testsfailed if session is not None else 0
     path = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("HACORE_TEST_LOGS", "/tmp")))
     path.chmod(0o755)
     give_away(path)
@@ -59,6 +69,7 @@ def work_directory(prefix: str = "hacore-") -> Iterator[WorkDirectory]:
         directory.keep = True
         raise
     finally:
+        directory.keep |= session is not None and session.testsfailed > failed_before
         unwanted = [found for name in _BULK for found in path.rglob(name)] if directory.keep else [path]
         for found in unwanted:
             shutil.rmtree(found, ignore_errors=True)

@@ -30,12 +30,12 @@ def consul() -> Iterator[Consul]:
 
 @pytest.fixture(scope="module")
 def running(consul: Consul, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    failures = request.session.testsfailed
     section = {"consul": {"host": consul.servers[0].endpoint, "register_service": True, "service_check_interval": "1s"}}
-    with work_directory("consul-nodes-") as directory:
-        with Cluster(directory.path, store=section, nodes=2, dynamic={"ttl": 20, "loop_wait": 2, "retry_timeout": 3}) as cluster:
-            yield cluster
-        directory.keep = request.session.testsfailed > failures
+    with (
+        work_directory("consul-nodes-", session=request.session) as directory,
+        Cluster(directory.path, store=section, nodes=2, dynamic={"ttl": 20, "loop_wait": 2, "retry_timeout": 3}) as cluster,
+    ):
+        yield cluster
 
 
 @pytest.fixture

@@ -55,8 +55,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    failures = request.session.testsfailed
-    with work_directory("haproxy-") as directory, Ports() as ports:
+    with work_directory("haproxy-", session=request.session) as directory, Ports() as ports:
         haproxy = Haproxy(directory=directory.path, ports=ports, is_given_away=True)
         told = {"routers": ["haproxy"], "plugins": {"haproxy": {"stats_socket": str(haproxy.socket)}}}
         keeper = {"plugins": {"haproxy": site_section(haproxy)}}
@@ -68,7 +67,6 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
                 yield Site(cluster, haproxy)
             finally:
                 haproxy.stop()
-        directory.keep = request.session.testsfailed > failures
 
 
 @pytest.fixture

@@ -133,8 +133,5 @@ def backup_cluster(
 
 @pytest.fixture
 def backups(request: pytest.FixtureRequest) -> Iterator[Backups]:
-    failures = request.session.testsfailed
-    with work_directory("bk-") as directory:
-        with backup_cluster(directory.path) as found:
-            yield found
-        directory.keep = request.session.testsfailed > failures
+    with work_directory("bk-", session=request.session) as directory, backup_cluster(directory.path) as found:
+        yield found

@@ -17,19 +17,14 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def origin(request: pytest.FixtureRequest) -> Iterator[Backups]:
-    failures = request.session.testsfailed
-    with work_directory("origin-") as directory:
-        with backup_cluster(directory.path, nodes=1) as found:
-            yield found
-        directory.keep = request.session.testsfailed > failures
+    with work_directory("origin-", session=request.session) as directory, backup_cluster(directory.path, nodes=1) as found:
+        yield found
 
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> Iterator[Path]:
-    failures = request.session.testsfailed
-    with work_directory("copy-") as directory:
+    with work_directory("copy-", session=request.session) as directory:
         yield directory.path
-        directory.keep = request.session.testsfailed > failures
 
 
 def method(origin: Backups, **section: Any) -> dict[str, Any]:

@@ -16,11 +16,8 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture
 def backups(request: pytest.FixtureRequest) -> Iterator[Backups]:
     """One node: two on one machine would have the same directory."""
-    failures = request.session.testsfailed
-    with work_directory("ts-") as directory:
-        with backup_cluster(directory.path, nodes=1) as found:
-            yield found
-        directory.keep = request.session.testsfailed > failures
+    with work_directory("ts-", session=request.session) as directory, backup_cluster(directory.path, nodes=1) as found:
+        yield found
 
 
 def with_a_tablespace(backups: Backups, name: str = "aside") -> tuple[ClusterNode, Path]:

@@ -14,13 +14,11 @@ AUTHENTICATION = {"username": "operator", "password": "it's a secret, ünd more"
 
 @pytest.fixture(scope="session")
 def running_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    failures = request.session.testsfailed
-    with work_directory("cli-") as directory:
+    with work_directory("cli-", session=request.session) as directory:
         local = {"*": {"restapi": {"authentication": AUTHENTICATION}}}
         with Cluster(directory.path, store=sqlite_store(directory.path), local=local) as cluster:
             cluster.wait_ready()
             yield cluster
-        directory.keep = request.session.testsfailed > failures
 
 
 @pytest.fixture

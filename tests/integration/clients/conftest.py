@@ -22,12 +22,12 @@ DYNAMIC = {
 
 @pytest.fixture(scope="session")
 def running_cluster(request: pytest.FixtureRequest) -> Iterator[MixedCluster]:
-    failures = request.session.testsfailed
-    with work_directory("clients-") as directory:
-        with MixedCluster(directory.path, ("n1", "n2", "n3"), dynamic=DYNAMIC, scope="clients") as cluster:
-            cluster.start(dict.fromkeys(("n1", "n2", "n3"), Product.HACORE))
-            yield cluster
-        directory.keep = request.session.testsfailed > failures
+    with (
+        work_directory("clients-", session=request.session) as directory,
+        MixedCluster(directory.path, ("n1", "n2", "n3"), dynamic=DYNAMIC, scope="clients") as cluster,
+    ):
+        cluster.start(dict.fromkeys(("n1", "n2", "n3"), Product.HACORE))
+        yield cluster
 
 
 @pytest.fixture

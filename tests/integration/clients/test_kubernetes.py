@@ -19,12 +19,13 @@ Ctl = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def on_kubernetes(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, KubernetesAtWork]]:
-    failures = request.session.testsfailed
-    with work_directory("clients-") as directory:
-        with KubernetesAtWork(directory.path) as store, Cluster(directory.path, store=store.section) as cluster:
-            cluster.wait_ready()
-            yield cluster, store
-        directory.keep = request.session.testsfailed > failures
+    with (
+        work_directory("clients-", session=request.session) as directory,
+        KubernetesAtWork(directory.path) as store,
+        Cluster(directory.path, store=store.section) as cluster,
+    ):
+        cluster.wait_ready()
+        yield cluster, store
 
 
 @pytest.fixture

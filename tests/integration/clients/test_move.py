@@ -33,11 +33,11 @@ def command_of(process: psutil.Process) -> str:
 @pytest.fixture
 def field_cluster(request: pytest.FixtureRequest) -> Iterator[MixedCluster]:
     """An etcd, and three nodes of which none has an agent yet."""
-    failures = request.session.testsfailed
-    with work_directory("move-") as directory:
-        with MixedCluster(directory.path, ("n1", "n2", "n3"), dynamic=DYNAMIC) as cluster:
-            yield cluster
-        directory.keep = request.session.testsfailed > failures
+    with (
+        work_directory("move-", session=request.session) as directory,
+        MixedCluster(directory.path, ("n1", "n2", "n3"), dynamic=DYNAMIC) as cluster,
+    ):
+        yield cluster
 
 
 def load_on(cluster: MixedCluster) -> WriteLoad:

@@ -13,7 +13,5 @@ __all__ = ["cluster", "cluster_directory", "cluster_pool", "site", "store"]
 
 @pytest.fixture
 def cluster_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
-    failures = request.session.testsfailed
-    with work_directory() as directory:
+    with work_directory(session=request.session) as directory:
         yield directory.path
-        directory.keep = request.session.testsfailed > failures

@@ -25,8 +25,7 @@ Trouble = tuple[Cluster, SqliteAtWork, Recorders]
 
 @pytest.fixture(scope="module")
 def shared(request: pytest.FixtureRequest) -> Iterator[Trouble]:
-    failures = request.session.testsfailed
-    with work_directory() as directory:
+    with work_directory(session=request.session) as directory:
         routers, store = Recorders(directory.path), SqliteAtWork(directory.path)
         cluster = Cluster(directory.path, store=store.section, nodes=2, dynamic=DRAINING, local={"*": routers.settings}, start=False)
         for node in cluster.nodes.values():
@@ -35,7 +34,6 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Trouble]:
             cluster.start()
             cluster.wait_ready()
             yield cluster, store, routers
-        directory.keep = request.session.testsfailed > failures
 
 
 @pytest.fixture

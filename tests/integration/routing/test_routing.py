@@ -45,8 +45,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    failures = request.session.testsfailed
-    with work_directory() as directory:
+    with work_directory(session=request.session) as directory:
         routers, store = Recorders(directory.path), SqliteAtWork(directory.path)
         cluster = Cluster(directory.path, store=store.section, dynamic=TIMES, local={"*": routers.settings}, start=False)
         for node in cluster.nodes.values():
@@ -55,7 +54,6 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
             cluster.start()
             cluster.wait_ready()
             yield Site(cluster, store, routers)
-        directory.keep = request.session.testsfailed > failures
 
 
 @pytest.fixture(autouse=True)
