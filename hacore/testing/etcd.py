@@ -7,17 +7,17 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
+from hacore.testing.ports import Ports
 from hacore.testing.server_process import ServerError, ServerProcess, Servers
 from hacore.testing.servers import locate
 from hacore.testing.workdir import give_away
@@ -90,13 +90,13 @@ class Etcd(Servers):
         self._tls = tls
         self.members: list[EtcdMember] = []
         scheme = "http" if tls is None else "https"
-        with _free_ports(2 * size) as ports:
-            for index in range(size):
-                place = directory / f"etcd{index}"
-                place.mkdir()
-                give_away(place)
-                client, peer = ports[2 * index : 2 * index + 2]
-                self.members.append(EtcdMember(name=f"etcd{index}", directory=place, client_port=client, peer_port=peer, scheme=scheme))
+        self._ports = Ports()  # while a member is down, too
+        for index in range(size):
+            place = directory / f"etcd{index}"
+            place.mkdir()
+            give_away(place)
+            client, peer = self._ports.take(), self._ports.take()
+            self.members.append(EtcdMember(name=f"etcd{index}", directory=place, client_port=client, peer_port=peer, scheme=scheme))
         self.initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for index, member in enumerate(self.members):
             shown = advertise(index, member.url)
@@ -114,10 +114,15 @@ class Etcd(Servers):
                 member.start()
         self.wait_ready()
 
-    def close(self) -> None:
-        """End every member."""
+    def stop(self) -> None:
+        """Kill every member."""
         for member in self.members:
             member.kill()
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop()
+        self._ports.close()
 
     def wait_ready(self) -> None:
         """Wait until each running member serves writes."""
@@ -157,7 +162,7 @@ class Etcd(Servers):
 
     def restore(self, copy: Path) -> None:
         """Put the copy in the place of what the members have now, as somebody repairing the store would, and start them."""
-        self.close()
+        self.stop()
         for member in self.members:
             data = member.directory / "data"
             shutil.rmtree(data)
@@ -196,15 +201,3 @@ def _of_server(tls: Tls | None) -> tuple[str, ...]:
 
 def _of_client(tls: Tls | None) -> tuple[str, ...]:
     return () if tls is None else ("--cacert", str(tls.ca), "--cert", str(tls.certificate), "--key", str(tls.key))
-
-
-@contextlib.contextmanager
-def _free_ports(count: int) -> Iterator[list[int]]:
-    """Hold ports that nobody uses until the block is left."""
-    with contextlib.ExitStack() as stack:
-        ports = []
-        for _ in range(count):
-            held = stack.enter_context(socket.socket())
-            held.bind(("127.0.0.1", 0))
-            ports.append(held.getsockname()[1])
-        yield ports

@@ -10,9 +10,7 @@ import enum
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -26,23 +24,14 @@ import yaml
 from hacore.testing import waiting
 from hacore.testing.etcd import Etcd
 from hacore.testing.history import Session
+from hacore.testing.ports import free_port
 from hacore.testing.servers import locate
 from hacore.testing.workdir import give_away, server_user
 
-_PORTS: Final = range(16000, 31000)  # below those that the system hands out to clients
 _ASK_S: Final = 5.0
 _COMMAND_S: Final = 90.0
 _STOP_S: Final = 30.0
 SUPERUSER_PASSWORD: Final = "secret"  # noqa: S105 - of servers on loopback that live for a test
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on, and that no client is given by the system."""
-    while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Product(enum.Enum):

@@ -48,6 +48,14 @@ class Ports:
         self._locks.clear()
 
 
+_OURS: Final = Ports()
+
+
+def free_port() -> int:
+    """Return a port that stays ours until this process ends."""
+    return _OURS.take()
+
+
 def _lock(port: int) -> socket.socket | None:
     """A socket that holds the lock of a port; ``None`` when another process has it."""
     lock = socket.socket(socket.AF_UNIX)

@@ -224,7 +224,7 @@ class EtcdAtWork(ServersAtWork):
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:
-        self.etcd.close()
+        self.etcd.stop()
         yield
         self.etcd.start()
 

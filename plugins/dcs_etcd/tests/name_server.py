@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from hacore.testing.ports import free_port
 from hacore.testing.server_process import ServerProcess
 from hacore.testing.servers import locate
 
@@ -47,12 +48,3 @@ class NameServer(ServerProcess):
         with contextlib.suppress(OSError), socket.create_connection(self.place, 1.0):
             return True
         return False
-
-
-def free_port() -> int:
-    """A port that nobody uses, for datagrams and connections."""
-    with socket.socket() as held, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-        held.bind(("127.0.0.1", 0))
-        port = int(held.getsockname()[1])
-        datagrams.bind(("127.0.0.1", port))
-        return port

@@ -41,7 +41,7 @@ class Served(Proxied):
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
-        self.etcd.close()
+        self.etcd.stop()
         yield
         self.etcd.start()
 

@@ -9,8 +9,9 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Put
 from hacore.testing.conformance.store import eventually, look, renew, take, takes_at_most, written
 from hacore.testing.etcd import Etcd
+from hacore.testing.ports import free_port
 from hacore_dcs_etcd.settings import EtcdSettings
-from plugins.dcs_etcd.tests.name_server import DOMAIN, NameServer, free_port
+from plugins.dcs_etcd.tests.name_server import DOMAIN, NameServer
 from plugins.dcs_etcd.tests.served import is_written, opened
 
 MOVED_S = 40.0  # ten seconds until DNS is asked in need, and a busy machine

@@ -206,7 +206,7 @@ def test_a_cluster_does_not_take_the_objects_of_one_whose_name_is_longer(shared:
 def test_errors_of_a_server_whose_etcd_is_away_pass(alone: Served, scope: str) -> None:
     with opened(alone, CONFIG_MAPS, scope) as session:
         lock = take(session, 30.0)
-        alone.kubernetes.etcd.close()
+        alone.kubernetes.etcd.stop()
         with pytest.raises(DcsUnavailableError):
             session.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=1.0)
         back = threading.Thread(target=alone.kubernetes.etcd.start)

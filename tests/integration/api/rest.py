@@ -18,6 +18,7 @@ from hacore.control.context import Context
 from hacore.control.server import ControlServer
 from hacore.publish.picture import Picture
 from hacore.publish.snapshot import SnapshotWriter, create_snapshot
+from hacore.testing.ports import free_port
 from tests.unit.api.samples import PRIMARY
 
 ROOT = Path(__file__).parents[3]
@@ -26,11 +27,6 @@ PATIENCE_S = 20.0
 
 def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> None:

@@ -16,9 +16,10 @@ from hacore.model.cluster import Member
 from hacore.model.node import Role
 from hacore.observe.peers import HttpPeers
 from hacore.postgres.connection import Connection
+from hacore.testing.ports import free_port
 from hacore.testing.servers import locate
 from hacore.testing.workdir import server_user, work_directory
-from tests.integration.api.rest import Rest, free_port, wait_until
+from tests.integration.api.rest import Rest, wait_until
 from tests.unit.api.samples import PRIMARY, STANDBY
 from tests.unit.observe.test_peers import CTL
 

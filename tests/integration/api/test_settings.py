@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hacore.testing.ports import free_port
 from tests.integration.api.conftest import MakeRest
-from tests.integration.api.rest import ROOT, Rest, free_port, wait_until
+from tests.integration.api.rest import ROOT, Rest, wait_until
 from tests.unit.api.samples import PRIMARY
 from tests.unit.control.samples import scene
 
@@ -136,7 +137,7 @@ def test_another_address_is_listened_on_after_a_reload(fresh: Rest) -> None:
     wait_until(fresh.is_listening)
     assert fresh.ask("OPTIONS", "/primary").status == 200
     fresh.port = old
-    assert not fresh.is_listening()
+    wait_until(lambda: not fresh.is_listening())
 
 
 def test_every_address_of_the_machine_can_be_listened_on_and_given_up_again(fresh: Rest) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from bench import proxies
 from hacore.testing.history import DeadlinePassedError, Session, WriteLoad, boot_s
-from hacore.testing.mixed import SUPERUSER_PASSWORD, MixedCluster, MixedNode, free_port, wait_for
+from hacore.testing.mixed import SUPERUSER_PASSWORD, MixedCluster, MixedNode, wait_for
+from hacore.testing.ports import free_port
 from hacore.testing.servers import locate
 
 pytestmark = pytest.mark.xdist_group("clients")

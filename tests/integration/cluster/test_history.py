@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hacore.testing.history import Session, WriteLoad, boot_s
+from hacore.testing.ports import free_port
 from hacore.testing.servers import locate
 from hacore.testing.workdir import give_away, server_user
 
@@ -44,12 +44,6 @@ class BarePostgres:
     @property
     def postmaster(self) -> int:
         return int((self.directory / "data" / "postmaster.pid").read_text().splitlines()[0])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
