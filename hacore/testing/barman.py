@@ -41,6 +41,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 100
 LogLevel ERROR
+SetEnv TMPDIR={place}/scratch
 """
 _SSH: Final = """\
 #!/bin/sh
@@ -87,6 +88,7 @@ class Sshd:
 
     def __init__(self, directory: Path) -> None:
         self._place = directory / "sshd"
+        self.scratch = self._place / "scratch"  # for what those who are let in leave when they are killed
         self._ports = Ports()
         self.port = self._ports.take()
         self._process: subprocess.Popen[bytes] | None = None
@@ -145,6 +147,8 @@ class Sshd:
         _keygen(self._place / "host_key")
         host_key = (self._place / "host_key.pub").read_text()
         (self._place / "known_hosts").write_text(f"[{HOST}]:{self.port} {host_key}")
+        self.scratch.mkdir()
+        self.scratch.chmod(0o1777)
         (self._place / "sshd_config").write_text(_SSHD_CONFIG.format(port=self.port, place=self._place))
         keys = []
         for user in (SERVER_USER, BARMAN_USER) if os.geteuid() == 0 else (myself(),):
@@ -237,10 +241,10 @@ class BarmanHost:
 
         :raises HacoreError: it failed.
         """
-        user = barman_user()
+        user, home, scratch = barman_user(), str(self.directory), str(self.sshd.scratch)
         done = subprocess.run(
             [str(locate("barman").program("barman")), "-c", str(self.config), *words],
-            cwd=self.directory, user=user, group=user, env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "LC_ALL": "C.UTF-8"},
+            cwd=home, user=user, group=user, env={"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": scratch, "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_COMMAND_S, check=False,
         )  # fmt: skip
         if check and done.returncode != 0:
