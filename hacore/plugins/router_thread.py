@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from hacore.errors import HacoreError, JobCancelledError
+from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import Drain, PluginContext, Probe, Revoke, Route
 from hacore.interfaces import Applied, Degraded, Endpoint, Held, Observed, RouterTraits
 from hacore.model.clock import Clock, Instant
@@ -99,7 +99,7 @@ class RouterThread:
     def _start(self) -> None:
         if self._is_closed:
             return
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._serve, name=f"router {self.plugin.name}", daemon=True)
             self._thread.start()
         self._changed.notify_all()
@@ -167,7 +167,7 @@ class RouterThread:
         seen: Observed | None = None
         try:
             answer = self.plugin.calls.call("hacore_route_probe", Observed, limit_s=_PROMPT_S, request=Probe(context=context))
-            seen = cast("Observed | None", answer)
+            seen = _seen(answer)
         except HacoreError as error:
             logger.debug("router does not tell what the outside shows", extra={"plugin": self.plugin.name, "error": str(error)})
         leader = told.leader if told is not None else None
@@ -186,6 +186,16 @@ class RouterThread:
             logger.warning("traffic is not routed as it shall be", extra={"plugin": name, "reason": problem})
         elif problem is None and before.problem is not None:
             logger.info("traffic is routed as it shall be again", extra={"plugin": name})
+
+
+def _seen(answer: object) -> Observed | None:
+    """Return what a router has seen, if it is what it may be.
+
+    :raises PluginUnavailableError: a place that is no text, which nothing here could compare.
+    """
+    if not isinstance(answer, Observed) or isinstance(answer.target, str | None):
+        return cast("Observed | None", answer)
+    raise PluginUnavailableError(f"target is {type(answer.target).__name__}, want str or None")
 
 
 def _is_target(target: str | None, leader: Endpoint | None) -> bool:

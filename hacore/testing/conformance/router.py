@@ -161,7 +161,7 @@ class RouterConformance(PluginConformance):
         self.shows(cases, cases.here.me.member)
         seen = plugin.calls.call("hacore_route_probe", Observed, limit_s=PROMPT_S, request=Probe(context=CONTEXT))
         assert isinstance(seen, Observed)
-        assert seen.target is not None
+        assert isinstance(seen.target, str)
 
     def drain(self, plugin: Plugin, cases: RouterCases, *, ends_in_s: float) -> object:
         job = JobHandle()

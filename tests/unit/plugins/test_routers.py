@@ -79,11 +79,11 @@ class Outside:
 class Looking(Outside):
     def __init__(self) -> None:
         super().__init__()
-        self.shows: str | None = "b"
+        self.shows: object = "b"
 
     @hookimpl
     def hacore_route_probe(self, request: Probe) -> Observed:
-        return Observed(target=self.shows)
+        return Observed(target=self.shows)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ def test_one_that_hangs_holds_up_no_other_and_is_said(routers: Routers, monkeypa
     assert stuck.revisions[-1] == 2
 
 
-def raises(error: Exception) -> Callable[[], object]:
-    def run() -> object:
+def raises(error: Exception) -> Callable[..., object]:
+    def run(*_arguments: object) -> object:
         raise error
 
     return run
@@ -257,6 +257,36 @@ def test_what_the_outside_shows_is_compared_with_the_leader(
     outside.shows = None
     routers.tell(route(2, leader=None))
     wait_until(lambda: routers.status()[0].target is None and routers.status()[0].is_on_target is True)
+
+
+def test_a_look_that_tells_nonsense_is_as_good_as_none_and_the_router_is_told_on(routers: Routers, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, PROBE_S=0.02)
+    outside = Looking()
+    use(routers, router(outside))
+    routers.tell(route(1))
+    wait_until(lambda: routers.status()[0].is_on_target is True)
+    outside.shows = ["b"]
+    wait_until(lambda: routers.status()[0].is_on_target is None)
+    routers.tell(route(2, token=2))
+    wait_until(lambda: outside.revisions == [1, 2])
+    outside.shows = "b"
+    wait_until(lambda: routers.status()[0].is_on_target is True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_by_a_fault_of_ours_is_started_again_by_the_next_state(
+    routers: Routers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = Outside()
+    use(routers, router(outside))
+    with monkeypatch.context() as patch:
+        patch.setattr(router_thread.RouterThread, "_apply", raises(ZeroDivisionError()))
+        routers.tell(route(1))
+        thread = routers._threads[0]._thread
+        assert thread is not None
+        thread.join(10)
+    routers.tell(route(2))
+    wait_until(lambda: outside.revisions == [2])
 
 
 def test_a_router_that_is_new_or_built_anew_is_told_at_once_and_one_that_stays_is_not(routers: Routers) -> None:
