@@ -19,6 +19,7 @@ from hacore.testing.conformance.store import CALL_S, Wakes, look, renew, request
 from hacore_dcs_sqlite.plugin import SqlitePlugin
 from hacore_dcs_sqlite.settings import SqliteSettings
 
+LONGER_THAN_THE_TIMER_S = 6.0  # the one of opening
 STOPS_ITSELF_INSIDE = """
 import os, signal, sys
 from pathlib import Path
@@ -31,6 +32,21 @@ with file.transaction("write", until=clock.now() + 5) as connection:
     connection.execute("UPDATE store SET revision = 1000000")
     print("inside", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+OPENS = """
+import sys
+from pathlib import Path
+from hacore.errors import DcsUnavailableError
+from hacore.model.clock import BootClock
+from hacore_dcs_sqlite.file import StoreFile
+from hacore_dcs_sqlite.tables import SCRIPT
+clock = BootClock()
+try:
+    with StoreFile(Path(sys.argv[1]), clock, SCRIPT).transaction(sys.argv[2], until=clock.now() + float(sys.argv[3])):
+        print("inside")
+except DcsUnavailableError:
+    print("unknown")
 """
 
 
@@ -77,6 +93,25 @@ def test_a_transaction_that_somebody_forgot_ends_a_write_at_its_limit_and_lets_r
             a.renew(RenewRequest(lock=lock, ttl_s=30.0), timeout_s=0.5)
         assert look(a).lock == lock
     renew(a, lock, 30.0)
+
+
+def test_whoever_opens_a_new_file_in_a_forgotten_transaction_waits_for_as_long_as_the_call_may_take(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as forgotten:
+        forgotten.execute("PRAGMA journal_mode=WAL")
+        forgotten.execute("BEGIN IMMEDIATE")
+        assert opens(path, "read", within_s=LONGER_THAN_THE_TIMER_S) == "unknown"
+        forgotten.execute("ROLLBACK")
+    assert opens(path, "write", within_s=CALL_S) == "inside"
+
+
+def test_a_forgotten_transaction_lets_whoever_opens_the_file_read_it(path: Path, a: Dcs) -> None:
+    written(a, Put(name="config", value="1"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as forgotten:
+        forgotten.execute("BEGIN IMMEDIATE")
+        assert opens(path, "read", within_s=CALL_S) == "inside"
+        assert opens(path, "write", within_s=0.2) == "unknown"
+        with contextlib.closing(opened(path, "b")) as late:
+            assert look(late).records["config"].value == "1"
 
 
 def test_a_deleted_file_is_an_empty_store_at_once(path: Path, a: Dcs, b: Dcs) -> None:
@@ -233,6 +268,12 @@ def test_a_late_turn_is_not_taken(path: Path, a: Dcs) -> None:
             a.write(WriteRequest(puts=(Put(name="config", value="1"),)), timeout_s=0.2)
     assert "config" not in look(a).records
     assert isinstance(a.write(WriteRequest(puts=(Put(name="config", value="1"),)), timeout_s=0.2), Written)
+
+
+def opens(path: Path, kind: str, *, within_s: float) -> str:
+    """Let another process open the file and enter a transaction; what it has to say at the end."""
+    command = [sys.executable, "-c", OPENS, str(path), kind, str(within_s)]
+    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=within_s + 10.0).stdout.strip()
 
 
 def integrity(path: Path) -> None:

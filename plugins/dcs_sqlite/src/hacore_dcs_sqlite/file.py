@@ -106,28 +106,26 @@ class StoreFile:
         if self._connection is not None and _identity(self._path) == self._identity:
             return self._connection
         self._drop()
-        with self._alone(until) as record:
-            _discard_stale_log(self._path, record)
-            while not self._opened():
-                self._pause(until, "another process is recovering it")
-            _remember_log(self._path, record)
+        while not self._opened_alone():  # the wait is outside: whoever waits is not stopped, and the timer must not end it
+            self._pause(until, "another process is opening it or in a transaction")
         assert self._connection is not None  # noqa: S101 - the loop above ends with one
         return self._connection
 
-    @contextmanager
-    def _alone(self, until: Instant) -> Iterator[int]:
+    def _opened_alone(self) -> bool:
         """Open the file one process at a time, so that what is left of a replaced file is cleared away only once."""
         opened = Path(f"{self._path}-opened")
         _create(self._path, 0o600)
         _create(opened, self._path.stat().st_mode & 0o666)
         record = os.open(opened, os.O_RDWR | os.O_CLOEXEC)
         try:
-            while True:
-                with self._timer.armed(_CLOSE_S):
-                    if _locked(record):
-                        yield record
-                        return
-                self._pause(until, "another process is opening it")
+            with self._timer.armed(_CLOSE_S):
+                if not _locked(record):
+                    return False
+                _discard_stale_log(self._path, record)
+                if not self._opened():
+                    return False
+                _remember_log(self._path, record)
+                return True
         finally:
             os.close(record)
 
@@ -138,8 +136,8 @@ class StoreFile:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")  # flush() does the rest, outside of the transaction
             connection.execute("PRAGMA wal_autocheckpoint=0")
-            self._check_format(connection)
-            connection.executescript(f"BEGIN IMMEDIATE; {self._script}; PRAGMA user_version={_FORMAT}; COMMIT")
+            if self._is_new(connection):  # else who only looks need not wait for a writer
+                connection.executescript(f"BEGIN IMMEDIATE; {self._script}; PRAGMA user_version={_FORMAT}; COMMIT")
         except sqlite3.OperationalError as error:
             connection.close()
             if _is_busy(error):
@@ -151,10 +149,11 @@ class StoreFile:
         self._connection, self._identity = connection, identity
         return True
 
-    def _check_format(self, connection: sqlite3.Connection) -> None:
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found not in (0, _FORMAT):
             raise ConfigError(f"{self._path}: written in format {found} by a newer version, want {_FORMAT}")
+        return bool(found == 0)
 
     def _drop(self) -> None:
         if self._connection is not None:
