@@ -108,6 +108,13 @@ def test_with_less_than_a_second_left_nothing_is_added_and_what_stands_ends_with
     wait_until_gone(lab, "a", within_s=2.0)
 
 
+def test_nothing_is_added_after_the_lease_by_a_process_that_stood_still_meanwhile(lab: Lab) -> None:
+    kind, found = lab.node("a").do("route", leads=True, valid_s=1.6, token=1, revision=1, stalls_s=2.0)
+    assert kind == "Degraded"
+    assert "less than 1 s left" in found["reason"]
+    assert not {VIP4, VIP6} & set(lab.link.addresses("a"))
+
+
 def test_the_lease_that_ends_takes_the_address_with_it_at_once(lab: Lab) -> None:
     a = lab.node("a")
     a.leads(60.0)

@@ -86,12 +86,14 @@ class Addresses:
 
     def _put(self, link: Link, address: FloatingAddress, valid_s: int, *, is_new: bool) -> str | None:
         """Have one address there. Answers why not; the others are there nevertheless."""
+        if valid_s < 1:  # this process stood still since it looked
+            return f"{address}: the lease has less than 1 s left"
         if is_new and address.ip.version == 4 and address.prefix < _IPV4_BITS and not sysctl.keeps_secondaries(link.name):  # noqa: PLR2004
             reason = f"net.ipv4.conf.{link.name}.promote_secondaries is off and cannot be set, want it on or {address.ip}/32"
             logger.warning("the end of the floating address may take others of its subnet with it", extra={"reason": reason})
         probes_first = not self.with_packets and address.ip.version == 6 and sysctl.announces_itself(link.name)  # noqa: PLR2004
         try:
-            kernel.put(link, address, valid_s=max(1, valid_s), label=self._settings.label, probes_first=probes_first)
+            kernel.put(link, address, valid_s=valid_s, label=self._settings.label, probes_first=probes_first)
         except KernelRefusedError as error:
             return _explained(error)
         return None

@@ -5,6 +5,7 @@ It builds the plugin and calls the hooks as the core does, as an unprivileged us
 
 import json
 import sys
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,18 @@ from hacore.testing.conformance.plugin import PluginUnderTest
 CONTEXT = PluginContext(scope="test", namespace="/test", member=sys.argv[1], clock=BootClock())
 
 
+class StallingClock(BootClock):
+    """A clock after whose first look the process stands still."""
+
+    def __init__(self, stalls_s: float) -> None:
+        self._stalls_s = stalls_s
+
+    def now(self) -> float:
+        found, stalls_s, self._stalls_s = super().now(), self._stalls_s, 0.0
+        time.sleep(stalls_s)
+        return found
+
+
 def state(leads: bool, valid_s: float | None, token: int, revision: int) -> RoutingState:
     me, other = Endpoint(member=sys.argv[1], host="10.0.0.1", port=5432), Endpoint(member="other", host="10.0.0.2", port=5432)
     known = RoutingState(token=token, revision=revision, me=me, leader=me if leads else other, leads=leads)
@@ -27,7 +40,8 @@ def state(leads: bool, valid_s: float | None, token: int, revision: int) -> Rout
 def carry_out(plugin: Plugin, command: dict[str, Any]) -> object:
     match command.pop("do"):
         case "route":
-            request = Route(context=CONTEXT, state=state(**command))
+            context = replace(CONTEXT, clock=StallingClock(command.pop("stalls_s", 0.0)))
+            request = Route(context=context, state=state(**command))
             return plugin.calls.call("hacore_route", Applied, Degraded, limit_s=10, request=request)
         case "revoke":
             return plugin.calls.call("hacore_revoke", Applied, Degraded, limit_s=1, request=Revoke(context=CONTEXT, token=1))
