@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from hacore.hookspecs import PluginContext, Route
+from hacore.http.resolver import Resolver
 from hacore.interfaces import Applied, Endpoint, RoutingState
 from hacore.model.clock import BootClock
 from hacore.model.policy import Policy, Times
@@ -124,11 +125,12 @@ def test_a_primary_that_is_only_not_used_stops_nobody(servers: dict[str, PlainSe
 
 
 def test_a_server_answers_that_refuses_the_user_and_none_that_starts(servers: dict[str, PlainServer], bouncer: PgBouncer) -> None:
-    a = servers["a"]
-    assert takes_connections("127.0.0.1", a.port, "postgres")
-    assert takes_connections(str(a.directory), a.port, "no_such_database")
-    assert takes_connections("127.0.0.9,127.0.0.1", a.port, "postgres")
-    assert takes_connections(None, 5432, "postgres")  # where it leads only PgBouncer knows
+    a, resolver = servers["a"], Resolver(BootClock())
+    assert takes_connections("127.0.0.1", a.port, "postgres", resolver)
+    assert takes_connections(str(a.directory), a.port, "no_such_database", resolver)
+    assert takes_connections("127.0.0.9,127.0.0.1", a.port, "postgres", resolver)
+    assert takes_connections("localhost", a.port, "postgres", resolver)
+    assert takes_connections(None, 5432, "postgres", resolver)  # where it leads only PgBouncer knows
     with killed(a):
-        assert not takes_connections("127.0.0.1", a.port, "postgres")
-        assert not takes_connections(str(a.directory), a.port, "postgres")
+        assert not takes_connections("127.0.0.1", a.port, "postgres", resolver)
+        assert not takes_connections(str(a.directory), a.port, "postgres", resolver)

@@ -4,7 +4,6 @@ A command that is waited for no longer goes on there: a PAUSE whose connection h
 """
 
 import select
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +11,9 @@ import psycopg2
 from psycopg2 import extensions
 
 from hacore.errors import PluginUnavailableError
+from hacore.http.resolver import Resolver
+from hacore.model.clock import BootClock, Clock, Instant
+from hacore_router_pgbouncer.hosts import with_addresses
 
 _DEFAULTS: Final[Mapping[str, str]] = {"dbname": "pgbouncer", "user": "pgbouncer", "host": "/run/postgresql", "port": "6432"}
 
@@ -30,6 +32,8 @@ class Console:
         self.name = f"{words['host']}:{words['port']}"
         self._words = words if password is None else {**words, "password": password}
         self._timeout_s = timeout_s
+        self._clock: Clock = BootClock()
+        self._resolver = Resolver(self._clock)
         self._connection: Any = None
         self._cursor: Any = None
 
@@ -47,12 +51,10 @@ class Console:
 
         :raises PluginUnavailableError: the console cannot be reached.
         """
-        until = time.monotonic() + self._timeout_s
+        until = self._clock.now() + self._timeout_s
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = psycopg2.connect(async_=True, **self._words)
-                self._wait(until)
-                self._cursor = self._connection.cursor()
+                self._open(until)
             self._cursor.execute(text)
         except psycopg2.Error as error:
             self.close()
@@ -65,7 +67,7 @@ class Console:
         :raises PluginUnavailableError: the connection broke.
         """
         try:
-            return self._poll(time.monotonic() + within_s)
+            return self._poll(self._clock.now() + within_s)
         except psycopg2.Error as error:
             answered = error.pgcode is not None or (self._connection is not None and not self._connection.closed)
             self.close()
@@ -87,14 +89,23 @@ class Console:
             self._connection.close()
         self._connection = self._cursor = None
 
-    def _wait(self, until: float) -> None:
+    def _open(self, until: Instant) -> None:
+        try:
+            words = with_addresses(self._words, self._resolver, until=until)
+        except OSError as error:
+            raise PluginUnavailableError(f"{self.name}: {error.strerror or error}") from error
+        self._connection = psycopg2.connect(extensions.make_dsn(**words), async_=True)
+        self._wait(until)
+        self._cursor = self._connection.cursor()
+
+    def _wait(self, until: Instant) -> None:
         if not self._poll(until):
             self.close()
             raise PluginUnavailableError(f"{self.name}: no answer within {self._timeout_s:g} s")
 
-    def _poll(self, until: float) -> bool:
+    def _poll(self, until: Instant) -> bool:
         while (state := self._connection.poll()) != extensions.POLL_OK:
-            left_s = max(0.0, until - time.monotonic())
+            left_s = max(0.0, until - self._clock.now())
             fd = self._connection.fileno()
             reads, writes = ([fd], []) if state == extensions.POLL_READ else ([], [fd])
             if not any(select.select(reads, writes, [], left_s)):

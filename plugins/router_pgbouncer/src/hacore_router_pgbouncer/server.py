@@ -2,7 +2,10 @@
 
 import socket
 import struct
-from typing import Final
+from typing import Any, Final
+
+from hacore.http.resolver import Resolver
+from hacore.model.clock import BootClock
 
 _ANSWER_S: Final = 1.0
 _PROTOCOL: Final = 3 << 16
@@ -10,19 +13,19 @@ _MOST_BYTES: Final = 4096
 _NOT_NOW: Final = b"C57P03\0"  # cannot_connect_now: it starts, stops or recovers
 
 
-def takes_connections(hosts: object, port: object, database: object) -> bool:
+def takes_connections(hosts: object, port: object, database: object, resolver: Resolver) -> bool:
     """Tell whether a server at one of these hosts answers a first packet, be it with a refusal of this user.
 
     :param hosts: as PgBouncer shows them: names or addresses with commas, or the directory of a socket; nothing: its own default, which
         only it knows.
     """
     places = str(hosts or "").split(",")
-    return any(not place or _answers(place, int(str(port)), str(database)) for place in places)
+    return any(not place or _answers(place, int(str(port)), str(database), resolver) for place in places)
 
 
-def _answers(host: str, port: int, database: str) -> bool:
+def _answers(host: str, port: int, database: str, resolver: Resolver) -> bool:
     try:
-        with _connected(host, port) as connection:
+        with _connected(host, port, resolver) as connection:
             connection.settimeout(_ANSWER_S)
             connection.sendall(_first_packet(database))
             answer = connection.recv(_MOST_BYTES)
@@ -31,13 +34,23 @@ def _answers(host: str, port: int, database: str) -> bool:
     return answer[:1] in {b"R", b"E"} and _NOT_NOW not in answer
 
 
-def _connected(host: str, port: int) -> socket.socket:
-    if not host.startswith("/"):
-        return socket.create_connection((host, port), timeout=_ANSWER_S)
-    connection = socket.socket(socket.AF_UNIX)
+def _connected(host: str, port: int, resolver: Resolver) -> socket.socket:
+    if host.startswith("/"):
+        return _connect(socket.AF_UNIX, f"{host}/.s.PGSQL.{port}")
+    problem = OSError()
+    for family, address in resolver.addresses(host, port, until=BootClock().now() + _ANSWER_S):
+        try:
+            return _connect(family, address)
+        except OSError as error:
+            problem = error
+    raise problem
+
+
+def _connect(family: socket.AddressFamily, address: tuple[Any, ...] | str) -> socket.socket:
+    connection = socket.socket(family)
     try:
         connection.settimeout(_ANSWER_S)
-        connection.connect(f"{host}/.s.PGSQL.{port}")
+        connection.connect(address)
     except OSError:
         connection.close()
         raise

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from hacore.errors import PluginUnavailableError
+from hacore.http.resolver import Resolver
 from hacore.model.clock import BootClock, Clock, Instant
 from hacore_router_pgbouncer.bouncer import Bouncer
 from hacore_router_pgbouncer.server import takes_connections
@@ -29,6 +30,7 @@ class Watch:
     def __init__(self, bouncer: Bouncer, turn: "threading.RLock") -> None:
         self._bouncer, self._turn = bouncer, turn
         self._clock: Clock = BootClock()
+        self._resolver = Resolver(self._clock)
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._place: object = None  # where writes go; ``None``: nothing is to be watched
@@ -70,7 +72,8 @@ class Watch:
         place = self._place
         if place is None or not (self.waits or self._has_lost_all()):
             return
-        answers = all(takes_connections(row["host"], row["port"], row["database"]) for row in self._bouncer.databases().values())
+        rows = self._bouncer.databases().values()
+        answers = all(takes_connections(row["host"], row["port"], row["database"], self._resolver) for row in rows)
         with self._turn:
             if self._place != place or self._ended.is_set():
                 return
