@@ -1,7 +1,8 @@
 """How clients are led to the leader: addresses in the leader's Endpoints, in the very write that takes the lock, or in an EndpointSlice.
 
 A slice is an object of its own, so it is written after the lock, and only where it stands as it stood before the lock was taken or renewed:
-whoever has led since has written it.
+whoever has led since has written it. Leading clients is worth no lock: it has a short time of its own, and what fails is tried again in
+the next turn.
 """
 
 import ipaddress
@@ -20,6 +21,8 @@ from hacore_dcs_kubernetes.settings import KubernetesSettings
 _SLICES: Final = "/apis/discovery.k8s.io/v1"
 logger = logging.getLogger(__name__)
 _LOOK_AGAIN_S: Final = 60.0  # whether somebody has changed the slice
+_CALL_S: Final = 1.0  # at most, and ...
+_SHARE: Final = 0.25  # ... of what is left: the rest is for the lock
 
 
 class Routing:
@@ -44,15 +47,19 @@ class Routing:
         return {"subsets": [{"addresses": [address], "ports": self._ports()}]}
 
     def before(self, lock: Lock | None, until: Instant) -> Json | None:
-        """Read the slice before the lock is taken or renewed, where it will have to be written; empty: there is none."""
+        """Read the slice before the lock is taken or renewed, where it will have to be written; empty: there is none.
+
+        ``None``: it need not be, or cannot be read now.
+        """
         if self._kind is not LEASES or self._is_routed(lock):
             return None
         try:
-            return self._client.get(self._place.path(_SLICES, "endpointslices", self._place.scope), until=until)
-        except RefusedByServerError as error:
-            if not error.is_absence:
-                raise
-            return {}
+            return self._client.get(self._place.path(_SLICES, "endpointslices", self._place.scope), until=self._soon(until))
+        except DcsUnavailableError as error:
+            if isinstance(error, RefusedByServerError) and error.is_absence:
+                return {}
+            logger.warning("where clients are led cannot be seen", extra={"error": str(error)})
+        return None
 
     def after(self, found: Json | None, lock: Lock, *, uid: str | None, until: Instant) -> None:
         """Write the slice that was read before, now that the lock is ours; refused where somebody has written it since."""
@@ -67,8 +74,8 @@ class Routing:
     def leave(self, lock: Lock, until: Instant) -> None:
         """Lead nobody here any more, before the lock is given back: which does not wait for that to work."""
         self._routed = None
+        found = self.before(None, until)
         try:
-            found = self.before(None, until)
             if found:
                 self._write(found, self._slice([], lock), until)
         except DcsUnavailableError as error:
@@ -90,7 +97,7 @@ class Routing:
             "spec": {"clusterIP": "None"},
         }
         try:
-            self._client.write("POST", self._place.path("/api/v1", "services"), body, until=until)
+            self._client.write("POST", self._place.path("/api/v1", "services"), body, until=self._soon(until))
         except RefusedByServerError as error:
             if not error.is_conflict:  # it is there already
                 logger.warning("the Service that keeps the configuration is not made", extra={"error": str(error)})
@@ -99,12 +106,16 @@ class Routing:
         routed = self._routed
         return routed is not None and routed[0] == lock and self._clock.now() - routed[1] < _LOOK_AGAIN_S
 
+    def _soon(self, until: Instant) -> Instant:
+        now = self._clock.now()
+        return now + min(_CALL_S, (until - now) * _SHARE)
+
     def _write(self, found: Json, wanted: dict[str, Any], until: Instant) -> None:
         if not found:
-            self._client.write("POST", self._place.path(_SLICES, "endpointslices"), wanted, until=until)
+            self._client.write("POST", self._place.path(_SLICES, "endpointslices"), wanted, until=self._soon(until))
             return
         wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-        self._client.write("PATCH", self._place.path(_SLICES, "endpointslices", self._place.scope), wanted, until=until)
+        self._client.write("PATCH", self._place.path(_SLICES, "endpointslices", self._place.scope), wanted, until=self._soon(until))
 
     def _slice(self, endpoints: list[dict[str, Any]], lock: Lock) -> dict[str, Any]:
         labels = {
