@@ -63,7 +63,12 @@ def test_the_annotation_tells_each_member_of_its_own_beat() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "x", '"n2"', '["n2"]', *(f'{{"n2":{one}}}' for one in ("7", '["a"]', '["a",-1]', '["a",1e999]'))]
+    "text",
+    [
+        *(None, "", "x", '"n2"', '["n2"]', '"n2"' + 200_000 * "["),
+        *(f'{{"n2":{one}}}' for one in ("7", '["a"]', '["a",-1]', '["a",1e999]', f'["a",1{400 * "0"}]', 200_000 * "[")),
+    ],
+    ids=range(12),
 )
 def test_an_annotation_that_nobody_understands_proves_nothing(text: str | None) -> None:
     assert of_member(text, "n2") is None

@@ -14,7 +14,7 @@ from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, no
 from hacore.testing.kubernetes_api import Answer
 from hacore_dcs_kubernetes.client import RefusedByServerError
 from hacore_dcs_kubernetes.direct import Directory
-from hacore_dcs_kubernetes.follower import Follower, Means
+from hacore_dcs_kubernetes.follower import Follower, Means, pause_s
 from hacore_dcs_kubernetes.objects import CONFIG_MAPS
 from hacore_dcs_kubernetes.picture import Picture
 from hacore_dcs_kubernetes.pods import Pods
@@ -152,6 +152,10 @@ def test_a_role_that_may_not_watch_pods_costs_readings_and_nothing_else(shared: 
         assert asked(shared)["WATCH pods"] - attempts <= 2
         written(session, Put(name="config", value="1"))
         assert wakes.within(CALL_S, after=before)
+
+
+def test_a_watch_that_is_not_allowed_for_days_is_still_tried_each_five_minutes() -> None:
+    assert [pause_s(0, forbidden) for forbidden in (1, 2, 8, 9, 5000)] == [2.0, 4.0, 256.0, 300.0, 300.0]
 
 
 def verbs_of_old(rule: Answer) -> list[str]:

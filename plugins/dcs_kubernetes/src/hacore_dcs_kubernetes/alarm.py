@@ -50,5 +50,5 @@ class Alarm:
                 if left_s is not None and left_s <= 0:
                     self._at = None
                     return True
-                self._changed.wait(left_s)
+                self._changed.wait(None if left_s is None else min(left_s, threading.TIMEOUT_MAX))
             return False

@@ -13,7 +13,7 @@ from typing import Final
 from hacore.interfaces import Record
 from hacore.model.clock import Clock, Instant
 from hacore.sightings import Sightings
-from hacore_dcs_kubernetes.heard import Heard, Sent, pair, told_s
+from hacore_dcs_kubernetes.heard import NOT_UNDERSTOOD, Heard, Sent, pair, told_s
 from hacore_dcs_kubernetes.picture import Picture
 from hacore_dcs_kubernetes.pods import Metadata
 
@@ -33,7 +33,10 @@ class Beat:
 
     @classmethod
     def read(cls, annotations: Mapping[str, str]) -> "Beat | None":
-        """Read the beat of a record; ``None``: it has none, or one of an earlier record."""
+        """Read the beat of a record; ``None``: it has none, one of an earlier record, or one that is not understood.
+
+        Whoever may write to a pod may write anything here: that may cost its own member, and no other one.
+        """
         try:
             found = json.loads(annotations[BEAT])
             beat = cls(
@@ -43,9 +46,10 @@ class Beat:
                 of=str(found["of"]),
                 heard=pair(found.get("heard")),
             )
-        except (KeyError, TypeError, ValueError):
+            is_whole = math.isfinite(beat.ttl_s) and beat.ttl_s > 0 and beat.of == checksum(annotations.get(STATUS, ""))
+        except NOT_UNDERSTOOD:
             return None
-        return beat if beat.of == checksum(annotations.get(STATUS, "")) else None
+        return beat if is_whole else None
 
     def text(self) -> str:
         """Return the annotation."""

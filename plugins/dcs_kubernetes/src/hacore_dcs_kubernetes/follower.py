@@ -17,11 +17,13 @@ from hacore.errors import DcsUnavailableError
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_kubernetes.client import Client, Json, RefusedByServerError
 from hacore_dcs_kubernetes.direct import Directory
+from hacore_dcs_kubernetes.heard import NOT_UNDERSTOOD
 from hacore_dcs_kubernetes.picture import Picture
 
 _LIST_S: Final = 2.0
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _FORBIDDEN_S: Final = 300.0  # at most between two attempts at a watch that our role does not name
+_DOUBLINGS: Final = 9  # of that pause: enough to come to the most
 _STEADY_S: Final = 2.0  # a watch that lasted this long is opened again without a pause
 _JOIN_S: Final = 3.0
 logger = logging.getLogger(__name__)
@@ -106,7 +108,7 @@ class Follower(Generic[T]):
             if version == 0:
                 self._picture.interrupted()
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
-            self._ended.wait(_pause_s(failures, forbidden))
+            self._ended.wait(pause_s(failures, forbidden))
             try:
                 self._means.directory.look(self._collection.client)
             except _NOT_TOLD as error:
@@ -147,14 +149,15 @@ class Follower(Generic[T]):
         self._listener.told(key, change)
 
 
-def _pause_s(failures: int, forbidden: int) -> float:
+def pause_s(failures: int, forbidden: int) -> float:
+    """Return how long to wait after so many failures in a row, and so many answers that our role does not name this."""
     pause_s = _PAUSES_S[min(failures, len(_PAUSES_S) - 1)]
-    return max(pause_s, min(2.0**forbidden, _FORBIDDEN_S)) if forbidden else pause_s
+    return max(pause_s, min(2.0 ** min(forbidden, _DOUBLINGS), _FORBIDDEN_S)) if forbidden else pause_s
 
 
 def _is_forbidden(error: Exception) -> bool:
     return isinstance(error, RefusedByServerError) and error.status == http.HTTPStatus.FORBIDDEN
 
 
-# The last four: not what a server of ours sends.
-_NOT_TOLD: Final = (DcsUnavailableError, AttributeError, KeyError, TypeError, ValueError)
+# All but the first: not what a server of ours sends.
+_NOT_TOLD: Final = (DcsUnavailableError, AttributeError, *NOT_UNDERSTOOD)

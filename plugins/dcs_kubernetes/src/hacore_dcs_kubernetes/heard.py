@@ -18,6 +18,7 @@ HEARD: Final = "hacore-heard"  # of the leader's object: the beats, each with th
 _RATE: Final = 0.9  # the margin of the lock, too, allows for a tenth
 _KEPT: Final = 32
 
+NOT_UNDERSTOOD: Final = (KeyError, TypeError, ValueError, OverflowError, RecursionError)  # what reading somebody's annotation may raise
 Heard = tuple[str, float]  # what was heard of, and for how many seconds it has been known
 
 
@@ -64,12 +65,15 @@ def of_member(text: str | None, member: str) -> Heard | None:
         return None
     try:
         return pair(json.loads(text)[member])
-    except (KeyError, TypeError, ValueError):
+    except NOT_UNDERSTOOD:
         return None
 
 
 def pair(found: object) -> Heard | None:
-    """Read what was heard of and for how long; ``None``: neither."""
+    """Read what was heard of and for how long; ``None``: neither.
+
+    :raises OverflowError: for longer than a number can say.
+    """
     if not isinstance(found, list) or len(found) != 2 or not isinstance(found[0], str):  # noqa: PLR2004 - a pair
         return None
     return (found[0], float(found[1])) if isinstance(found[1], int | float) and 0 <= found[1] < float("inf") else None
