@@ -121,8 +121,7 @@ class Connection:
         """
         try:
             response = self._send(request, until)
-            content = response.read(_MOST_BYTES)
-            response.close()
+            content = _whole(response)
             self._see_in_time(until)
         except BaseException:
             self.close()
@@ -205,6 +204,16 @@ class Connection:
         wrapped.limit()
         wrapped.do_handshake()
         return wrapped
+
+
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    """Read a body; one that ends too early, or is too long to be read, is no answer: the library takes the first for one."""
+    content = response.read(_MOST_BYTES)
+    missing = response.length
+    response.close()
+    if missing:
+        raise http.client.IncompleteRead(content, missing)
+    return content
 
 
 def _has_ended(connected: socket.socket) -> bool:
