@@ -4,6 +4,7 @@ An address that was found stays known: after a minute it is asked for again, and
 """
 
 import ipaddress
+import math
 import socket
 import threading
 from typing import Any, Final
@@ -34,11 +35,13 @@ class Resolver:
         known = self._known.get(place)
         if known is not None and self._clock.now() - known[0] < _FRESH_S:
             return known[1]
-        lookup = self._lookups.setdefault(place, _Lookup(host, port))
+        lookup = self._lookups.get(place)
+        if lookup is None or self._clock.now() - lookup.ended_at >= _FRESH_S:  # nobody has asked for it since: it is of long ago
+            lookup = self._lookups[place] = _Lookup(host, port, self._clock)
         if lookup.ended.wait(max(0.0, until - self._clock.now()) if known is None else 0.0):
             del self._lookups[place]
             if lookup.found:
-                self._known[place] = (self._clock.now(), lookup.found)
+                self._known[place] = (lookup.ended_at, lookup.found)
                 return lookup.found
         if known is not None:
             return known[1]
@@ -48,19 +51,21 @@ class Resolver:
 class _Lookup:
     """One question to the name server, which ends when it ends."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, clock: Clock) -> None:
         self.ended = threading.Event()
+        self.ended_at: Instant = math.inf
         self.found: list[Address] = []
         self.error: OSError | None = None
-        threading.Thread(target=self._ask, args=(host, port), name=f"look-up {host}", daemon=True).start()
+        threading.Thread(target=self._ask, args=(host, port, clock), name=f"look-up {host}", daemon=True).start()
 
-    def _ask(self, host: str, port: int) -> None:
+    def _ask(self, host: str, port: int, clock: Clock) -> None:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             self.found = [(family, address) for family, _, _, _, address in found]
         except OSError as error:
             self.error = error
         finally:
+            self.ended_at = clock.now()
             self.ended.set()
 
 

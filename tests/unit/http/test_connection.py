@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hacore.http.connection import Connection, NotSentError, Request
+from hacore.http.connection import Broken, Connection, NotSentError, Request
 from hacore.http.resolver import Resolver
 from hacore.model.clock import BootClock
 
@@ -46,7 +46,7 @@ def serving(first: bytes, drip: Iterable[int]) -> Iterator[str]:
 
 
 @contextmanager
-def answering(before: Callable[[], None]) -> Iterator[str]:
+def answering(before: Callable[[], None], answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes") -> Iterator[str]:
     """A server that does something before it answers once, in one piece."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -55,7 +55,7 @@ def answering(before: Callable[[], None]) -> Iterator[str]:
             with peer:
                 peer.recv(65536)
                 before()
-                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
+                peer.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -63,6 +63,36 @@ def answering(before: Callable[[], None]) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             thread.join(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"Content-Length: 3\r\n\r\n",
+        b"Content-Length: 3\r\n\r\nye",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nye",
+    ],
+)
+def test_a_body_that_is_cut_off_is_no_answer(cut: bytes) -> None:
+    clock = BootClock()
+    with answering(lambda: None, b"HTTP/1.1 200 OK\r\n" + cut) as endpoint:
+        connection = Connection(endpoint, Resolver(clock), clock, None)
+        connection.connect(clock.now() + PATIENCE_S)
+        with pytest.raises(Broken):
+            connection.ask(Request(method="GET", path="/"), until=clock.now() + PATIENCE_S)
+        with pytest.raises(NotSentError, match="not connected"):
+            connection.ask(Request(method="GET", path="/"), until=clock.now() + PATIENCE_S)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+def test_an_answer_without_a_body_is_whole(head: bytes) -> None:
+    clock = BootClock()
+    with answering(lambda: None, head) as endpoint:
+        connection = Connection(endpoint, Resolver(clock), clock, None)
+        connection.connect(clock.now() + PATIENCE_S)
+        assert connection.ask(Request(method="GET", path="/"), until=clock.now() + PATIENCE_S).body == b""
+        connection.close()
 
 
 def test_bytes_that_make_no_line_are_silence() -> None:
@@ -124,6 +154,62 @@ def test_an_address_stays_known_while_the_name_server_is_silent(monkeypatch: pyt
     assert resolver.addresses("server.example", 80, until=100.0 + PATIENCE_S) == first
     assert BootClock().now() - began < PATIENCE_S / 2
     silent.set()
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], threading.Event]:
+    """A name server whose answer carries how often it was asked, and which answers once it may."""
+    asked: list[str] = []
+    may = threading.Event()
+
+    def look_up(host: str, *_: object, **__: object) -> object:
+        asked.append(host)
+        number = len(asked)
+        may.wait(PATIENCE_S)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.0.0.{number}", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked, may
+
+
+def test_what_was_found_long_ago_and_never_asked_for_is_not_taken_for_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may = counted(monkeypatch)
+    clock = Later()
+    resolver = Resolver(clock)
+
+    def found(until: float) -> str:
+        return str(resolver.addresses("server.example", 80, until=until)[0][1][0])
+
+    def settle() -> None:
+        for thread in threading.enumerate():
+            if thread.name == "look-up server.example":
+                thread.join(PATIENCE_S)
+
+    may.set()
+    assert found(PATIENCE_S) == "10.0.0.1"
+    clock.seconds = 100.0
+    may.clear()
+    assert found(200.0) == "10.0.0.1"  # the second question is on its way
+    may.set()
+    settle()
+    clock.seconds = 300_000.0
+    may.clear()
+    assert found(clock.seconds + PATIENCE_S) == "10.0.0.1"  # its answer is days old by now: there is a third
+    may.set()
+    settle()
+    assert found(clock.seconds + PATIENCE_S) == "10.0.0.3"
+    assert len(asked) == 3
+
+
+def test_a_question_that_is_on_its_way_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may = counted(monkeypatch)
+    clock = BootClock()
+    resolver = Resolver(clock)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            resolver.addresses("server.example", 80, until=clock.now())
+    may.set()
+    assert resolver.addresses("server.example", 80, until=clock.now() + PATIENCE_S)[0][1][0] == "10.0.0.1"
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("slept_s", [0.0, 60.0])
