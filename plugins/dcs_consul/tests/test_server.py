@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,9 +15,11 @@ import pytest
 
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, Renewed, RenewRequest
+from hacore.model.clock import BootClock
 from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, request_for, take, takes_at_most, write, written
 from hacore.testing.consul import Consul
 from hacore.testing.server_process import all_frozen
+from hacore_dcs_consul.client import Client
 from hacore_dcs_consul.plugin import ConsulPlugin
 from hacore_dcs_consul.settings import ConsulSettings
 
@@ -271,3 +275,26 @@ def renewed(session: Dcs, instance: str) -> bool:
         assert lock.instance == instance
         return isinstance(renew(session, lock, 20.0), Renewed)
     return False
+
+
+def test_a_comparison_that_fails_for_a_record_with_a_telling_name_is_no_want_of_rights(consul: Consul) -> None:
+    with opened(settings_of(consul)) as session:
+        for name in ("ORACLE", 'a "quoted" ACL', "ermission denied", "invalid session"):
+            assert isinstance(write(session, Put(name=name, value="1", expected=7)), Refused)
+
+
+def test_an_answer_without_content_is_not_an_empty_store() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nX-Consul-Index: 7\r\nContent-Length: 0\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        settings = ConsulSettings(endpoints=(f"http://127.0.0.1:{listener.getsockname()[1]}",))
+        with pytest.raises(DcsUnavailableError, match="without an answer"):
+            Client(settings, BootClock()).read("kv/demo/", {"recurse": ""}, until=now() + CALL_S)
+        answering.join()

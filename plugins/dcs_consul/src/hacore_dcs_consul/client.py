@@ -5,6 +5,7 @@ Which agent is asked when, and which request may be sent to a second one, is :mo
 
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from hacore_dcs_consul.wire import Json, Operation
 
 _API: Final = "/v1/"
 _OK, _DENIED, _NOT_FOUND, _CONFLICT = 200, 403, 404, 409
+_SILENT: Final = "agent/service/"  # what is answered with nothing where it is well
 _DEFINITE: Final = range(400, 429)  # 429: too many requests, another agent may take it
+_QUOTED: Final = re.compile('".*"', re.DOTALL)  # keys and values in what Consul says, which may be called anything
 
 
 class RejectedError(DcsUnavailableError):
@@ -160,6 +163,8 @@ def _answer(endpoint: str, path: str, reply: Reply) -> Answer:
         return Answer(status=reply.status, content=None, headers=reply.headers)
     if reply.status not in (_OK, _CONFLICT):
         raise http.client.HTTPException(f"status {reply.status}: {text}")
+    if not text and not path.startswith(_SILENT):
+        raise http.client.HTTPException(f"status {reply.status} without an answer: not Consul")
     try:
         content = json.loads(text) if text else None
     except ValueError as error:
@@ -169,8 +174,8 @@ def _answer(endpoint: str, path: str, reply: Reply) -> Answer:
 
 def _judge(reasons: list[str]) -> None:
     """Raise where a transaction failed by something else than a comparison."""
-    said = "; ".join(reasons)
-    if any("ermission denied" in reason or "ACL" in reason for reason in reasons):
+    said, own_words = "; ".join(reasons), [_QUOTED.sub("", reason) for reason in reasons]
+    if any("ermission denied" in words or "ACL" in words for words in own_words):
         raise RejectedError(f"consul: txn: {said}", _DENIED)
-    if any("invalid session" in reason for reason in reasons):
+    if any("invalid session" in words for words in own_words):
         raise SessionLostError(f"consul: txn: {said}", _CONFLICT)
