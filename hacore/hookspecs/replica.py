@@ -51,7 +51,8 @@ class ReplicaRequest:
             return True
         if not history.has(backup.timeline):
             return False
-        return backup.stop_lsn is None or history.has_prefix(backup.timeline, backup.stop_lsn)
+        end = backup.stop_lsn if backup.stop_lsn is not None else backup.start_lsn
+        return end is None or history.has_prefix(backup.timeline, end)
 
     def offer_of(self, backups: Sequence[Backup], *, most_megabytes: int, most_percent: int) -> Offer | Refusal:
         """Return the newest good backup that leads to where the leader is, unless copying the leader is cheaper: the rule of the field.
@@ -91,8 +92,9 @@ class ReplicaPlugin(AnyPlugin, Protocol):
         """Tell what this method would start from, without any effect.
 
         Called in the thread of the job before ``hacore_create_replica``; may block for 10 s. The core skips an offer that is of another
-        system identifier, of a timeline that is not in the leader's history, or that needs more WAL
-        than it is worth: more than ``wal_limit_bytes`` or, where the offer has none, than 10 GiB or 30 % of its size.
+        system identifier, of a timeline that is not in the leader's history, of a position beyond the one at which the leader left that
+        timeline, or that needs more WAL than it is worth: more than ``wal_limit_bytes`` or, where the offer has none, than 10 GiB or 30 %
+        of its size.
 
         :returns: an offer; a refusal: the next method is tried; ``None``, or no such hook: the method always tries.
         :raises PluginUnavailableError: what it drives does not answer: the next method is tried.

@@ -163,8 +163,12 @@ def _wrong_with(offer: Offer, request: ReplicaRequest) -> Iterator[str]:
     if offer.system_id is not None and request.system_id is not None and offer.system_id != request.system_id:
         yield f"offers system identifier {offer.system_id}, want {request.system_id}"
     history = request.leader_history
-    if offer.timeline is not None and history is not None and not history.has(offer.timeline):
-        yield f"offers timeline {offer.timeline}, which is not in the history of timeline {history.timeline}"
+    if offer.timeline is not None and history is not None:
+        if not history.has(offer.timeline):
+            yield f"offers timeline {offer.timeline}, which is not in the history of timeline {history.timeline}"
+        elif offer.start_lsn is not None and not history.has_prefix(offer.timeline, offer.start_lsn):
+            left = history.end_of(offer.timeline)
+            yield f"offers position {offer.start_lsn} of timeline {offer.timeline}, which the leader's history left at {left}"
     if offer.wal_bytes is not None and offer.wal_bytes > _most_wal(offer):
         yield f"offers {offer.wal_bytes} bytes of WAL to replay for {offer.size_bytes} of data, want at most {_most_wal(offer)}"
 

@@ -11,6 +11,9 @@ plain = hacore_backup_plain.plainplugin:PlainPlugin
 
 [hacore.archive]
 plain = hacore_backup_plain.plainplugin:PlainPlugin
+
+[hacore.replica]
+plain = hacore_backup_plain.plainplugin:PlainPlugin
 """
 
 

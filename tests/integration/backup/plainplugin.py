@@ -18,11 +18,25 @@ from hacore.hookspecs import (
     BackupSite,
     ExpireBackups,
     ListBackups,
+    ReplicaPlugin,
+    ReplicaRequest,
     RestoreRequest,
     VerifyBackup,
     hookimpl,
 )
-from hacore.interfaces import ArchiveSettings, Backup, Expired, Failed, Job, Restored, SectionChecker, Verified
+from hacore.interfaces import (
+    ArchiveSettings,
+    Backup,
+    Created,
+    Expired,
+    Failed,
+    Job,
+    Offer,
+    Refusal,
+    Restored,
+    SectionChecker,
+    Verified,
+)
 from hacore.model.lsn import Lsn
 
 TOOL = Path(__file__).with_name("plaintool.py")
@@ -38,7 +52,7 @@ class PlainSettings:
     tool: tuple[str, ...] = (sys.executable, str(TOOL))
 
 
-class PlainPlugin(BackupPlugin, ArchivePlugin):
+class PlainPlugin(BackupPlugin, ArchivePlugin, ReplicaPlugin):
     """Runs the tool."""
 
     def __init__(self, settings: PlainSettings) -> None:
@@ -68,13 +82,26 @@ class PlainPlugin(BackupPlugin, ArchivePlugin):
         return ArchiveSettings(push=(*argv, "push", "%p", "%f"), fetch=(*argv, "fetch", "%f", "%p"), missing_codes=(MISSING,))
 
     @hookimpl
+    def hacore_replica_offer(self, request: ReplicaRequest) -> Offer | Refusal:
+        """Offer what leads to the leader."""
+        return request.offer_of([_backup(one) for one in self._list(request.environment)], most_megabytes=10240, most_percent=30)
+
+    @hookimpl
+    def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed:
+        """Copy what was offered."""
+        assert offer is not None
+        argv = [*self._argv(), "restore", str(offer.backup_id), request.data_dir]
+        finished = job.run(argv, environment={**request.environment, "SPACES": "{}"})
+        return Created() if finished.exit_code == 0 else Failed(reason=f"restore ended with {finished.exit_code}")
+
+    @hookimpl
     def hacore_list_backups(self, request: ListBackups) -> Sequence[Backup]:
         """Read the list."""
-        return [_backup(one) for one in self._list(request.site)]
+        return [_backup(one) for one in self._list(request.site.environment)]
 
-    def _list(self, site: BackupSite) -> list[dict[str, Any]]:
+    def _list(self, environment: Mapping[str, str]) -> list[dict[str, Any]]:
         try:
-            found = subprocess.run([*self._argv(), "list"], capture_output=True, timeout=LIST_S, check=True, env={**site.environment})
+            found = subprocess.run([*self._argv(), "list"], capture_output=True, timeout=LIST_S, check=True, env={**environment})
             listed: list[dict[str, Any]] = json.loads(found.stdout)
         except subprocess.CalledProcessError as error:
             raise PluginUnavailableError(f"plain: {error.stderr.decode(errors='replace').strip()[-300:] or error}") from error
@@ -109,7 +136,7 @@ class PlainPlugin(BackupPlugin, ArchivePlugin):
     @hookimpl
     def hacore_restore(self, request: RestoreRequest, job: Job) -> Restored | Failed:
         """Copy one."""
-        found: dict[str, str] = next((one["spaces"] for one in self._list(request.site) if one["id"] == request.backup.id), {})
+        found: dict[str, str] = next((one["spaces"] for one in self._list(request.site.environment) if one["id"] == request.backup.id), {})
         spaces = {"SPACES": json.dumps(request.tablespaces.of(found))}
         failed = self._run(job, request.site, "restore", request.backup.id, request.data_dir, more=spaces)
         if failed is None and not (Path(request.data_dir) / "backup_label").exists() and self._settings.tool[0] != sys.executable:

@@ -68,6 +68,23 @@ def test_the_whole_cluster_goes_back_and_the_plan_is_shown_before(backups: Backu
     assert (backups.repository / "wal" / "00000002.history").exists()
 
 
+def test_a_standby_is_not_made_of_a_backup_of_the_time_that_was_given_up() -> None:
+    methods = {"*": {"postgresql": {"create_replica_methods": ["plain", "basebackup"]}}}
+    with work_directory("bk-") as place, backup_cluster(place.path, local=methods) as backups:
+        leader, target = prepared(backups)
+        backups.must("backup", "run")
+        backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=240)
+        backups.cluster.wait_ready()
+        (standby,) = backups.cluster.others(leader)
+        backups.must("reinit", "demo", standby.name, "--force", "--wait", timeout_s=120)
+        backups.cluster.wait_ready()
+        kept, given_up = (json.loads(one.read_text())["start_lsn"] for one in sorted((backups.repository / "base").glob("*/backup.json")))
+        label = (standby.data_dir / "backup_label.old").read_text()
+        assert (kept in label, given_up in label) == (True, False)
+        write(leader, 4)
+        wait_for(lambda: rows(standby) == [1, 2, 4], "it follows")
+
+
 def test_a_target_beyond_the_end_changes_nothing_and_says_where_the_wal_ends(backups: Backups) -> None:
     leader, _ = prepared(backups)
     beyond = (datetime.now(UTC) - timedelta(milliseconds=1)).isoformat()

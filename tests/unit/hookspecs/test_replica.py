@@ -86,6 +86,7 @@ def test_a_backup_of_a_history_that_was_left_is_passed_over() -> None:
     assert isinstance(found, Offer)
     assert found.backup_id == BACKUP.id
     assert isinstance(offered(replace(BACKUP, timeline=3), asked=asked), Refusal)
+    assert isinstance(offered(replace(LATER, stop_lsn=None), asked=asked), Refusal)  # it began after the switch
 
 
 def test_what_is_not_good_is_passed_over() -> None:

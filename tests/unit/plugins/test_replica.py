@@ -9,7 +9,8 @@ from hacore.config.settings import ToolOption
 from hacore.errors import DataDirectoryError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import ReplicaRequest, hookimpl
 from hacore.interfaces import Created, Failed, Job, Offer, Refusal
-from hacore.model.timeline import TimelineHistory
+from hacore.model.lsn import Lsn
+from hacore.model.timeline import TimelineHistory, TimelineSwitch
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.replica import Method, create_replica, may_start_without_leader, methods_of
 from tests.unit.plugins.making import NoJob, plugin, replica_request
@@ -142,6 +143,7 @@ def test_a_cancelled_method_leaves_a_clean_directory_and_ends_the_chain(chain: C
         "nonsense",
         Offer(system_id="2"),
         Offer(timeline=5),
+        Offer(timeline=1, start_lsn=Lsn(101)),
         Offer(wal_bytes=11 << 30),
         Offer(wal_bytes=400, size_bytes=1000),
     ],
@@ -149,7 +151,8 @@ def test_a_cancelled_method_leaves_a_clean_directory_and_ends_the_chain(chain: C
 def test_a_method_that_offers_nothing_useful_is_passed_over(chain: Chain, offer: object) -> None:
     chain.add("a", Created(), offer=offer)
     chain.add("b", Created(), offer=Offer(system_id="1", timeline=2, wal_bytes=300, size_bytes=1000))
-    assert chain.run(system_id="1", leader_history=TimelineHistory(timeline=2)) == Created()
+    history = TimelineHistory(timeline=2, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(100)),))
+    assert chain.run(system_id="1", leader_history=history) == Created()
     assert chain.log == ["clean", "b"]
 
 
