@@ -12,7 +12,7 @@ import pytest
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.hookspecs import Validate
 from hacore.interfaces import Put, Renewed
-from hacore.testing.conformance.store import CALL_S, look, renew, request_for, take, written
+from hacore.testing.conformance.store import CALL_S, eventually, look, renew, request_for, take, written
 from hacore.testing.consul import Consul
 from hacore.testing.workdir import give_away
 from hacore_dcs_consul.plugin import ConsulPlugin
@@ -78,15 +78,68 @@ def test_a_token_that_is_deleted_makes_the_store_unavailable_and_not_empty(guard
             renew(session, lock, 30.0)
 
 
+def narrow(consul: Consul, *rules: str) -> None:
+    """Let the agent's token do less."""
+    policy = next(one["ID"] for one in consul.ask("acl/policies") if one["Name"] == "agent")
+    consul.ask(f"acl/policy/{policy}", {"Name": "agent", "Rules": " ".join(rules)}, method="PUT")
+
+
+ENOUGH_FOR_A_LOCK = (
+    'key "hacore-kit/demo/leader" { policy = "write" }',
+    'key "hacore-kit/demo/config" { policy = "read" }',
+    'session_prefix "" { policy = "write" }',
+)
+
+
 def test_records_that_the_token_may_no_longer_read_make_the_store_unavailable_and_not_smaller(guarded: Consul) -> None:
     token = grant(guarded, RIGHTS)
     with opened(settings_of(guarded, token)) as session:
         written(session, Put(name="config", value="1"), Put(name="hacore", value="1"))
-        policy = next(one["ID"] for one in guarded.ask("acl/policies") if one["Name"] == "agent")
-        rules = 'key "hacore-kit/demo/leader" { policy = "write" } key "hacore-kit/demo/config" { policy = "read" }'
-        guarded.ask(f"acl/policy/{policy}", {"Name": "agent", "Rules": rules}, method="PUT")
+        lock = take(session, 30.0)
+        assert isinstance(renew(session, lock, 30.0), Renewed)
+        narrow(guarded, *ENOUGH_FOR_A_LOCK)
+        for _ in range(2):
+            with pytest.raises(DcsUnavailableError, match="may not read"):
+                renew(session, lock, 30.0)
         with pytest.raises(DcsUnavailableError, match="may not read"):
             look(session)
+        narrow(guarded, RIGHTS)
+        answer = renew(session, lock, 30.0)
+        assert isinstance(answer, Renewed)
+        assert set(answer.snapshot.records) == {"config", "hacore"}
+
+
+def test_a_record_that_a_renewal_never_showed_is_missed_by_the_watch(guarded: Consul) -> None:
+    """It came when the token could not read it any more."""
+    token = grant(guarded, RIGHTS)
+    with opened(settings_of(guarded, token)) as session:
+        written(session, Put(name="config", value="1"))
+        lock = take(session, 30.0)
+        assert isinstance(renew(session, lock, 30.0), Renewed)
+        session.watch(lambda: None)
+        narrow(guarded, *ENOUGH_FOR_A_LOCK)
+        guarded.ask("kv/hacore-kit/demo/hacore", "1", method="PUT")
+
+        def is_missed() -> bool:
+            try:
+                renew(session, lock, 30.0)
+            except DcsUnavailableError as error:
+                return "may not read" in str(error)
+            return False
+
+        eventually(is_missed)
+
+
+def test_a_record_that_somebody_removed_is_gone_from_a_renewal(guarded: Consul) -> None:
+    with opened(settings_of(guarded, grant(guarded, RIGHTS))) as session:
+        written(session, Put(name="config", value="1"), Put(name="hacore", value="1"))
+        lock = take(session, 30.0)
+        assert isinstance(renew(session, lock, 30.0), Renewed)
+        guarded.ask("kv/hacore-kit/demo/config", method="DELETE")
+        for _ in range(2):
+            answer = renew(session, lock, 30.0)
+            assert isinstance(answer, Renewed)
+            assert set(answer.snapshot.records) == {"hacore"}
 
 
 def openssl(directory: Path, *arguments: str) -> None:

@@ -75,11 +75,20 @@ class ConsulDcs:
         return Acquired(lock=lock_of(leader), sent_at=sent_at)
 
     def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed | Refused:
-        """Renew the session; then, in one transaction, find the lock unchanged, write, and read everything."""
+        """Renew the session; then, in one transaction, find the lock unchanged, write, and read everything.
+
+        What the token may not read is left out of a transaction without a word: where less is shown than before, a reading says why.
+        """
         until = self._until(timeout_s)
         sent_at = self._session.keep(request.ttl_s, until=until)
         found = self._under(request.lock, lambda held: [*self._keys.puts(request.puts), *self._moves(held), self._keys.tree()], until)
-        return found if isinstance(found, Refused) else Renewed(sent_at=sent_at, snapshot=self._led(self._standing.picture(sent_at, found)))
+        if isinstance(found, Refused):
+            return found
+        removed = [put.name for put in request.puts if put.value is None]
+        if self._watch.is_filtered or self._standing.is_less(found, removed):
+            snapshot = self._led(self._standing.read(until))
+            return Renewed(sent_at=sent_at, snapshot=snapshot) if snapshot.lock == request.lock else Refused(holder=self._standing.holder)
+        return Renewed(sent_at=sent_at, snapshot=self._led(self._standing.picture(sent_at, found)))
 
     def release(self, request: ReleaseRequest, *, timeout_s: float) -> Written | Refused:
         """Write and delete the lock in one transaction."""

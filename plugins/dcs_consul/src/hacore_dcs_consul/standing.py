@@ -4,7 +4,7 @@ The leader key and the own member record are kept as keys, with the index and th
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hacore.errors import DcsUnavailableError
@@ -35,6 +35,7 @@ class Standing:
         self._clock = clock
         self._kept = kept
         self._newest = 0  # index
+        self._shown: frozenset[str] = frozenset()  # names
 
     @property
     def holder(self) -> str | None:
@@ -64,6 +65,7 @@ class Standing:
         """Take note of everything that a reading has shown."""
         found = dict(shown)
         self._newest = max([self._newest, *(kv.version for kv in found.values())])
+        self._shown = frozenset(found)
         self.leader, self.published = found.pop(LEADER, None), found.get(self.own_record)
         seen = {name: self._sightings.read(name, kv.value, kv.version) for name, kv in found.items()}
         return Snapshot(
@@ -73,6 +75,10 @@ class Standing:
             records={name: record for name, record in seen.items() if not name.startswith(MEMBERS)},
             members={name.removeprefix(MEMBERS): record for name, record in seen.items() if name.startswith(MEMBERS)},
         )
+
+    def is_less(self, shown: Iterable[str], removed: Iterable[str]) -> bool:
+        """Tell whether records are missing that were there, beside those that are removed: deleted, or not for our eyes any more."""
+        return not self._shown.issubset({*shown, *removed})
 
     def find(self, lock: Lock, until: Instant) -> Kv | None:
         """Return the key of exactly this lock, as far as it stands."""

@@ -41,6 +41,7 @@ class Watch:
 
     def __init__(self, *, client: Client, clock: Clock, keys: Keys, sightings: Sightings, is_stale: bool, loop_wait_s: float) -> None:
         self.leading = False  # set by the session: a leader need not hear of its own status
+        self.is_filtered = False  # whether the newest answer left out what the token may not read
         self.picture = Picture()
         self._client = client
         self._clock = clock
@@ -98,6 +99,7 @@ class Watch:
         """Return the answer and what it shows, every version of which has been noted."""
         sent_at = self._clock.now()
         answer = self._client.read(self._keys.path(), {**self._query, **more}, until=sent_at + timeout_s, repeatable=False)
+        self.is_filtered = answer.is_filtered
         if answer.is_filtered:
             raise DcsUnavailableError("consul: the token may not read every record of the cluster")
         found = {kv.name: kv for kv in self._keys.kvs(answer.content or ())}
