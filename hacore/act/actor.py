@@ -38,6 +38,7 @@ from hacore.model.steps import (
     StopServer,
     StoreStep,
     TakeCheckpoint,
+    UndoRestore,
     WriteHistory,
     WriteOwn,
 )
@@ -90,6 +91,7 @@ class Actor:
                 | Rewind()
                 | RecoverFromCrash()
                 | RestoreFromBackup()
+                | UndoRestore()
                 | StartServer()
                 | StopServer()
                 | RestartServer()
@@ -98,7 +100,7 @@ class Actor:
                 | DrainTraffic()
             ):
                 lease = self._keeper.lease
-                command = step.command if isinstance(step, RestartServer | RestoreFromBackup) else None
+                command = step.command if isinstance(step, RestartServer | RestoreFromBackup | UndoRestore) else None
                 return self._ports.worker.submit(step, token=lease.token if lease else None, command=command)
             case CancelJob():
                 self._ports.worker.cancel(step.reason)

@@ -86,7 +86,7 @@ def restore(
 def _tell(found: Restore, form: str) -> None:
     """Say how it went, and what comes next."""
     if found.state is not RestoreState.DONE:
-        raise CommandError(f"the restore has failed, the cluster is as it was before: {found.error}")
+        raise CommandError(f"the restore has failed{', the cluster is as it was before' if found.keep else ''}: {found.error}")
     if form != "pretty":
         click.echo(document({"state": "done", "timeline": found.timeline}, form))
         return

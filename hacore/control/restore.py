@@ -99,6 +99,8 @@ def _give_up(context: Context, dcs: Dcs, world: World) -> Reply:
         return Reply(status=404, text="no restore goes on")
     if view.lock is not None:
         return Reply(status=409, text=f"{view.lock.holder} restores: ask there")
+    if view.own.restore.member == world.me.name:  # it alone has what was moved aside, and puts it back under its lock
+        return Reply(status=409, text=f"{world.me.name} restores and takes the lock again before it can put back what was there: ask again")
     value = own_json(_given_up(view.own, view.own.restore), found.value)
     put = Put(name=names.OWN, value=value, expected=found.version)
     if isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused):

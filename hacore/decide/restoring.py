@@ -26,16 +26,18 @@ from hacore.model.steps import (
     RestoreFromBackup,
     StopMode,
     StopServer,
+    UndoRestore,
     WriteOwn,
 )
 from hacore.model.world import Answer
 
 _STOP_S = 300.0  # for the other members to stop
+_ENDED = "ended by a person"
 _STILL = frozenset({"stopped", "crashed", "start failed", "stop failed", "initdb failed"})
 
 
 def restore_cancelled(seen: Restoring) -> Answer | None:
-    """A person ends it: the work in flight puts back what was there."""
+    """A person ends it: what was there is put back, by the work in flight or, where that died with its agent, by work of its own."""
     command = next((one for one in seen.world.commands if isinstance(one, CancelRestoreCommand)), None)
     job, lease = seen.world.job, seen.world.lease
     if command is None or lease is None:
@@ -43,14 +45,14 @@ def restore_cancelled(seen: Restoring) -> Answer | None:
     if job is not None:
         if job.cancelled or job.kind is not JobKind.RESTORE:
             return None
-        answer = AnswerCommand(id=command.id, done=True, text="the restore is being ended, what was there is put back")
-        return Answer(
-            reason="asked to end the restore", steps=(CancelJob(kind=job.kind, reason="ended by a person"), answer), wake_after_s=0.2
-        )
+        return _ending(seen, command, CancelJob(kind=job.kind, reason=_ENDED))
+    if _has_succeeded(seen):
+        answer = AnswerCommand(id=command.id, done=False, text="the restore has come to its end already")
+        return Answer(reason="asked to end a restore that is done", steps=(answer,), wake_after_s=0)
+    if seen.restore.state is RestoreState.RESTORING:
+        return _ending(seen, command, UndoRestore(id=seen.restore.id, command=_undoing(seen)))
     answer = AnswerCommand(id=command.id, done=True, text="the restore has ended, the cluster is as it was before")
-    return Answer(
-        reason="asked to end the restore", steps=(_write(seen, _failed(seen.restore, "ended by a person")), answer), wake_after_s=0
-    )
+    return Answer(reason="asked to end the restore", steps=(_write(seen, _failed(seen.restore, _ENDED)), answer), wake_after_s=0)
 
 
 def work_of_restoring(seen: Restoring) -> Answer | None:
@@ -115,13 +117,11 @@ def armed_while_restoring(seen: Restoring) -> Answer | None:
 
 def restore_ended(seen: Restoring) -> Answer | None:
     """Tell everybody how it went."""
-    outcome = seen.world.outcome(JobKind.RESTORE)
-    is_mine = outcome is not None and outcome.command == _attempt(seen)
-    if not is_mine and not _was_finished(seen):
+    error = _failure(seen)
+    if error is not None:
+        return Answer(reason=f"the restore has failed: {error}", steps=(_write(seen, _failed(seen.restore, error)),), wake_after_s=0)
+    if not _has_succeeded(seen):
         return None
-    if is_mine and outcome is not None and not outcome.is_done:
-        failed = _failed(seen.restore, outcome.error or "it has failed")
-        return Answer(reason=f"the restore has failed: {outcome.error}", steps=(_write(seen, failed),), wake_after_s=0)
     if not seen.node.is_primary or seen.node.timeline is None:
         return Answer(reason="restored; waits until the server answers", wake_after_s=0.2)
     timeline = seen.node.timeline
@@ -176,8 +176,27 @@ def begin_restore(seen: Restoring) -> Answer | None:
     return Answer(reason=f"restores {restore.backup} to {restore.target}", steps=(step,), wake_after_s=1.0)
 
 
-def _was_finished(seen: Restoring) -> bool:
-    """Tell whether an agent before this one has come to the end: the mark has gone, the server is primary on the timeline claimed."""
+def _ending(seen: Restoring, command: CancelRestoreCommand, step: CancelJob | UndoRestore) -> Answer:
+    what = "what was there is put back" if seen.restore.keep else f"the old data of {seen.name} was given up with it"
+    answer = AnswerCommand(id=command.id, done=True, text=f"the restore is being ended, {what}")
+    return Answer(reason="asked to end the restore", steps=(step, answer), wake_after_s=0.2)
+
+
+def _failure(seen: Restoring) -> str | None:
+    """Return why work of this agent has ended without a restored cluster; ``None``: it has not."""
+    outcome = seen.world.outcome(JobKind.RESTORE)
+    if outcome is None or outcome.command not in {_attempt(seen), _undoing(seen)}:
+        return None
+    if outcome.command == _undoing(seen):
+        return _ENDED if outcome.is_done else f"{_ENDED}, {outcome.error}"
+    return None if outcome.is_done else outcome.error or "it has failed"
+
+
+def _has_succeeded(seen: Restoring) -> bool:
+    """Tell whether it is done: by this agent, or by one before it, where the server is primary without a mark on the timeline claimed."""
+    outcome = seen.world.outcome(JobKind.RESTORE)
+    if outcome is not None and outcome.command == _attempt(seen) and outcome.is_done:
+        return True
     is_there = seen.node.is_primary and seen.node.timeline is not None and seen.node.timeline == seen.restore.timeline
     return seen.restore.state is RestoreState.RESTORING and is_there and seen.node.directory.mark is None
 
@@ -185,6 +204,10 @@ def _was_finished(seen: Restoring) -> bool:
 def _attempt(seen: Restoring) -> str:
     """Name this agent's attempt: one that was started again begins anew, on a timeline that nobody has used."""
     return f"{seen.restore.id} {seen.world.sightings.started_at:.6f}"
+
+
+def _undoing(seen: Restoring) -> str:
+    return f"{_attempt(seen)} undone"
 
 
 def _failed(restore: Restore, error: str) -> Restore:

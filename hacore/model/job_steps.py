@@ -17,6 +17,7 @@ from hacore.model.steps import (
     StartServer,
     StopServer,
     TakeCheckpoint,
+    UndoRestore,
 )
 
 _KINDS: Final = {
@@ -25,6 +26,7 @@ _KINDS: Final = {
     Rewind: JobKind.REWIND,
     RecoverFromCrash: JobKind.CRASH_RECOVERY,
     RestoreFromBackup: JobKind.RESTORE,
+    UndoRestore: JobKind.RESTORE,
     StartServer: JobKind.START,
     StopServer: JobKind.STOP,
     RestartServer: JobKind.RESTART,

@@ -155,6 +155,14 @@ class RestoreFromBackup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRestore:
+    """Put back what an attempt that nobody works on any more has moved aside."""
+
+    id: str  # of the restore
+    command: str  # names the end of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeCheckpoint:
     """Run CHECKPOINT: before a planned stop, and first on a new timeline, so that others may rewind from here."""
 
@@ -264,6 +272,7 @@ JobStep = (
     | Rewind
     | RecoverFromCrash
     | RestoreFromBackup
+    | UndoRestore
     | StartServer
     | StopServer
     | RestartServer

@@ -9,7 +9,7 @@ import psycopg2
 
 from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
-from hacore.model.steps import RestoreFromBackup
+from hacore.model.steps import RestoreFromBackup, UndoRestore
 from hacore.postgres.cleaning import clean, refuse_foreign
 from hacore.postgres.directory import is_empty
 from hacore.postgres.files import sync_directory
@@ -23,6 +23,7 @@ from hacore.postgres.tablespaces import links
 logger = logging.getLogger(__name__)
 
 MARK: Final = "restore"
+_MOVING: Final = "restore, the old directory is being renamed"  # and while there is none aside, it is the one that is there
 
 
 def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around: Surroundings) -> None:
@@ -54,12 +55,24 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
             restore_command=command,
         )
         recover(instance, job, token, how, around)
-    except (HacoreError, GuardError, OSError, psycopg2.Error):
-        _put_back(instance, aside)
+    except (HacoreError, GuardError, OSError, psycopg2.Error) as error:
+        fault = _put_back(instance, aside)
+        if fault is not None:
+            raise DataDirectoryError(f"{error}; {fault}") from error
         raise
     instance.files.keep_copies()
     instance.mark.clear()
     logger.warning("the cluster was restored, what was there before is kept", extra={"directory": str(aside) if aside.exists() else ""})
+
+
+def undo(instance: Instance, step: UndoRestore) -> None:
+    """Put back what an attempt has moved aside whose agent has died.
+
+    :raises DataDirectoryError: it could not be put back.
+    """
+    fault = _put_back(instance, aside_of(instance, step.id))
+    if fault is not None:
+        raise DataDirectoryError(fault)
 
 
 def aside_of(instance: Instance, restore_id: str) -> Path:
@@ -91,7 +104,7 @@ def _keep_aside(instance: Instance, aside: Path) -> None:
     reason = why_not_aside(instance)
     if reason is not None:
         raise DataDirectoryError(f"{data_dir}: {reason}: restore without keeping it")
-    instance.mark.set(MARK)
+    instance.mark.set(_MOVING)
     try:
         data_dir.rename(aside)
     except OSError as error:
@@ -101,19 +114,33 @@ def _keep_aside(instance: Instance, aside: Path) -> None:
     instance.replaced()
 
 
-def _put_back(instance: Instance, aside: Path) -> None:
-    """End what runs, and bring back what was there; without it the mark stays, and the directory is never started."""
+def _put_back(instance: Instance, aside: Path) -> str | None:
+    """End what runs, and bring back what was there; without it the mark stays, and the directory is never started.
+
+    :returns: why what was kept could not be brought back.
+    """
     try:
+        if not aside.exists() and instance.mark.read() in {None, _MOVING}:  # nothing has been moved yet, or it is back already
+            instance.mark.clear()
+            return None
         if instance.processes.alive():
             asked(lambda: instance.launcher.end(kill=True))
-        if not aside.exists():
-            return
-        clean(instance)
-        instance.layout.data_dir.rmdir()
-        aside.rename(instance.layout.data_dir)
-        sync_directory(aside.parent)
-        instance.replaced()
-        instance.mark.clear()
-        logger.warning("the restore has failed, what was there is put back", extra={"directory": str(instance.layout.data_dir)})
+        if aside.exists():
+            _rename_back(instance, aside)
     except (HacoreError, GuardError, OSError) as error:
         logger.error("what was there before the restore could not be put back", extra={"directory": str(aside), "error": str(error)})  # noqa: TRY400 - the first fault counts
+        return f"what was there before could not be put back, it is in {aside}: {error}"
+    return None
+
+
+def _rename_back(instance: Instance, aside: Path) -> None:
+    """Done again after a crash at any point it comes to the same."""
+    instance.mark.set(MARK)
+    clean(instance)
+    instance.layout.data_dir.rmdir()
+    instance.mark.set(_MOVING)
+    aside.rename(instance.layout.data_dir)
+    sync_directory(aside.parent)
+    instance.replaced()
+    instance.mark.clear()
+    logger.warning("the restore has ended, what was there is put back", extra={"directory": str(instance.layout.data_dir)})

@@ -18,6 +18,7 @@ from hacore.model.steps import (
     StopMode,
     StopServer,
     TakeCheckpoint,
+    UndoRestore,
 )
 from hacore.postgres.bootstrap import bootstrap
 from hacore.postgres.crash_recovery import recover
@@ -26,7 +27,7 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.promotion import forget_upstream, promote
 from hacore.postgres.replica import create_replica
-from hacore.postgres.restore import restore
+from hacore.postgres.restore import restore, undo
 from hacore.postgres.rewind import rewind
 from hacore.postgres.start import Start, start
 from hacore.postgres.stop import stop, take_checkpoint
@@ -36,7 +37,7 @@ from hacore.postgres.surroundings import Surroundings
 def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroundings) -> None:
     """Do what the step says; done before means done again without harm."""
     match step:
-        case Bootstrap() | CreateReplica() | RestoreFromBackup():
+        case Bootstrap() | CreateReplica() | RestoreFromBackup() | UndoRestore():
             _fill(instance, job, step, around)
         case Rewind():
             rewind(instance, job, step, around)
@@ -56,7 +57,9 @@ def carry_out(instance: Instance, job: JobHandle, step: JobStep, around: Surroun
             assert_never(step)
 
 
-def _fill(instance: Instance, job: JobHandle, step: Bootstrap | CreateReplica | RestoreFromBackup, around: Surroundings) -> None:
+def _fill(
+    instance: Instance, job: JobHandle, step: Bootstrap | CreateReplica | RestoreFromBackup | UndoRestore, around: Surroundings
+) -> None:
     match step:
         case Bootstrap():
             bootstrap(instance, job, around)
@@ -64,6 +67,8 @@ def _fill(instance: Instance, job: JobHandle, step: Bootstrap | CreateReplica | 
             create_replica(instance, job, step, around)
         case RestoreFromBackup():
             restore(instance, job, step, around)
+        case UndoRestore():
+            undo(instance, step)
 
 
 def _start(instance: Instance, job: JobHandle, step: StartServer | RestartServer, around: Surroundings) -> None:

@@ -80,6 +80,7 @@ class Host:
         self.traffic = Traffic(engine)
         self.job_faults = JobFaults()
         self.backup: Directory | None = None  # what a replica method that needs no leader restores
+        self.asides: dict[str, Directory] = {}  # what restores have moved out of the way, by their id
         self.is_on = False
         self.boots = 0
         self.find_host: Callable[[str | None], Host | None] = lambda _: None

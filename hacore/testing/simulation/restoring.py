@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hacore.model.node import DirectoryState
-from hacore.model.steps import RestoreFromBackup
+from hacore.model.steps import RestoreFromBackup, UndoRestore
 from hacore.testing.simulation.host import Host
 from hacore.testing.simulation.wal import Directory, Log, RecordKind
 
@@ -17,16 +17,16 @@ def restore(host: Host, step: RestoreFromBackup, *, at: Callable[[], float], wor
 
     :raises JobFailedError: the tool has failed, or the work was cancelled.
     """
-    before = host.server.directory
+    before = host.asides.setdefault(step.id, host.server.directory)
     host.server.directory = Directory(state=DirectoryState.UNFINISHED, mark="restore", log=Directory.empty().log)
     try:
         work()
     except JobFailedError:
-        host.server.directory = before
+        _put_back(host, step.id)
         raise
     if host.job_faults.copy_fails > 0:
         host.job_faults.copy_fails -= 1
-        host.server.directory = before
+        _put_back(host, step.id)
         raise JobFailedError("the tool has failed")
     log = Log(before.log.records[: max(len(before.log.records) // 2, 1)])
     host.server.directory = Directory(state=DirectoryState.UNFINISHED, mark="restore", log=log, system_id=before.system_id)
@@ -35,3 +35,14 @@ def restore(host: Host, step: RestoreFromBackup, *, at: Callable[[], float], wor
     directory = Directory(state=DirectoryState.INITIALIZED, log=log, system_id=before.system_id)
     directory.note_checkpoint(log.checkpoint(RecordKind.SHUTDOWN, at()), "shut down")
     host.server.directory = directory
+
+
+def undo(host: Host, step: UndoRestore) -> None:
+    """Put back what an attempt of an agent before this one has moved aside."""
+    if step.id in host.asides:
+        host.server.vanish()
+        _put_back(host, step.id)
+
+
+def _put_back(host: Host, restore_id: str) -> None:
+    host.server.directory = host.asides.pop(restore_id)

@@ -344,11 +344,13 @@ def restore_is_interrupted(simulation: Simulation) -> None:
     _rule(simulation, "restore_ended", within_s=80.0)
     simulation.must_become_whole()
     again = _restore(simulation)
-    _rule(simulation, "work_of_restoring")
+    _reach(simulation, lambda: again.server.is_down, "all stand still")
+    before = again.server.directory
+    _reach(simulation, lambda: again.server.directory.mark == "restore", "it is moved aside")
     again.kill_agent()
-    _rule(simulation, "resume_lease_to_restore")
-    again.command(CancelRestoreCommand(id="cancel", received_at=again.clock.now()))
+    again.command(CancelRestoreCommand(id="cancel", received_at=again.clock.now()))  # to the next one, before it has begun anew
     _rule(simulation, "restore_cancelled")
+    _reach(simulation, lambda: again.server.directory is before, "what was there is there again")
     simulation.must_become_whole()
 
 

@@ -24,10 +24,11 @@ from hacore.model.steps import (
     StopMode,
     StopServer,
     TakeCheckpoint,
+    UndoRestore,
 )
 from hacore.testing.simulation.engine import Engine, Task
 from hacore.testing.simulation.host import Host
-from hacore.testing.simulation.restoring import JobFailedError, restore
+from hacore.testing.simulation.restoring import JobFailedError, restore, undo
 from hacore.testing.simulation.server import Server
 from hacore.testing.simulation.wal import Directory, RecordKind
 
@@ -63,7 +64,7 @@ class Work:
         """
         self._ask_gates(step)
         match step:
-            case Bootstrap() | CreateReplica() | RestoreFromBackup():
+            case Bootstrap() | CreateReplica() | RestoreFromBackup() | UndoRestore():
                 self._fill(step)
             case Rewind():
                 self._rewind(step)
@@ -90,7 +91,7 @@ class Work:
 
     # --- each kind of work ----------------------------------------------------------------------------------------
 
-    def _fill(self, step: Bootstrap | CreateReplica | RestoreFromBackup) -> None:
+    def _fill(self, step: Bootstrap | CreateReplica | RestoreFromBackup | UndoRestore) -> None:
         match step:
             case Bootstrap():
                 self._bootstrap()
@@ -99,6 +100,8 @@ class Work:
             case RestoreFromBackup():
                 restore(self._host, step, at=lambda: self._engine.now, work=lambda: self._take(self._dice.uniform(1.0, 4.0)))
                 self._start(StartServer(role=Role.PRIMARY))
+            case UndoRestore():
+                undo(self._host, step)
 
     def _bootstrap(self) -> None:
         host = self._host

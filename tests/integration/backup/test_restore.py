@@ -2,9 +2,11 @@
 
 import json
 import signal
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hacore.testing.cluster import ClusterNode
@@ -167,6 +169,30 @@ def test_a_recovery_is_begun_anew_after_the_agent_was_killed_and_its_server_ran_
     assert rows(leader) == [1, 2]
     assert leader.pid("postmaster") != server
     assert leader.rest("/patroni").document["timeline"] == 3  # the number of the first attempt is not used again
+
+
+def test_what_an_agent_that_was_killed_had_moved_aside_is_put_back_when_a_person_ends_the_restore(backups: Backups) -> None:
+    leader, target = prepared(backups)
+    backups.fault("slow_fetch")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", "--no-wait")
+    wait_for(lambda: leader.pids("postmaster") and (leader.data_dir / "recovery.signal").exists(), "the server recovers", deadline_s=120)
+    server, agent = psutil.Process(leader.pid("postmaster")), leader.pid("agent")
+    recovering = wait_for(lambda: next((one for one in server.children() if "startup" in " ".join(one.cmdline())), None), "it recovers")
+    assert recovering is not None
+    recovering.suspend()  # the next agent has to wait for the end of this server
+    leader.kill("agent", signal.SIGKILL)
+    leader.wait_for_another("agent", than=agent)
+    wait_for(lambda: "the stop job goes on" in leader.rest("/restore").text, "the next one ends the server")
+    with backups.begun("restore", "--cancel") as command:
+        time.sleep(1.0)  # the wish lies there before the server has gone
+        recovering.resume()
+        said, fault = command.communicate(timeout=60)
+    assert "is put back" in said, fault
+    wait_for(lambda: state(backups) == "failed", "it has ended")
+    backups.cluster.wait_ready()
+    assert backups.cluster.the_leader().name == leader.name
+    assert rows(leader) == [1, 2, 3]
+    assert asides(backups) == []
 
 
 @pytest.mark.slow  # each file that is asked for takes seconds

@@ -142,6 +142,8 @@ def test_where_nobody_leads_it_is_given_up_in_the_store() -> None:
     loop.dcs.put("hacore", own_json(own(restore=RESTORE)))
     assert cancel_restore(context, {}).status == 409  # somebody holds the lock: that one is asked
     loop.dcs.lock = None
+    assert cancel_restore(context, {}).status == 409  # this one restores: it has what was moved aside
+    loop.dcs.put("hacore", own_json(own(restore=replace(RESTORE, member="b"))))
     assert cancel_restore(context, {}).status == 200
     given_up = read_own(loop.dcs.value("hacore") or "").restore
     assert given_up is not None

@@ -22,6 +22,7 @@ from hacore.model.steps import (
     RestoreFromBackup,
     Rewind,
     StopServer,
+    UndoRestore,
     WriteOwn,
 )
 from hacore.model.world import Decision, World
@@ -233,6 +234,30 @@ def test_a_person_ends_it() -> None:
     assert step_of(running, CancelJob)
     early = decide(restoring(leading(commands=wish), still=False))
     assert step_of(early, WriteOwn).own.restore.state is RestoreState.FAILED
+
+
+def test_what_an_agent_before_this_one_has_moved_aside_is_put_back_before_anybody_is_told_that_it_has_ended() -> None:
+    wish = (CancelRestoreCommand(id="x", received_at=NOW),)
+    ending = decide(restoring(holder(commands=wish), state=RestoreState.RESTORING, attempt="r1 99.000000", timeline=2))
+    assert ending.rule == "restore_cancelled"
+    undo = step_of(ending, UndoRestore)
+    assert undo.id == "r1"
+    assert not [step for step in ending.steps if isinstance(step, WriteOwn)]
+    for error, words in ((None, "ended by a person"), ("the disk is full", "ended by a person, the disk is full")):
+        ended = (outcome(JobKind.RESTORE, error=error, command=undo.command),)
+        told = decide(restoring(holder(outcomes=ended), state=RestoreState.RESTORING, attempt="r1 99.000000", timeline=2))
+        assert told.rule == "restore_ended"
+        assert (step_of(told, WriteOwn).own.restore.state, step_of(told, WriteOwn).own.restore.error) == (RestoreState.FAILED, words)
+
+
+def test_what_is_done_cannot_be_ended_any_more() -> None:
+    wish = (CancelRestoreCommand(id="x", received_at=NOW),)
+    done = leading(node=primary(timeline=2), outcomes=(outcome(JobKind.RESTORE, command=ATTEMPT),), commands=wish)
+    for attempt in (ATTEMPT, "r1 99.000000"):
+        decision = decide(restoring(done, state=RestoreState.RESTORING, attempt=attempt, timeline=2))
+        assert decision.rule == "restore_cancelled"
+        assert [type(step) for step in decision.steps] == [AnswerCommand]
+        assert not step_of(decision, AnswerCommand).done
 
 
 # --- afterwards
