@@ -20,6 +20,7 @@ from hacore.interfaces import ArchiveConflict, ArchiveSettings, ArchiveStatus, I
 from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.clock import Instant
 from hacore.model.node import Role
+from hacore.model.text import short
 from hacore.model.world import Decision, World
 from hacore.plugins.archive import archive_identity, archive_settings, archive_status
 from hacore.plugins.registry import Plugin
@@ -239,8 +240,8 @@ class Archivist:
             pushed=facts.pushed if facts is not None else None,
             failed=facts.failed if facts is not None else None,
             fetches_broken=notes.fetches_broken,
-            last_segment=status.last_segment if status else None,
-            gaps=status.gaps[:_GAPS_MAX] if status else (),
+            last_segment=short(status.last_segment) if status and status.last_segment is not None else None,
+            gaps=tuple(map(short, status.gaps[:_GAPS_MAX])) if status else (),
         )
 
     def _read_status(self, plugin: Plugin, world: World) -> None:

@@ -6,17 +6,19 @@ Not the store: its thread renews the lease.
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from hacore.interfaces import Metric
+from hacore.model.text import short
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.reports import Reports
 from hacore.publish.picture import Sample, Scalar
 
 _EVERY_S: Final = 10.0
-_MOST_SAMPLES: Final = 500  # of one plugin: the picture has a limit
-_MOST_TEXT: Final = 500
-_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MOST: Final = 500  # samples, and words, of one plugin: the picture has a limit
+_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}")
 _OWN_NAMES: Final = frozenset({"calls"})  # of hacore's own: hacore_plugin_calls
 _OWN_LABELS: Final = frozenset({"scope", "name", "plugin"})
 _HOOKS: Final = ("hacore_metrics", "hacore_status")
@@ -53,9 +55,11 @@ class Reporter:
         talkers = self._talkers()
         names = {one.name for one in talkers}
         found = self._reports.metrics(talkers)
-        self.samples = tuple(sample for name, metrics in sorted(found.items()) for sample in _samples(name, metrics[:_MOST_SAMPLES]))
+        self.samples = tuple(sample for name, metrics in sorted(found.items()) for sample in _samples(name, metrics[:_MOST]))
         said = self._reports.status(talkers)
-        self.words = tuple((name, key, _short(value)) for name in sorted(said) if name in names for key, value in said[name].items())
+        self.words = tuple(
+            (name, short(key), _short(value)) for name in sorted(said) if name in names for key, value in islice(said[name].items(), _MOST)
+        )
 
     def _talkers(self) -> tuple[Plugin, ...]:
         stores = {one.name for one in self._registry.of_kind("dcs")}
@@ -63,12 +67,14 @@ class Reporter:
 
 
 def _samples(plugin: str, metrics: tuple[Metric, ...]) -> Iterator[Sample]:
-    """Leave out what no dashboard could read."""
+    """Leave out what no dashboard could read, of whatever type it is."""
     for one in metrics:
-        labels = [key for key, _ in one.labels]
-        if all(map(_NAME.fullmatch, (one.name, *labels))) and one.name not in _OWN_NAMES and not _OWN_LABELS & set(labels):
-            yield (plugin, one.name, one.help, tuple((key, str(value)) for key, value in one.labels), float(one.value))
+        with suppress(TypeError, ValueError, OverflowError):
+            labels = [key for key, _ in one.labels]
+            if not all(map(_NAME.fullmatch, (one.name, *labels))) or one.name in _OWN_NAMES or _OWN_LABELS & set(labels):
+                continue
+            yield (plugin, one.name, short(one.help), tuple((key, short(value)) for key, value in one.labels), float(one.value))
 
 
 def _short(value: Scalar | None) -> Scalar | None:
-    return value[:_MOST_TEXT] if isinstance(value, str) else value
+    return short(value) if isinstance(value, str) else value

@@ -4,13 +4,14 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Final, TypeVar
 
 import pluggy
 
 from hacore.errors import HacoreError, JobCancelledError, PluginError, PluginUnavailableError
 from hacore.hookspecs import KINDS, PROJECT
+from hacore.model.text import short
 from hacore.plugins.lanes import Lane, PluginLateError
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HOOK_PREFIX: Final = "hacore_"
+_SAID: Final = frozenset({"reason", "detail", "owner"})  # fields of answers that are text for people ...
+_COMPARED: Final = frozenset({"target"})  # ... and those that must be text
 
 
 class PluginFaultError(PluginUnavailableError):
@@ -36,7 +39,7 @@ def isolated(what: str, function: Callable[[], T]) -> T:
         raise
     except Exception as error:
         logger.exception("fault of a plugin", extra={"call": what})
-        raise PluginFaultError(f"{what}: {type(error).__name__}: {error}") from error
+        raise PluginFaultError(short(f"{what}: {type(error).__name__}: {error}")) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,10 @@ class Calls:
         except PluginFaultError:
             self._faults += 1
             raise
+        except HacoreError as error:
+            if str(error) != short(error):
+                error.args = (short(error),)
+            raise
 
     def _counted(self, name: str, function: Callable[[], T]) -> T:
         outcome = "failed"
@@ -146,12 +153,21 @@ class Calls:
             returned = returned[0] if isinstance(returned, list) and returned else None
         if returned is not None and answers and not isinstance(returned, answers):
             raise TypeError(f"returned {type(returned).__name__}, want {' or '.join(one.__name__ for one in answers)} or None")
-        return returned
+        return _cut(returned)
 
 
 def hooks_of(kind: type) -> dict[str, Callable[..., object]]:
     """Return the hooks of a kind, those of every kind included."""
     return {name: getattr(kind, name) for name in dir(kind) if name.startswith(HOOK_PREFIX)}
+
+
+def _cut(answer: object) -> object:
+    """Cut what an answer says, however it says it: text of any length, or no text at all, must not reach those who show it."""
+    if not is_dataclass(answer) or isinstance(answer, type):
+        return answer
+    said = {one.name: getattr(answer, one.name) for one in fields(answer) if one.name in _SAID | _COMPARED}
+    cut = {name: short(value) for name, value in said.items() if isinstance(value, str) or (value is not None and name in _SAID)}
+    return replace(answer, **cut) if any(cut[name] != said[name] for name in cut) else answer
 
 
 def _manager() -> pluggy.PluginManager:

@@ -20,6 +20,7 @@ import psutil
 from hacore.errors import JobCancelledError
 from hacore.guard.jobs import job_mark
 from hacore.interfaces import Finished
+from hacore.model.text import short
 
 _TERM_S: Final = 10.0  # from SIGTERM to SIGKILL of a cancelled program
 _LOOK_S: Final = 0.1
@@ -63,7 +64,7 @@ class JobHandle:
 
         :raises JobCancelledError: it was cancelled.
         """
-        self._progress = text
+        self._progress = short(text)
         self.check()
 
     def wait(self, seconds: float) -> None:

@@ -5,7 +5,7 @@ A pure function of world and decision. It knows neither the shared memory nor th
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -173,6 +173,11 @@ def _backups(record: BackupRecord) -> Iterator[tuple[str, float]]:
         yield "failures", result.failures
         yield "last_attempt_timestamp_seconds", result.ended_at.timestamp()
         yield "last_attempt_duration_seconds", (result.ended_at - result.began_at).total_seconds()
+
+
+def without_plugins(shown: Picture) -> Picture:
+    """Leave out what plugins say of themselves, of which there may be more than there is room for."""
+    return replace(shown, figures=replace(shown.figures, routers=(), plugin_samples=(), plugin_words=()))
 
 
 def encode(shown: Picture) -> bytes:

@@ -6,6 +6,7 @@ The document is guarded by a sequence number that is odd while it is being writt
 at any point. It knows no health check and opens no socket.
 """
 
+import logging
 import mmap
 import os
 import zlib
@@ -15,7 +16,9 @@ from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, fcntl
 from typing import Final
 
 from hacore.model.clock import Instant
-from hacore.publish.picture import Picture, decode, encode
+from hacore.publish.picture import Picture, decode, encode, without_plugins
+
+logger = logging.getLogger(__name__)
 
 SNAPSHOT_BYTES: Final = 1 << 20  # pages that were never written take no memory
 _HEADER: Final = 64
@@ -74,15 +77,17 @@ class SnapshotWriter:
     def __init__(self, fd: int) -> None:
         self._memory = _Memory(fd, mmap.ACCESS_WRITE)
         self._last: bytes | None = None
+        self._is_too_large = False  # the newest picture
 
     def write(self, picture: Picture, *, written_at: Instant, lease_fence_at: Instant | None) -> None:
         """Show ``picture``; ``lease_fence_at`` is F - D of the lease that is held, ``None`` where none is."""
         fence_at = lease_fence_at or 0.0
         self._memory.instants[_FENCE_AT] = min(fence_at, self._memory.instants[_FENCE_AT])  # what is lost is said first
-        document = encode(picture)
-        if document != self._last:
+        document = self._fitting(picture)
+        if document is not None and document != self._last:
             self._replace(document)
-        self._memory.instants[_WRITTEN_AT] = written_at
+        if document is not None:  # else the picture before grows old, and nothing good is said of it
+            self._memory.instants[_WRITTEN_AT] = written_at
         self._memory.instants[_FENCE_AT] = fence_at
 
     def renew(self, lease_fence_at: Instant | None) -> None:
@@ -93,9 +98,18 @@ class SnapshotWriter:
         """Give the mapping back; what stands in it stays."""
         self._memory.close()
 
+    def _fitting(self, picture: Picture) -> bytes | None:
+        """Return the document; without what plugins say where it would be too large; ``None``: also then. No turn ends by it."""
+        whole = encode(picture)
+        is_too_large = len(whole) > self._memory.room
+        if is_too_large and not self._is_too_large:
+            facts = {"bytes": len(whole), "most": self._memory.room}
+            logger.error("picture for the REST server is too large, it is shown without what plugins say", extra=facts)
+        self._is_too_large = is_too_large
+        document = encode(without_plugins(picture)) if is_too_large else whole
+        return document if len(document) <= self._memory.room else None
+
     def _replace(self, document: bytes) -> None:
-        if len(document) > self._memory.room:
-            raise ValueError(f"snapshot: document of {len(document)} bytes, at most {self._memory.room} fit")
         numbers = self._memory.numbers
         sequence = numbers[_SEQUENCE] | 1  # odd: also where a killed writer left it so
         numbers[_SEQUENCE] = sequence

@@ -24,7 +24,7 @@ from pathlib import Path
 from marshmallow import fields
 
 from hacore.hookspecs import RouterPlugin, hookimpl
-from hacore.interfaces import Applied, Held, Layer, Observed, RouterTraits
+from hacore.interfaces import Applied, Degraded, Held, Layer, Observed, RouterTraits
 from hacore.schema import SectionSchema
 
 
@@ -85,6 +85,8 @@ class Recorder(RouterPlugin):
             way = self._way(hook)
         if way == "raise":
             raise ZeroDivisionError(hook)
+        if way == "flood":
+            return Observed(target="x" * 2_000_000) if hook == "probe" else Degraded(reason="x" * 2_000_000)
         return 5 if way == "garbage" else None
 
     def _way(self, hook):
@@ -139,7 +141,7 @@ class Recorders:
         node.environment = {"PYTHONPATH": str(self.site)}
 
     def behave(self, **ways: str) -> None:
-        """Let hooks hang (until told otherwise), raise, or answer garbage."""
+        """Let hooks hang (until told otherwise), raise, answer garbage, or more text than anybody can show."""
         new = self.outside / "ways.new"
         new.write_text(json.dumps(ways))
         new.chmod(0o644)

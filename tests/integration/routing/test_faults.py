@@ -1,4 +1,4 @@
-"""A router that hangs, raises or answers nonsense in every hook: leases are renewed, fences hold, a switchover goes on or is given up."""
+"""A router that hangs, raises, answers nonsense or 2 MB of text in every hook: leases are renewed, fences hold, switchovers go on."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.integration.routing.recorder import Recorders
 pytestmark = [pytest.mark.xdist_group("routing in trouble"), pytest.mark.timeout(400)]
 
 HOOKS = ("route", "drain", "revoke", "probe")
-WAYS = ("hang", "raise", "garbage")
+WAYS = ("hang", "raise", "garbage", "flood")
 RENEWALS = 8
 DRAINING = {"hacore": {**FAST["hacore"], "drain_timeout": 1}}
 Trouble = tuple[Cluster, SqliteAtWork, Recorders]

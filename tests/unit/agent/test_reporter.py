@@ -10,6 +10,8 @@ from hacore.interfaces import Metric
 from hacore.plugins.registry import Plugin, Registry
 from tests.unit.plugins.making import plugin, wait_until
 
+LONG = 2_000_000
+
 
 class Talker:
     def __init__(self) -> None:
@@ -31,6 +33,20 @@ class Talker:
         return {"where": "x" * 1000}
 
 
+class Flood:
+    """Says more than anybody can show, in types that it may not use."""
+
+    @hookimpl
+    def hacore_metrics(self) -> list[Metric]:
+        good = Metric(name="good", help="x" * LONG, value=1, labels=(("server", "y" * LONG),))
+        odd: tuple[object, object, object] = ("no number", None, 10**400)
+        return [*(Metric(name="odd", help="", value=value) for value in odd), Metric(name="n" * LONG, help="", value=1), good]  # type: ignore[arg-type]
+
+    @hookimpl
+    def hacore_status(self) -> dict[str, str]:
+        return {f"{number}{'k' * 1000}": "x" * 1000 for number in range(1000)}
+
+
 class Silent:
     pass
 
@@ -49,9 +65,21 @@ def test_what_plugins_say_is_there_after_they_were_asked_and_the_store_is_not_as
     wait_until(lambda: reporter.words != ())
     reporter.close()
     assert reporter.samples == (("r", "sessions", "Open.", (("server", "a"),), 3.0),)
-    assert reporter.words == (("r", "where", "x" * 500),)
+    assert reporter.words == (("r", "where", f"{'x' * 497}..."),)
     assert store.asked_on == set()
     assert threading.get_ident() not in router.asked_on
+
+
+def test_what_a_plugin_says_is_cut_and_what_nobody_could_read_is_left_out() -> None:
+    reporter = Reporter(OfKinds(router=plugin(Flood(), "r", "router")), every_s=1000)
+    reporter.begin()
+    wait_until(lambda: reporter.words != ())
+    reporter.close()
+    assert [(name, len(said), [len(value) for _, value in labels]) for _, name, said, labels, _ in reporter.samples] == [
+        ("good", 500, [500])
+    ]
+    assert {(len(key), len(str(value))) for _, key, value in reporter.words} == {(500, 500)}
+    assert len(reporter.words) == 500
 
 
 @pytest.mark.parametrize("kind", ["router", "dcs"])

@@ -117,12 +117,23 @@ def test_a_torn_document_is_never_taken_for_a_whole_one(fd: int) -> None:
     assert SnapshotReader(fd).read().picture is None
 
 
-def test_a_document_that_does_not_fit_is_refused_and_the_one_before_stays(fd: int) -> None:
+def test_a_picture_that_is_too_large_is_shown_without_what_plugins_say(fd: int) -> None:
+    writer, reader = SnapshotWriter(fd), SnapshotReader(fd)
+    figures = Figures(turns=3, plugin_samples=(("p", "m", "x" * (1 << 20), (), 1.0),), plugin_words=(("p", "k", 1),))
+    writer.write(replace(PRIMARY, figures=figures), written_at=11.0, lease_fence_at=20.0)
+    seen = reader.read()
+    assert seen.picture == replace(PRIMARY, figures=Figures(turns=3))
+    assert (seen.written_at, seen.lease_fence_at) == (11.0, 20.0)
+
+
+def test_of_a_picture_that_fits_in_no_way_the_one_before_stays_and_grows_old(fd: int) -> None:
     writer, reader = SnapshotWriter(fd), SnapshotReader(fd)
     writer.write(PRIMARY, written_at=10.0, lease_fence_at=None)
-    with pytest.raises(ValueError, match="fit"):
-        writer.write(replace(PRIMARY, reason="x" * (1 << 20)), written_at=11.0, lease_fence_at=None)
-    assert reader.read().picture == PRIMARY
+    writer.write(replace(PRIMARY, reason="x" * (1 << 20)), written_at=11.0, lease_fence_at=20.0)
+    seen = reader.read()
+    assert (seen.picture, seen.written_at, seen.lease_fence_at) == (PRIMARY, 10.0, 20.0)
+    writer.write(STANDBY, written_at=12.0, lease_fence_at=None)
+    assert reader.read().picture == STANDBY
 
 
 def test_a_reader_sees_only_whole_pictures_also_when_the_writer_is_killed_again_and_again(fd: int) -> None:
