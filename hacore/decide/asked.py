@@ -1,7 +1,6 @@
 """Rules on what a person asked of this node: reload, restart, reinitialize, restore."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from hacore.decide.table import Table
@@ -11,7 +10,7 @@ from hacore.model.cluster import Restore, RestoreState
 from hacore.model.commands import CancelRestoreCommand, ReinitializeCommand, ReloadCommand, RestartCommand, RestoreCommand
 from hacore.model.jobs import JobKind
 from hacore.model.node import Role, ServerState
-from hacore.model.steps import AnswerCommand, CancelJob, CreateReplica, Reload, RestartServer, StopMode, StopServer, WriteOwn
+from hacore.model.steps import AnswerCommand, Arm, CancelJob, CreateReplica, Reload, RestartServer, StopMode, StopServer, WriteOwn
 from hacore.model.world import Answer, World
 
 
@@ -34,27 +33,34 @@ def restart_ended(seen: Known) -> Answer | None:
 
 
 def restart_dropped(seen: Known) -> Answer | None:
-    """A scheduled restart is dropped when its window has passed, the server was restarted meanwhile, or the cluster is paused."""
+    """A scheduled restart is dropped when its window has passed, the server was restarted meanwhile, or its time comes in a pause."""
     command = _restart(seen.world)
     if command is None or command.schedule is None or seen.world.job is not None:
         return None
-    late = seen.world.wall - command.schedule > timedelta(seconds=seen.world.times.loop_wait_s)
+    late_s = (seen.world.wall - command.schedule).total_seconds()
     started = seen.node.postmaster_start_time
-    other = command.postmaster_start_time is not None and started is not None and started != command.postmaster_start_time
-    if not late and not other:
+    text = None
+    if command.postmaster_start_time is not None and started is not None and started != command.postmaster_start_time:
+        text = "the server was restarted meanwhile"
+    elif late_s > seen.world.times.loop_wait_s:
+        text = "its time has passed"
+    elif late_s >= 0 and seen.world.policy.pause:
+        text = "the cluster is in maintenance"
+    if text is None:
         return None
-    text = "the server was restarted meanwhile" if other else "its time has passed"
     return Answer(reason=f"scheduled restart dropped: {text}", steps=(AnswerCommand(id=command.id, done=False, text=text),), wake_after_s=0)
 
 
 def restart_refused(seen: Known) -> Answer | None:
-    """Conditions are looked at when the restart is due."""
+    """Conditions are looked at when the restart is due. A paused primary without the lock could be stopped, but not started again."""
     command = _due_restart(seen.world)
     if command is None:
         return None
     text = None
     if seen.world.job is not None:
         text = f"{seen.world.job.kind} already in progress"
+    elif seen.node.is_primary and seen.world.lease is None and seen.world.policy.pause:
+        text = "the primary does not hold the leader lock and could not be started again"
     elif seen.node.server is ServerState.STARTING:
         text = "postgres is still starting"
     elif seen.node.server is not ServerState.RUNNING or not _conditions_hold(seen.world, command):
@@ -65,11 +71,11 @@ def restart_refused(seen: Known) -> Answer | None:
 
 
 def restart_requested(seen: Known) -> Answer | None:
-    """Restart in the same role; the primary keeps its lease meanwhile."""
-    command = _due_restart(seen.world)
-    if command is None or (seen.node.is_primary and seen.world.lease is None and not seen.world.policy.pause):
-        return None
+    """Restart in the same role; the primary keeps its lease meanwhile, and its guard is armed, also in a pause."""
+    command, lease, fence = _due_restart(seen.world), seen.world.lease, seen.node.fence
     is_primary = seen.node.is_primary
+    if command is None or (is_primary and lease is None):
+        return None
     timeout_s = command.timeout_s or seen.world.policy.primary_start_timeout_s or None
     step = RestartServer(
         role=Role.PRIMARY if is_primary else Role.STANDBY,
@@ -77,6 +83,8 @@ def restart_requested(seen: Known) -> Answer | None:
         timeout_s=timeout_s,
         command=command.id,
     )
+    if is_primary and lease is not None and not (fence.armed and fence.token == lease.token):
+        return Answer(reason="asked to restart", steps=(Arm(), step))  # the guard starts no primary but under its deadline
     return Answer(reason="asked to restart", steps=(step,))
 
 

@@ -90,6 +90,23 @@ def scheduled_restart_is_stale(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def restarts_in_pause(simulation: Simulation) -> None:
+    """What a person restarts in maintenance runs again afterwards in its role, the primary's guard disarmed as before."""
+    leader = _whole(simulation)
+    simulation.judge.paused_until = float("inf")
+    simulation.change_config(pause=True)
+    _rule(simulation, "disarm_in_pause")
+    for machine in (leader, _others(simulation, leader)[0]):
+        run, role = machine.server.run, machine.server.role
+        machine.command(RestartCommand(id=f"restart {machine.name}", received_at=machine.clock.now()))
+        _rule(simulation, "restart_ended")
+        if machine.server.role is not role or machine.server.run == run:
+            raise ScenarioError(f"{machine.name} was not restarted, or is not {role} any more")
+    _reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
+    end_of_maintenance(simulation)
+    simulation.must_become_whole()
+
+
 def bootstrap_fails(simulation: Simulation) -> None:
     """The winner of the race cannot create the cluster: it makes room for another."""
     for machine in simulation.machines.values():
@@ -401,6 +418,7 @@ Scenario = Callable[[Simulation], None]
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     foreign_data_directory,
     scheduled_restart_is_stale,
+    restarts_in_pause,
     bootstrap_fails,
     bootstrap_is_abandoned,
     lock_outlives_its_holder,

@@ -69,6 +69,24 @@ def test_in_pause_nothing_is_started_or_promoted_and_all_goes_on_after_it(cluste
 
 
 @on_all_stores
+def test_what_a_person_restarts_in_pause_runs_again_in_its_role(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    assert cluster.configure(pause=True).status == 200
+    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    for node in (leader, cluster.others(leader)[0]):
+        asked = "SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text"
+        ((role, began),) = node.query(asked)
+        reply = node.rest("/restart", method="POST", body={})
+        assert (reply.status, reply.text) == (200, "restarted successfully")
+        ((now, again),) = node.query(asked)
+        assert now == role
+        assert again != began
+    assert cluster.the_leader() is leader
+    assert cluster.configure(pause=None).status == 200
+    assert cluster.wait_ready() is leader
+
+
+@on_all_stores
 def test_a_standby_is_reinitialized(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]

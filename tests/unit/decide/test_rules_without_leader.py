@@ -16,6 +16,7 @@ from hacore.model.policy import Policy, Tags
 from hacore.model.steps import (
     AcquireLease,
     AnswerCommand,
+    Arm,
     ArmAdopted,
     Bootstrap,
     CancelJob,
@@ -75,7 +76,12 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ("restart_ended", w.world(commands=(restart(),), outcomes=(w.outcome(JobKind.RESTART, command="r"),)), (AnswerCommand,)),
     ("restart_dropped", w.world(commands=(restart(schedule=w.WALL - timedelta(seconds=60)),)), (AnswerCommand,)),
     ("restart_refused", w.world(commands=(restart(role="primary"),)), (AnswerCommand,)),
+    ("restart_dropped", w.paused(w.world(commands=(restart(schedule=w.WALL),))), (AnswerCommand,)),
+    ("restart_refused", w.paused(w.world(node=w.primary(), commands=(restart(),))), (AnswerCommand,)),
     ("restart_requested", w.world(commands=(restart(),)), (RestartServer,)),
+    ("restart_requested", w.leading(commands=(restart(),)), (RestartServer,)),
+    ("restart_requested", w.paused(w.leading(node=w.primary(fence=FenceState(token=1)), commands=(restart(),))), (Arm, RestartServer)),
+    ("restart_requested", w.paused(w.world(commands=(restart(),))), (RestartServer,)),
     ("reinitialize_refused", w.leading(commands=(ReinitializeCommand(id="i", received_at=w.NOW),)), (AnswerCommand,)),
     ("reinitialize_requested", w.world(commands=(ReinitializeCommand(id="i", received_at=w.NOW),)), (StopServer,)),
     (
