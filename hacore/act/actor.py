@@ -162,7 +162,7 @@ class Actor:
     def _arm_adopted(self, world: World) -> None:
         """F = adoption + T, written to the disk before, and never extended by an agent that was started again."""
         memory, times = self._keeper.remembered.memory, world.times
-        ends_at = memory.adopted_deadline if memory.adopted_boot_id == self._ports.boot_id else None
+        ends_at = memory.adopted_deadline
         if ends_at is None:
             ends_at = self._ports.clock.now() + times.ttl_s
             self._keeper.remembered.store(replace(memory, adopted_deadline=ends_at, adopted_boot_id=self._ports.boot_id))

@@ -15,6 +15,7 @@ from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, OwnRecord
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
+from hacore.model.memory import without_adoption
 from hacore.model.node import NodeState
 from hacore.model.policy import Policy, Times
 from hacore.model.steps import AcquireLease, PutRecord
@@ -31,7 +32,7 @@ class LeaseKeeper:
         self._name = ports.settings.me().name
         self.lease: Lease | None = None
         self.turn_ends_at: Instant = float("inf")  # one turn has one deadline (safety.md 3.5)
-        self.remembered = Remembered(ports.disk)
+        self.remembered = Remembered(ports.disk, ports.boot_id)
         self.attempted_token: int | None = None  # of an acquisition whose answer was lost: it may have taken effect
         self._own: OwnRecord | None = None
         self._seen = Seen()
@@ -154,7 +155,7 @@ class LeaseKeeper:
 
     def _hold(self, lease: Lease, own: OwnRecord) -> None:
         """The disk first, then the guard, then the lease: nothing that enables writes rests on less."""
-        memory, token = self.remembered.memory, own.token
+        memory, token = without_adoption(self.remembered.memory), own.token
         memory = replace(memory, store_id=own.store_id, token=token, held_token=token, held_instance=lease.lock.instance)
         self.remembered.store(memory)
         self._own = own

@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from hacore.errors import DataDirectoryError
-from hacore.model.memory import Memory
+from hacore.model.memory import Memory, without_adoption
 from hacore.ports import Disk
 
 logger: Final = logging.getLogger(__name__)
@@ -13,10 +13,11 @@ logger: Final = logging.getLogger(__name__)
 class Remembered:
     """What this node remembers. Not thread-safe: used by the loop alone."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, boot_id: str) -> None:
         self._disk = disk
-        self.memory: Memory = disk.load()
-        self._stored = self.memory
+        self.memory = self._stored = disk.load()
+        if self.memory.adopted_boot_id != boot_id:  # an instant of another boot says nothing
+            self.memory = without_adoption(self.memory)
 
     def store(self, memory: Memory) -> None:
         """Write the memory to the disk where it has changed.

@@ -5,13 +5,13 @@ from typing import Final
 from hacore.decide.ending import writes_have_ended
 from hacore.decide.lineage import divergence, local_end, recorded_history
 from hacore.decide.table import Table
+from hacore.decide.unleased import limited
 from hacore.decide.upstreams import clone_source, slot_changes, wanted_upstream
 from hacore.decide.views import Following, following
 from hacore.model.cluster import RestoreState
 from hacore.model.jobs import JobKind
 from hacore.model.node import Role, ServerState
 from hacore.model.steps import (
-    ArmAdopted,
     CreateReplica,
     EndServer,
     Follow,
@@ -67,10 +67,8 @@ def lock_in_my_name(seen: Following) -> Answer | None:
     """The lock bears this node's name and is not its own: a name proves nothing, it ends by itself."""
     if seen.lock.holder != seen.name:
         return None
-    fence = seen.node.fence
-    if seen.node.is_primary and not fence.armed and not fence.fired:
-        return Answer(reason="a primary runs here under another agent's lock", steps=(ArmAdopted(),), wake_after_s=0)
-    return Answer(reason="waits until the lock of an earlier agent has ended", wake_after_s=1)
+    answer = limited(seen.world, "a primary runs here under another agent's lock") if seen.node.is_primary else None
+    return answer or Answer(reason="waits until the lock of an earlier agent has ended", wake_after_s=1)
 
 
 def superseded_by_leader(seen: Following) -> Answer | None:

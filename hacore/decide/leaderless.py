@@ -19,12 +19,13 @@ from hacore.decide.election import (
 )
 from hacore.decide.own import acquisition, drain_s
 from hacore.decide.table import Table
+from hacore.decide.unleased import limited
 from hacore.decide.upstreams import NOBODY
 from hacore.decide.views import Known, leaderless
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role, ServerState
-from hacore.model.steps import AcquireLease, ArmAdopted, EndServer, PutRecord, RememberDemotion, StartServer
+from hacore.model.steps import AcquireLease, EndServer, PutRecord, RememberDemotion, StartServer
 from hacore.model.world import Answer
 
 _HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
@@ -65,8 +66,9 @@ def adopt_running_primary(seen: Known) -> Answer | None:
     world, node = seen.world, seen.node
     if not node.is_primary or seen.cluster.own is not None or why_not_eligible(world) is not None:
         return None
-    if not node.fence.armed and not node.fence.fired:
-        return Answer(reason="a primary runs here without a lease", steps=(ArmAdopted(),), wake_after_s=0)
+    answer = limited(world, "a primary runs here without a lease")
+    if answer is not None:
+        return answer
     peer = living_primary(world)
     if peer is not None:
         return Answer(reason=f"{peer.name} is primary, too", wake_after_s=1)

@@ -1,11 +1,13 @@
 """Rules for a turn in which the store could not be read: assume neither that the lock is held nor that it is lost."""
 
+from dataclasses import replace
 from typing import Final
 
 from hacore.decide.table import Table
+from hacore.decide.unleased import limited
 from hacore.decide.views import Unsure, unsure
 from hacore.model.node import DirectoryState, Role, ServerState
-from hacore.model.steps import ArmAdopted, StartServer, StopMode, StopServer
+from hacore.model.steps import StartServer, StopMode, StopServer
 from hacore.model.world import Answer
 
 _RETRY_S = 1.0
@@ -46,12 +48,12 @@ def leading_without_store(seen: Unsure) -> Answer | None:
 
 
 def adopted_primary_needs_a_deadline(seen: Unsure) -> Answer | None:
-    """A primary that somebody else started, found while the store is away, gets its deadline once (safety.md 4)."""
+    """A primary that somebody else started, found while the store is away, gets its deadline once (safety.md 4); fenced before, it ends."""
     world = seen.world
-    fence = world.node.fence
-    if not world.node.is_primary or world.lease is not None or fence.armed or fence.fired or world.memory.paused:
+    if not world.node.is_primary or world.lease is not None or world.memory.paused:
         return None
-    return Answer(reason="a primary without a lease runs here", steps=(ArmAdopted(),), wake_after_s=_RETRY_S)
+    answer = limited(world, "a primary without a lease runs here")
+    return None if answer is None else replace(answer, wake_after_s=_RETRY_S)
 
 
 def read_only_without_store(seen: Unsure) -> Answer | None:

@@ -1,6 +1,6 @@
 """What a node remembers: on its disk across restarts, and in the agent since its start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hacore.model.clock import Instant
 from hacore.model.cluster import Member
@@ -22,6 +22,11 @@ class Memory:
     adopted_deadline: Instant | None = None  # a foreign primary gets F once; a restarting agent does not extend it
     adopted_boot_id: str | None = None  # boot to which that instant belongs
     paused: bool = False
+
+
+def without_adoption(memory: Memory) -> Memory:
+    """Return the memory without the deadline of a foreign primary: that server has got a lease, or has ended."""
+    return replace(memory, adopted_deadline=None, adopted_boot_id=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

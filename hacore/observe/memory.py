@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 from hacore.model.cluster import ClusterView
-from hacore.model.memory import Memory
-from hacore.model.node import NodeState
+from hacore.model.memory import Memory, without_adoption
+from hacore.model.node import NodeState, Role, ServerState
 
 
 def newest(before: Memory, *, cluster: ClusterView | None, node: NodeState, paused: bool) -> Memory:
     """Return the memory with this reading in it. A store that went back to an older state changes nothing."""
     control = node.directory.control
     memory = replace(before, system_id=(control.system_id if control else None) or before.system_id, paused=paused)
+    if node.server is ServerState.STOPPED or node.role is Role.STANDBY:
+        memory = without_adoption(memory)
     if cluster is None or cluster.own is None:
         return memory
     own = cluster.own

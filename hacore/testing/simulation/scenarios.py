@@ -292,6 +292,8 @@ def primary_was_made_by_hand(simulation: Simulation) -> None:
     simulation.must_become_whole()
     if _leader(simulation) is not first or first.server.run != run:
         raise ScenarioError("the primary was restarted, or somebody else leads")
+    if first.memory.adopted_deadline is not None:
+        raise ScenarioError("a deadline of before the lease is remembered")
 
 
 def primary_was_made_by_hand_and_the_store_is_away(simulation: Simulation) -> None:
@@ -303,6 +305,39 @@ def primary_was_made_by_hand_and_the_store_is_away(simulation: Simulation) -> No
     simulation.start()
     _rule(simulation, "adopted_primary_needs_a_deadline")
     simulation.run_for(10.0)
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def primary_is_made_by_hand_again_and_the_store_is_away(simulation: Simulation) -> None:
+    """A person starts it once more after its writes were ended: it has another deadline, or none and ends at once."""
+    first = simulation.machines["a"]
+    _run_by_hand(simulation, first)
+    simulation.judge.paused_until = 90.0
+    simulation.store.is_available = False
+    simulation.start()
+    for is_latched in (True, False, False):
+        _reach(simulation, lambda: not first.server.accepts_writes, "its writes end", within_s=10.0)
+        if not is_latched:
+            first.guard.kill()
+            simulation.run_for(2.0)
+        first.server.start(Role.PRIMARY, Upstream(member=None))
+        _reach(simulation, lambda: first.server.accepts_writes, "it takes writes again", within_s=2.0)
+    _reach(simulation, lambda: not first.server.accepts_writes, "its writes end", within_s=10.0)
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def standby_is_promoted_by_hand_under_a_fired_fence(simulation: Simulation) -> None:
+    """Nobody has waited for what a person makes primary after the guard has ended writes: it ends at once."""
+    leader = _whole(simulation)
+    simulation.judge.paused_until = simulation.engine.now + 40.0
+    simulation.store.is_available = False
+    _rule(simulation, "read_only_without_store")
+    _reach(simulation, lambda: leader.server.role is Role.STANDBY and leader.server.serves, "it serves reads")
+    leader.server.promote(())
+    _reach(simulation, lambda: leader.server.accepts_writes, "it takes writes", within_s=3.0)
+    _reach(simulation, lambda: not leader.server.accepts_writes, "its writes end", within_s=3.0)
     heal(simulation)
     simulation.must_become_whole()
 
@@ -434,6 +469,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     crashed_primary_is_recovered_before_it_is_rewound,
     primary_was_made_by_hand,
     primary_was_made_by_hand_and_the_store_is_away,
+    primary_is_made_by_hand_again_and_the_store_is_away,
+    standby_is_promoted_by_hand_under_a_fired_fence,
     old_primary_finds_another_leader,
     replay_waits_for_a_larger_setting,
     cluster_is_restored,

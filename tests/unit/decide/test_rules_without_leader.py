@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from hacore.decide import decide
+from hacore.model.cluster import ClusterView
 from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCommand, ShutdownCommand
 from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
@@ -325,6 +326,27 @@ def test_a_challenger_that_missed_a_holding_counts_from_the_newest_heartbeat() -
     view = w.cluster(None, own=w.own(instance="8", token=2))
     seen = w.sightings(leaderless_since=w.NOW - 500, own_version_since=w.NOW - 3)
     assert decide(w.leaderless(cluster=view, sightings=seen, memory=w.memory(token=2))).rule == "wait_before_challenge"
+
+
+@pytest.mark.parametrize("view", [None, w.cluster("a"), w.cluster(None, own=None)], ids=["no store", "own name", "no record"])
+def test_a_primary_without_a_lease_whose_deadline_has_passed_ends(view: ClusterView | None) -> None:
+    base = w.leaderless if view is not None and view.lock is None else w.world
+    seen = base(cluster=view, node=w.primary(fence=FenceState()), memory=w.memory(held_token=None, adopted_deadline=w.NOW + 1))
+    assert [type(step) for step in decide(seen).steps] == [EndServer]
+    early = replace(seen, memory=replace(seen.memory, adopted_deadline=w.NOW + 10))
+    assert [type(step) for step in decide(early).steps] == [ArmAdopted]
+
+
+@pytest.mark.parametrize("view", [None, w.cluster("a"), w.cluster(None, own=None)], ids=["no store", "own name", "no record"])
+def test_what_somebody_made_primary_under_a_fired_fence_ends(view: ClusterView | None) -> None:
+    base = w.leaderless if view is not None and view.lock is None else w.world
+    seen = base(cluster=view, node=w.primary(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=None))
+    assert [type(step) for step in decide(seen).steps] == [EndServer]
+
+
+def test_a_primary_without_a_lease_is_left_alone_in_pause() -> None:
+    fired = w.world(cluster=None, node=w.primary(fence=FenceState(fired=True, token=1)), memory=w.memory(paused=True))
+    assert decide(fired).steps == ()
 
 
 def test_a_restart_now_does_not_wait_for_one_that_is_scheduled() -> None:

@@ -7,7 +7,7 @@ from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Sightings
-from hacore.model.node import NodeState
+from hacore.model.node import NodeState, ServerState
 from hacore.model.policy import Policy
 from hacore.observe.memory import newest
 from hacore.observe.need import peers_are_needed
@@ -48,6 +48,14 @@ def test_another_revision_begins_the_count_again() -> None:
 def test_the_last_holder_is_remembered_while_there_is_none() -> None:
     seen = after(reading(), reading(now=w.NOW + 1, cluster=w.cluster(None)))
     assert (seen.lock_holder, seen.leaderless_since) == ("b", w.NOW + 1)
+
+
+def test_the_deadline_of_an_adopted_primary_is_forgotten_when_it_has_ended_or_is_a_standby() -> None:
+    adopted = w.memory(adopted_deadline=w.NOW, adopted_boot_id="boot")
+    for node in (w.stopped(), w.standby()):
+        assert newest(adopted, cluster=None, node=node, paused=False).adopted_deadline is None
+    for node in (w.primary(), w.primary(server=ServerState.UNREACHABLE, role=None)):
+        assert newest(adopted, cluster=None, node=node, paused=False).adopted_deadline == w.NOW
 
 
 def test_a_store_that_is_lost_is_noted_since_the_first_turn_without_it() -> None:
