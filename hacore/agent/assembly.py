@@ -122,7 +122,11 @@ def assemble(settings: SettingsSource, environ: Mapping[str, str]) -> Agent:
     site.routers.use(registry.of_kind("router"), settings.router_traits)
     node, worker = _server(site)
     peers, count, journal = HttpPeers(local.ctl), Count(registry, site.routers, Reporter(registry)), Journal(site.state_dir)
-    dcs = LateDcs(lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))), clock)
+    dcs = LateDcs(
+        lambda: open_dcs(registry.of_kind("dcs")[0], OpenDcs(context=site.context(), state_dir=str(site.state_dir))),
+        clock,
+        has_server=lambda: node.instance.processes.postmaster() is not None,
+    )
     archivist = Archivist(node.instance, context=site.context, wake=waiter.wake)
     archivist.use(next(iter(registry.of_kind("archive")), None))
     ports = Ports(

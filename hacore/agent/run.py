@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Final
 
 from hacore.agent.assembly import Agent, assemble
+from hacore.agent.session import StoreRefusedError
 from hacore.agent.settings import PLUGIN_SCHEMAS, SettingsSource
 from hacore.agent.uniqueness import namesake
 from hacore.config.child import load_in_child
@@ -71,6 +72,9 @@ def _live(agent: Agent, environ: Mapping[str, str]) -> int:
     agent.count.reporter.begin()
     try:
         end = _turn_until_exit(agent, Heartbeat.from_environment(environ))
+    except StoreRefusedError as error:
+        logger.critical("cannot start", extra={"error": str(error)})
+        end = Exit(code=exit_codes.CONFIGURATION, reason=str(error), leave_server=True)
     finally:
         control.close()
     if not end.leave_server:

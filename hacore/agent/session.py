@@ -1,10 +1,14 @@
-"""The session with the store, opened when it is first needed and again after it could not be: an agent starts without its store, too."""
+"""The session with the store, opened when it is first needed and again after it could not be: an agent starts without its store, too.
+
+Settings that a store refuses end an agent that begins. One that finds its server running goes on without the store, for it has been let in
+before: rights that are away for a moment when it is started again may not cost a primary.
+"""
 
 import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import ConfigError, DcsUnavailableError, PluginError
 from hacore.interfaces import (
     Acquired,
     AcquireRequest,
@@ -26,11 +30,18 @@ T = TypeVar("T")
 _RETRY_OPEN_S: Final = 1.0
 
 
-class LateDcs:
-    """Implements :class:`hacore.interfaces.Dcs` over a session that ``open_session`` may fail to open."""
+class StoreRefusedError(ConfigError):
+    """The store cannot be opened as it is configured, and no server runs here that could be lost by saying so."""
 
-    def __init__(self, open_session: Callable[[], Dcs], clock: Clock) -> None:
-        self._open, self._clock = open_session, clock
+
+class LateDcs:
+    """Implements :class:`hacore.interfaces.Dcs` over a session that ``open_session`` may fail to open.
+
+    :param has_server: whether a PostgreSQL runs here.
+    """
+
+    def __init__(self, open_session: Callable[[], Dcs], clock: Clock, *, has_server: Callable[[], bool]) -> None:
+        self._open, self._clock, self._has_server = open_session, clock, has_server
         self._session: Dcs | None = None
         self._wake: Callable[[], None] | None = None
         self._failed_at: Instant | None = None
@@ -87,6 +98,13 @@ class LateDcs:
         except DcsUnavailableError as error:
             self._failed_at, self._error = self._clock.now(), str(error)
             raise
+        except (ConfigError, PluginError) as error:
+            if not self._has_server():
+                raise StoreRefusedError(str(error)) from error
+            if str(error) != self._error:
+                logger.error("the store refuses this configuration", extra={"error": str(error)})  # noqa: TRY400 - it is no crash
+            self._failed_at, self._error = self._clock.now(), str(error)
+            raise DcsUnavailableError(self._error) from error
         if self._wake is not None:
             session.watch(self._wake)
         self._session = session

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from hacore.errors import ConfigError, DcsUnavailableError, HacoreError, PluginError, PluginUnavailableError
+from hacore.errors import DcsUnavailableError, HacoreError, PluginError, PluginUnavailableError
 from hacore.hookspecs import OpenDcs
 from hacore.interfaces import (
     Acquired,
@@ -128,9 +128,9 @@ class GuardedDcs:
 
         try:
             return self._calls.run(call, checked, limit_s=timeout_s + _GRACE_S)
-        except (DcsUnavailableError, ConfigError):
+        except DcsUnavailableError:
             raise
-        except HacoreError as error:
+        except HacoreError as error:  # also a configuration that is wrong by now: the session was opened with it
             raise DcsUnavailableError(str(error)) from error
 
 
