@@ -17,12 +17,14 @@ class RoutingNews:
     def __init__(self, routers: Routers, clock: Clock, context: PluginContext) -> None:
         self._routers, self._clock, self._context = routers, clock, context
         self._state: RoutingState | None = None
+        self._world: World | None = None  # of the turn before
         self._token: int | None = None  # of the lease that is held, as far as routers know
 
     def published(self, world: World, decision: Decision) -> None:
         """Tell the state after a turn."""
         if world.lease is None:
             self.lease_ends()
+        self._world = world
         self._token = world.lease.token if world.lease is not None else None
         self._context = replace(self._context, policy=world.policy)
         written = next((step.own for step in decision.steps if isinstance(step, WriteOwn)), None)
@@ -35,9 +37,12 @@ class RoutingNews:
         if self._token is None:
             return
         request, self._token = Revoke(context=self._context, token=self._token), None
-        if self._state is not None:
-            self._state = lease_ended(self._state, self._clock.now())
-        self._routers.revoke(request, self._route(self._state))
+        ended = lease_ended(self._state, self._world, self._clock.now()) if self._state is not None else None
+        if ended is not None and ended.leader is not None and ended.leader.member == ended.me.member:
+            self._tell(ended)
+            return
+        self._state = ended
+        self._routers.revoke(request, self._route(ended))
 
     def lease_renewed(self, fence_at: Instant) -> None:
         """Tell the new instant at which the fence begins."""

@@ -88,7 +88,8 @@ class RouterPlugin(AnyPlugin, Protocol):
         """Take back what leads to this node.
 
         Called when this node loses the lease or gives it back, on the plugin's own thread before any waiting ``hacore_route``; may block
-        for 1 s. The fence does not wait for it: what must end with the lease ends by itself (``valid_until``).
+        for 1 s. Not for a lease that only ran out in maintenance: PostgreSQL goes on, and the next state says where to.
+        The fence does not wait for it: what must end with the lease ends by itself (``valid_until``).
         """
         return None
 

@@ -59,7 +59,7 @@ class RoutingState:
     revision: int  # grows with each state of this agent
     me: Endpoint
     leader: Endpoint | None = None  # that takes writes; ``None``: nobody does, or it is not known yet
-    leads: bool = False  # this node is ``leader`` and holds the lease
+    leads: bool = False  # this node is ``leader`` and holds the lease; in maintenance it may lead on without
     standbys: tuple[Endpoint, ...] = ()  # that answer queries and may be read from
     members: tuple[Endpoint, ...] = ()  # every member that is known, whatever its state
     hold: Hold | None = None

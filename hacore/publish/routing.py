@@ -33,7 +33,7 @@ def next_state(before: RoutingState | None, world: World, *, written: OwnRecord 
         return None
     leader = _leader(world, before)
     leads = world.lease is not None and leader is not None and leader.member == world.me.name
-    members, token = _members(world, before), _token(world, before)
+    members, token = _members(world, before, leader), _token(world, before)
     own = written if written is not None else world.cluster.own if world.cluster is not None else None
     state = RoutingState(
         token=token,
@@ -55,10 +55,17 @@ def renewed(before: RoutingState, fence_at: Instant, now: Instant) -> RoutingSta
     return replace(before, valid_until=fence_at, revision=_revision(before, now)) if before.leads else before
 
 
-def lease_ended(before: RoutingState, now: Instant) -> RoutingState:
-    """Return the state of a node that does not lead any more and has not looked again."""
-    leader = None if before.leader is not None and before.leader.member == before.me.member else before.leader
-    return replace(before, leader=leader, leads=False, valid_until=None, revision=_revision(before, now))
+def lease_ended(before: RoutingState, last: World | None, now: Instant) -> RoutingState:
+    """Return the state of a node that holds the lease no more and has not looked again.
+
+    One that ran out in maintenance, because nobody could renew it, ends nobody's writes: PostgreSQL goes on, and so do clients.
+
+    :param last: the world of the turn before.
+    """
+    ran_out = before.valid_until is not None and before.valid_until <= now
+    is_me = before.leader is not None and before.leader.member == before.me.member
+    stays = not is_me or (ran_out and last is not None and _runs_unfenced(last))
+    return replace(before, leader=before.leader if stays else None, leads=False, valid_until=None, revision=_revision(before, now))
 
 
 def _revision(before: RoutingState | None, now: Instant) -> int:
@@ -68,7 +75,7 @@ def _revision(before: RoutingState | None, now: Instant) -> int:
 
 def _has_waited(world: World) -> bool:
     """Tell whether every lease that stood when this agent was started has ended; in pause its holder leads on without."""
-    return not world.policy.pause and world.now - world.sightings.started_at > world.times.ttl_s
+    return not (world.policy.pause or world.memory.paused) and world.now - world.sightings.started_at > world.times.ttl_s
 
 
 def _token(world: World, before: RoutingState | None) -> int:
@@ -83,16 +90,37 @@ def _token(world: World, before: RoutingState | None) -> int:
 
 
 def _leader(world: World, before: RoutingState | None) -> Endpoint | None:
-    if world.lease is not None:
-        return _me(world) if _takes_writes(world) else None
-    view, me = world.cluster, world.me.name
-    if view is None:
-        known = before.leader if before is not None else None
-        return None if known is None or known.member == me else known  # a leader that cannot renew ends itself
-    if view.lock is None or view.lock.holder == me or not is_primary_under_its_lock(view):
+    view, me, known = world.cluster, world.me.name, before.leader if before is not None else None
+    if world.lease is not None and _takes_writes(world):
+        return _me(world)
+    if world.lease is None and view is not None and view.lock is not None and view.lock.holder != me and is_primary_under_its_lock(view):
+        return _endpoint(view.leader, view) if view.leader is not None else None
+    if known is None or (view is not None and not _leads_on_in_pause(known.member, view, world)):
         return None
-    holder = view.leader
-    return _endpoint(holder, view) if holder is not None else None
+    if known.member == me:
+        return _me(world) if _runs_unfenced(world) else None  # elsewhere a leader that cannot renew ends itself
+    return known if world.lease is None else None
+
+
+def _leads_on_in_pause(name: str, view: ClusterView, world: World) -> bool:
+    """Tell whether, in maintenance, a primary whose lease ran out is still the only one there may be (safety.md 4).
+
+    Nobody has taken its lock, or it has itself and has not renewed it yet.
+    """
+    own, lock, member = view.own, view.lock, view.member(name)
+    is_down = member is not None and member.state in _DOWN
+    is_only = own is not None and own.unfenced == name and (lock is None or lock.holder == name)
+    return world.policy.pause and is_only and not is_down
+
+
+def _runs_unfenced(world: World) -> bool:
+    """Tell whether this node's primary runs in maintenance without a fence.
+
+    The guard was disarmed only after the own record named this node as the only one that may take the lock.
+    """
+    node = world.node
+    runs = node.server is ServerState.UNREACHABLE or (node.server is ServerState.RUNNING and node.is_primary)
+    return runs and world.policy.pause and not node.fence.armed
 
 
 def _takes_writes(world: World) -> bool:
@@ -147,14 +175,16 @@ def _me(world: World) -> Endpoint:
     return found if found is not None else Endpoint(member=world.me.name, host="", port=0)
 
 
-def _members(world: World, before: RoutingState | None) -> tuple[Endpoint, ...]:
-    """Return all members; of this node what it knows of itself, which is newer than its record."""
+def _members(world: World, before: RoutingState | None, leader: Endpoint | None) -> tuple[Endpoint, ...]:
+    """Return all members; of this node what it knows of itself, which is newer than its record. A leader's record may have ended."""
     view, me = world.cluster, world.me.name
     if view is None:
         known = before.members if before is not None else ()
         others = [one for one in known if one.member != me]
     else:
         others = list(_endpoints(view, me))
+    if leader is not None and leader.member not in {me, *(one.member for one in others)}:
+        others.append(leader)
     return tuple(sorted((*others, _me(world)), key=lambda one: one.member))
 
 

@@ -46,6 +46,7 @@ class AgentTraffic:
     def __init__(self, traffic: Traffic, clock: NodeClock, gates: tuple[Gate, Gate]) -> None:
         self._traffic, self._clock, self._gates = traffic, clock, gates
         self._state: RoutingState | None = None
+        self._world: World | None = None
         self._is_alive = True
 
     @property
@@ -53,14 +54,20 @@ class AgentTraffic:
         """Tell whether routers were told last that this node leads."""
         return self._state is not None and self._state.leads
 
+    @property
+    def leads_to(self) -> str | None:
+        """Return the member to which routers were told to lead writes."""
+        return self._state.leader.member if self._state is not None and self._state.leader is not None else None
+
     def published(self, world: World, decision: Decision) -> None:
         """Tell the state after a turn."""
+        self._world = world
         written = next((step.own for step in decision.steps if isinstance(step, WriteOwn)), None)
         self._tell(next_state(self._state, world, written=written if world.lease is not None else None))
 
     def lease_ends(self) -> None:
         """Take back what leads here."""
-        self._tell(None if self._state is None else lease_ended(self._state, self._clock.now()))
+        self._tell(None if self._state is None else lease_ended(self._state, self._world, self._clock.now()))
 
     def lease_renewed(self, fence_at: Instant) -> None:
         """Tell the new instant at which the fence begins."""

@@ -33,6 +33,10 @@ class Site:
         routes = self.routers.told(node, "route")
         return bool(routes) and routes[-1]["leader"] == leader.name and routes[-1]["hold"] is None
 
+    def leads(self, node: ClusterNode) -> bool:
+        """Whether its router was told last that it leads, and for how long."""
+        return bool(self.routers.told(node, "route")[-1]["leads"])
+
     def wait_led_to(self, leader: ClusterNode, *nodes: ClusterNode) -> None:
         for node in nodes or tuple(self.cluster.nodes.values()):
             self.cluster.wait_for(lambda node=node: self.is_led_to(node, leader), f"{node.name} leads traffic to {leader.name}")  # type: ignore[misc]
@@ -150,6 +154,28 @@ def test_what_a_killed_agent_held_back_is_let_go_by_the_next(site: Site) -> None
     assert cluster.wait_ready() is leader
     assert leader.pid("postmaster") == postmaster
     asking.join(60.0)
+
+
+def test_in_a_pause_clients_are_led_on_while_the_store_is_away_for_longer_than_a_lease_and_after_it(site: Site) -> None:
+    cluster, routers, nodes = site.cluster, site.routers, tuple(site.cluster.nodes.values())
+    leader = cluster.the_leader()
+    site.wait_led_to(leader)
+    postmaster = leader.pid("postmaster")
+    assert cluster.configure(pause=True).status == 200
+    cluster.wait_for(lambda: site.store.own().get("unfenced") == leader.name, "the pause is in force")
+    cluster.wait_for(lambda: all(node.status().get("pause") for node in nodes), "all know of it")
+    begun = boot_s()
+    with site.store.outage():
+        cluster.wait_for(lambda: site.leads(leader) is False, "the lease has ended")
+        away_at = boot_s()
+        cluster.wait_for(lambda: boot_s() > away_at + WOKEN_S + TIMES["hacore"]["loop_wait"], "every agent has looked again")
+        assert all(site.is_led_to(node, leader) for node in nodes)
+    cluster.wait_for(lambda: site.leads(leader) is True, "it has a lease again")
+    assert cluster.configure(pause=None).status == 200
+    assert cluster.wait_ready() is leader
+    assert {one["leader"] for node in nodes for one in routers.told(node, "route", since=begun)} == {leader.name}
+    assert not [one for node in nodes for one in routers.told(node, "revoke", since=begun)]
+    assert leader.pid("postmaster") == postmaster
 
 
 def test_a_reload_changes_which_routers_there_are(site: Site) -> None:

@@ -6,6 +6,7 @@ from typing import cast
 from hacore.agent.routing import RoutingNews
 from hacore.hookspecs import PluginContext, Revoke, Route
 from hacore.model.clock import BootClock
+from hacore.model.node import FenceState
 from hacore.model.world import Decision, World
 from hacore.plugins.routers import Routers
 from tests.unit.decide import worlds as w
@@ -100,3 +101,19 @@ def test_a_larger_token_is_told() -> None:
     one, told = news()
     turn(one, w.leading(), replace(w.leading(), lease=w.lease(token=9)))
     assert [route.state.token for route in told.routes] == [1, 9]
+
+
+def test_a_lease_that_ran_out_in_maintenance_takes_nothing_back_and_one_that_is_lost_does() -> None:
+    unfenced = w.primary(fence=FenceState(armed=False))
+    ran_out = w.lease(sent_at=CONTEXT.clock.now() - 100)
+    one, told = news()
+    turn(one, w.paused(w.leading(node=unfenced, lease=ran_out)))
+    one.lease_ends()
+    turn(one, w.paused(w.world(cluster=None, node=unfenced)))
+    assert told.revoked == []
+    assert [route.state.leads for route in told.routes][:2] == [True, False]
+    assert {route.state.leader.member for route in told.routes if route.state.leader is not None} == {"a"}
+    lost, told = news()
+    turn(lost, w.paused(w.leading(node=unfenced, lease=w.lease(sent_at=CONTEXT.clock.now()))))
+    lost.lease_ends()
+    assert told.revoked == [1]

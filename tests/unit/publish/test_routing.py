@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from hacore.interfaces import Endpoint, Hold, RoutingState
-from hacore.model.cluster import HoldMark, OwnRecord
+from hacore.model.cluster import ClusterView, HoldMark, OwnRecord
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
-from hacore.model.node import Role, ServerState
+from hacore.model.node import FenceState, Role, ServerState
 from hacore.model.policy import Tags
 from hacore.model.world import World
 from hacore.publish.routing import lease_ended, next_state, renewed
@@ -200,6 +200,82 @@ def test_the_token_is_the_newest_that_is_known() -> None:
     assert told(w.world(cluster=w.cluster(own=None))).token == 1
 
 
+# --- in maintenance ----------------------------------------------------------------------------------------------------
+
+DISARMED = FenceState(armed=False)
+
+
+def unfenced(name: str, **fields: Any) -> ClusterView:
+    """The store's picture when the lease of a primary left unfenced in maintenance has ended."""
+    return w.cluster(None, **{"own": w.own(holder=name, unfenced=name), **fields})
+
+
+def paused_leader(**fields: Any) -> World:
+    return w.paused(w.leading(node=w.primary(fence=DISARMED), **fields))
+
+
+def without_lease(**fields: Any) -> World:
+    """Its lease has ended while the store was away."""
+    return w.paused(w.world(**{"cluster": None, "node": w.primary(fence=DISARMED), **fields}))
+
+
+def test_in_maintenance_a_primary_is_led_to_when_nobody_could_renew_its_lease() -> None:
+    state = told(without_lease(), told(paused_leader()))
+    assert (leader(state), state.leads, state.valid_until) == ("a", False, None)
+    for view in (unfenced("a"), replace(unfenced("a"), lock=Lock(holder="a", instance="7"))):
+        state = told(without_lease(cluster=view), state)
+        assert (leader(state), state.leads) == ("a", False)
+    assert told(paused_leader(cluster=unfenced("a"), lease=w.lease(token=2)), state).leads  # in the turn that takes it again
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(w.world(cluster=None, node=w.primary(fence=DISARMED)), id="not in maintenance"),
+        pytest.param(without_lease(node=w.primary()), id="fenced"),
+        pytest.param(without_lease(node=w.standby(fence=DISARMED)), id="a standby"),
+        pytest.param(without_lease(node=w.primary(fence=DISARMED, server=ServerState.STOPPED)), id="stopped"),
+        pytest.param(without_lease(cluster=w.cluster(None, own=w.own(holder="a"))), id="nobody says that it is the only one"),
+        pytest.param(without_lease(cluster=w.cluster(None, own=None)), id="there is no own record"),
+        pytest.param(
+            without_lease(cluster=replace(unfenced("a"), lock=Lock(holder="b", instance="8"))), id="another holds the lock, no primary yet"
+        ),
+    ],
+)
+def test_in_maintenance_nothing_else_is_led_to_without_a_lease_and_not_again_before_there_is_one(world: World) -> None:
+    state = told(world, told(paused_leader()))
+    assert leader(state) is None
+    assert leader(told(without_lease(), state)) is None
+
+
+def test_another_that_is_primary_under_the_lock_is_led_to_whoever_was_before() -> None:
+    assert leader(told(without_lease(cluster=w.cluster("b", own=w.own())), told(paused_leader()))) == "b"
+    assert leader(told(w.paused(w.world(cluster=w.cluster("c", own=w.own(holder="c")))), told(w.world()))) == "c"
+
+
+def test_in_maintenance_other_nodes_lead_on_to_the_one_that_nobody_else_may_replace() -> None:
+    before = told(w.world())
+    taken_again = w.own(unfenced="b", token=2, instance=None)
+    for view in (
+        None,
+        unfenced("b"),
+        unfenced("b", members=(w.member("a"), w.member("c"))),  # its record has ended, too
+        w.cluster("b", own=taken_again),  # not renewed yet
+    ):
+        before = told(w.paused(w.world(cluster=view)), before)
+        assert leader(before) == "b"
+        assert names(before.members) == ["a", "b", "c"]
+    assert leader(told(w.world(cluster=unfenced("b")), before)) is None  # maintenance is over
+    down = unfenced("b", members=(w.member("a"), w.member("b", state="stopped")))
+    assert leader(told(w.paused(w.world(cluster=down)), before)) is None
+    assert leader(told(w.paused(w.world(cluster=unfenced("b"))))) is None  # never seen leading
+
+
+def test_an_agent_that_was_started_without_a_store_tells_nothing_of_a_maintenance_that_its_disk_knows_of() -> None:
+    old = w.sightings(started_at=w.NOW - 31)
+    assert next_state(None, w.world(cluster=None, sightings=old, memory=w.memory(paused=True))) is None
+
+
 # --- between two turns -------------------------------------------------------------------------------------------------
 
 
@@ -214,8 +290,19 @@ def test_a_renewal_moves_the_end_and_the_revision() -> None:
 
 def test_a_lease_that_has_ended_leads_nowhere() -> None:
     before = told(w.leading())
-    after = lease_ended(before, w.NOW)
+    after = lease_ended(before, w.leading(), w.NOW)
     assert (leader(after), after.leads, after.valid_until, after.revision > before.revision) == (None, False, None, True)
+
+
+def test_a_lease_that_ran_out_in_maintenance_leads_on_and_one_that_was_given_back_does_not() -> None:
+    world = paused_leader()
+    before = told(world)
+    assert before.valid_until is not None
+    ran_out = lease_ended(before, world, before.valid_until)
+    assert (leader(ran_out), ran_out.leads, ran_out.valid_until) == ("a", False, None)
+    assert leader(lease_ended(before, world, before.valid_until - 1)) is None
+    for fenced in (w.paused(w.leading()), w.leading(node=w.primary(fence=DISARMED)), None):
+        assert leader(lease_ended(before, fenced, before.valid_until)) is None
 
 
 def test_maintenance_is_told() -> None:
