@@ -26,7 +26,7 @@ class Postgres(Protocol):
         """Read process, directory, positions and settings. Never raises for a server that does not answer: it says so in the value."""
 
     def follow(self, upstream: Upstream) -> None:
-        """Point a running standby at ``upstream``.
+        """Point a standby that runs, or that is starting, at ``upstream``.
 
         :raises PostgresUnreachableError: the server did not take it.
         """

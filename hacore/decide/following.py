@@ -79,6 +79,13 @@ def superseded_by_leader(seen: Following) -> Answer | None:
     return Answer(reason=reason, steps=(EndServer(reason=reason),), wake_after_s=0.1)
 
 
+def follow_while_starting(seen: Following) -> Answer | None:
+    """A standby that is not consistent yet is pointed at the right member, too: it may wait for WAL of one that has gone."""
+    if seen.world.job is not None or seen.node.server is not ServerState.STARTING or seen.node.upstream is None:
+        return None
+    return follow_upstream(seen)
+
+
 def work_beside_following(seen: Following) -> Answer | None:
     """The work in flight goes on."""
     job = seen.world.job
@@ -216,6 +223,7 @@ FOLLOWING: Final = Table(
         give_back_fenced_lock,
         lock_in_my_name,
         superseded_by_leader,
+        follow_while_starting,
         work_beside_following,
         recover_before_rewind,
         wait_for_rewind_source,

@@ -145,7 +145,7 @@ class NodeState:
     replay_blocked: bool = False  # PostgreSQL has paused it: it has less of a setting than its primary, a restart brings it level
     replication_state: str | None = None  # ``streaming`` or ``in archive recovery``
     history: TimelineHistory | None = None
-    upstream: Upstream | None = None  # in force (primary_conninfo, primary_slot_name)
+    upstream: Upstream | None = None  # in force (primary_conninfo, primary_slot_name); of one that starts: as it was written
     upstream_reachable: bool | None = None  # a wal receiver is streaming
     slots: tuple[SlotState, ...] = ()
     senders: tuple[WalSender, ...] = ()

@@ -75,12 +75,13 @@ class PostgresNode:
             history=directory.history,
             settings_wanted=notes.settings_wanted and answer is not None,
             last_start_failed=notes.start_failed if server is ServerState.STOPPED else None,
+            upstream=self._instance.upstream() if server is ServerState.STARTING and directory.has_standby_signal else None,
             archive=self._instance.archiving.state,
         )
         return state if answer is None else self._with_answer(state, answer)
 
     def follow(self, upstream: Upstream) -> None:
-        """Point a running standby at ``upstream``.
+        """Point a standby that runs, or that is starting, at ``upstream``.
 
         :raises PostgresUnreachableError: there is no server to take it.
         """

@@ -46,8 +46,8 @@ class AgentPostgres:
     def follow(self, upstream: Upstream) -> None:
         """Point a running standby at ``upstream``."""
         self._engine.sleep(0.005)
-        if not self._host.server.serves:
-            raise PostgresUnreachableError("the server does not answer")
+        if not self._host.server.has_postmaster:
+            raise PostgresUnreachableError("there is no server")
         self._host.server.follow(upstream)
 
     def reload(self) -> None:
@@ -86,6 +86,7 @@ class AgentPostgres:
             pid=1000 + server.run if server.has_postmaster else None,
             last_start_failed=server.last_failure,
             system_id=server.directory.system_id or None,
+            upstream=server.upstream if state is ServerState.STARTING and server.directory.standby_signal else None,
         )
 
     def _answer(self, server: Server) -> NodeState:

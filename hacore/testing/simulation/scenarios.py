@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from hacore.model.commands import CancelRestoreCommand, RestartCommand, RestoreCommand
-from hacore.model.node import DirectoryState, Role, Upstream
+from hacore.model.node import DirectoryState, Role, ServerState, Upstream
 from hacore.model.policy import Policy
 from hacore.model.recovery import RecoveryTarget
 from hacore.testing.simulation.agent import Wrong
@@ -371,6 +371,24 @@ def replay_waits_for_a_larger_setting(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def leader_is_lost_while_a_standby_starts(simulation: Simulation) -> None:
+    """A standby that goes on starting after the work that began it has ended is pointed at the next leader meanwhile."""
+    leader = _whole(simulation)
+    standby = _others(simulation, leader)[0]
+    standby.server.faults.start_s = 40.0
+    standby.server.vanish()
+    _reach(simulation, lambda: standby.server.state is ServerState.STARTING, "the standby starts")
+    leader.lose_power()
+    standby.kill_agent()
+    _rule(simulation, "follow_while_starting")
+    other = _others(simulation, leader)[1]
+    if standby.server.state is not ServerState.STARTING or standby.server.upstream.member != other.name:
+        raise ScenarioError("the standby has started, or waits for the leader that has gone")
+    leader.boot(5.0)
+    heal(simulation)
+    simulation.must_become_whole(work_s=60.0)
+
+
 def cluster_is_restored(simulation: Simulation) -> None:
     """A person takes the cluster back: all stop, one restores, the others follow it, whatever they had."""
     leader = _restore(simulation)
@@ -473,6 +491,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     standby_is_promoted_by_hand_under_a_fired_fence,
     old_primary_finds_another_leader,
     replay_waits_for_a_larger_setting,
+    leader_is_lost_while_a_standby_starts,
     cluster_is_restored,
     restore_is_interrupted,
     restore_meets_the_unexpected,

@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 
 from hacore.config.postgres_settings import PostgresSettings
+from hacore.interfaces import Job
 from hacore.model.node import DirectoryState, NodeState, Role, ServerState
 from hacore.model.slots import slot_name
 from hacore.model.steps import (
@@ -18,6 +19,7 @@ from hacore.model.steps import (
     StopServer,
     TakeCheckpoint,
 )
+from hacore.postgres.surroundings import ReplicaSite, RestoreSettings
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import Node
 
@@ -150,6 +152,29 @@ def test_a_standby_follows_another_upstream_without_a_restart(make_node: MakeNod
     b.until(lambda found: [(sender.application_name, sender.state) for sender in found.senders] == [("c", "streaming")])
     state = c.until(lambda found: found.upstream == b.as_upstream() and bool(found.upstream_reachable))
     assert state.pid == pid
+
+
+def without_wal(site: ReplicaSite, job: Job) -> RestoreSettings:
+    """A copy that is not consistent before somebody has sent it WAL."""
+    assert site.source is not None
+    site.clean()
+    options = ("--no-sync", "-X", "none", "--checkpoint=fast", f"--pgdata={site.data_dir}", f"--dbname={site.source.conninfo}")
+    assert job.run([site.programs["pg_basebackup"], *options], environment=site.environment).exit_code == 0
+    return ()
+
+
+def test_a_standby_that_waits_for_wal_to_be_consistent_takes_another_upstream(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+    b.create_replica = without_wal
+    b.do(CreateReplica(leader="a", source="a", system_id=a.read().system_id))
+    gone = replace(a.as_upstream(), member="gone", port=1)
+    b.change(pg_ctl_timeout_s=1.0)
+    assert not b.run(StartServer(role=Role.STANDBY, upstream=gone)).is_done
+    state = b.read()
+    assert (state.server, state.role, state.upstream) == (ServerState.STARTING, None, gone)
+    b.postgres.follow(a.as_upstream())
+    assert b.until(is_streaming).pid == state.pid
 
 
 def test_somebody_elses_slot_and_one_in_use_are_never_dropped(make_node: MakeNode) -> None:

@@ -54,6 +54,8 @@ SHUT_DOWN = w.stopped(fence=ARMED)
 DIVERGED = w.stopped(directory=w.directory(control=w.control("shut down"), wal_end=Lsn(w.POSITION + 99), wal_end_timeline=1))
 ON_TIMELINE_2 = w.cluster(own=w.own(timeline=2, claims=((1, 1), (2, 1))), history=w.lines((1, w.POSITION)))
 CRASHED = w.stopped("in production", directory=w.directory(control=w.control("in production")))
+ELSEWHERE = Upstream(member="c", host="10.0.0.3", port=5432, slot="a")
+STARTING = w.standby(server=ServerState.STARTING, role=None, received_lsn=None, replayed_lsn=None, upstream=ELSEWHERE)
 HELD = w.cluster("a", lock=Lock(holder="a", instance="7"))
 STANDBY_LEADS = w.leading(node=w.standby(fence=ARMED), sightings=w.sightings(down_since=w.NOW - 1), **PEERS)
 HISTORY_2 = TimelineHistory(timeline=2, switches=(TimelineSwitch(timeline=1, switchpoint=w.POSITION),))
@@ -155,6 +157,10 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ),
     ("lock_in_my_name", w.world(cluster=HELD, node=w.primary(fence=FenceState())), (ArmAdopted,)),
     ("superseded_by_leader", w.world(node=w.primary()), (EndServer,)),
+    ("follow_while_starting", w.world(node=STARTING), (Follow,)),
+    ("work_beside_following", w.world(node=replace(STARTING, upstream=w.standby().upstream)), ()),
+    ("work_beside_following", w.world(node=replace(STARTING, upstream=None)), ()),
+    ("work_beside_following", w.world(node=STARTING, job=w.job(JobKind.START)), ()),
     ("work_beside_following", w.world(job=w.job(JobKind.START)), ()),
     ("recover_before_rewind", w.world(cluster=ON_TIMELINE_2, node=CRASHED), (RecoverFromCrash,)),
     (
@@ -169,7 +175,7 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
         w.world(cluster=ON_TIMELINE_2, node=w.standby(received_lsn=Lsn(w.POSITION + 99))),
         (StopServer,),
     ),
-    ("follow_upstream", w.world(node=w.standby(upstream=Upstream(member="c", host="10.0.0.3", port=5432, slot="a"))), (Follow,)),
+    ("follow_upstream", w.world(node=w.standby(upstream=ELSEWHERE)), (Follow,)),
     ("restart_blocked_replay", w.world(node=w.standby(replay_blocked=True)), (RestartServer,)),
     ("keep_following", w.world(), ()),
     ("keep_following", w.world(node=w.standby(settings_wanted=True)), (ReloadServer,)),
@@ -206,7 +212,7 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ),
     (
         "standby_in_pause",
-        w.paused(w.world(node=w.standby(upstream=Upstream(member="c", host="10.0.0.3", port=5432, slot="a")))),
+        w.paused(w.world(node=w.standby(upstream=ELSEWHERE))),
         (Follow,),
     ),
     ("nothing_in_pause", w.paused(w.leaderless()), ()),
