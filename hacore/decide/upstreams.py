@@ -71,12 +71,16 @@ def _needs_slot_here(world: World, cluster: ClusterView, member: Member) -> bool
 
 
 def _surplus(world: World, cluster: ClusterView, wanted: set[str]) -> list[str]:
-    """Return the slots of members of this cluster that are not wanted, nor kept for one that was here a while ago."""
+    """Return the slots of members of this cluster that are not wanted, nor kept for one that was here a while ago.
+
+    One that this agent has never seen may have been here until just before it was started.
+    """
     ours = set(cluster.own.known_members if cluster.own else ()) | set(world.memory.members)
+    seen, began_at = dict(world.sightings.members_seen), world.sightings.started_at
     kept = {
         slot_name(name)
-        for name, seen_at in world.sightings.members_seen
-        if cluster.member(name) is None and world.now - seen_at < world.policy.member_slots_ttl_s
+        for name in ours
+        if cluster.member(name) is None and world.now - seen.get(name, began_at) < world.policy.member_slots_ttl_s
     }
     return sorted({slot_name(name) for name in ours} - wanted - kept)
 

@@ -389,6 +389,20 @@ def leader_is_lost_while_a_standby_starts(simulation: Simulation) -> None:
     simulation.must_become_whole(work_s=60.0)
 
 
+def agent_is_started_again_while_a_member_is_away(simulation: Simulation) -> None:
+    """What the absent member will ask for is kept, though the new agent has never seen it."""
+    leader = _whole(simulation)
+    standby = _others(simulation, leader)[0]
+    standby.lose_power()
+    _reach(simulation, lambda: standby.name not in simulation.store.members, "its record has ended")
+    leader.kill_agent()
+    simulation.run_for(10.0)
+    if standby.name not in leader.server.slots:
+        raise ScenarioError("the slot of a member that is away was dropped")
+    standby.boot(5.0)
+    simulation.must_become_whole()
+
+
 def cluster_is_restored(simulation: Simulation) -> None:
     """A person takes the cluster back: all stop, one restores, the others follow it, whatever they had."""
     leader = _restore(simulation)
@@ -492,6 +506,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     old_primary_finds_another_leader,
     replay_waits_for_a_larger_setting,
     leader_is_lost_while_a_standby_starts,
+    agent_is_started_again_while_a_member_is_away,
     cluster_is_restored,
     restore_is_interrupted,
     restore_meets_the_unexpected,

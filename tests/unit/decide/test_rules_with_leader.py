@@ -373,6 +373,16 @@ def test_a_slot_of_a_member_that_is_gone_for_longer_than_its_ttl_is_dropped() ->
     assert step == ReconcileSlots(droppable=("c",))
 
 
+def test_a_slot_of_a_member_that_was_away_when_the_agent_was_started_is_kept_for_its_ttl() -> None:
+    members = tuple(member for member in w.cluster("a").members if member.name != "c")
+    slots = (SlotState(name="b", is_physical=True, active=True), SlotState(name="c", is_physical=True, active=False))
+    recent = w.sightings(healthy_since=w.NOW - 5, members_seen=(), started_at=w.NOW - 1799)
+    seen = w.leading(node=w.primary(slots=slots), cluster=w.cluster("a", members=members), sightings=recent)
+    assert not any(isinstance(step, ReconcileSlots) for step in decide(seen).steps)
+    late = replace(seen, sightings=replace(recent, started_at=w.NOW - 1801))
+    assert decide(late).steps == (ReconcileSlots(droppable=("c",)),)
+
+
 def test_a_directory_without_its_control_file_is_created_again_while_a_leader_exists() -> None:
     (step,) = decide(w.world(node=w.stopped(directory=w.directory(DirectoryState.BROKEN)))).steps
     assert isinstance(step, CreateReplica)
