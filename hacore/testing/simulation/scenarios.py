@@ -10,59 +10,28 @@ from datetime import timedelta
 from typing import Final
 
 from hacore.model.commands import CancelRestoreCommand, RestartCommand, RestoreCommand
-from hacore.model.node import DirectoryState, Role, ServerState, Upstream
+from hacore.model.node import ServerState
 from hacore.model.policy import Policy
 from hacore.model.recovery import RecoveryTarget
 from hacore.testing.simulation.agent import Wrong
+from hacore.testing.simulation.by_hand import (
+    old_primary_finds_another_leader,
+    primary_is_made_by_hand_again_and_the_store_is_away,
+    primary_was_made_by_hand,
+    primary_was_made_by_hand_and_the_store_is_away,
+    standby_is_promoted_by_hand_under_a_fired_fence,
+)
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
-from hacore.testing.simulation.wal import Directory, RecordKind
+from hacore.testing.simulation.staging import ScenarioError, directory_of, leader_of, others, reach, rule_answers, whole
+from hacore.testing.simulation.wal import Directory
 
 _FOREIGN: Final = "7999999999999999999"
 
 
-class ScenarioError(AssertionError):
-    """A scenario did not get as far as it has to."""
-
-
 def _make(name: str, plan: Plan | None, tracing: bool, wrong: Wrong | None = None) -> Simulation:  # noqa: FBT001 - passed through
     return Simulation(f"scenario {name}", plan or Plan(), tracing=tracing, wrong=wrong)
-
-
-def _reach(simulation: Simulation, condition: Callable[[], bool], what: str, *, within_s: float = 40.0) -> None:
-    if not simulation.run_until(condition, within_s=within_s) and not simulation.judge.violations:
-        raise ScenarioError(f"{simulation.engine.seed}: not within {within_s} s: {what}")
-
-
-def _rule(simulation: Simulation, rule: str, *, within_s: float = 40.0) -> None:
-    before = sum(count for (_, name), count in simulation.rules.items() if name == rule)
-    _reach(simulation, lambda: sum(c for (_, name), c in simulation.rules.items() if name == rule) > before, rule, within_s=within_s)
-
-
-def _whole(simulation: Simulation) -> Machine:
-    """Bring a cluster up and return its leader."""
-    simulation.start()
-    simulation.must_become_whole()
-    return _leader(simulation)
-
-
-def _leader(simulation: Simulation) -> Machine:
-    leader = simulation.leader
-    if leader is None:
-        raise ScenarioError(f"{simulation.engine.seed}: nobody leads: {[str(one) for one in simulation.judge.violations]}")
-    return leader
-
-
-def _others(simulation: Simulation, but: Machine) -> list[Machine]:
-    return [machine for machine in simulation.machines.values() if machine is not but]
-
-
-def _directory_of(system_id: str, *, at: float) -> Directory:
-    """A data directory that somebody made by hand."""
-    directory = Directory(state=DirectoryState.INITIALIZED, log=Directory.empty().log, system_id=system_id)
-    directory.note_checkpoint(directory.log.checkpoint(RecordKind.SHUTDOWN, at), "shut down")
-    return directory
 
 
 # --- the scenarios ---------------------------------------------------------------------------------------------------------
@@ -72,10 +41,10 @@ def foreign_data_directory(simulation: Simulation) -> None:
     """A node with the data of another cluster neither leads nor follows, and its data stay."""
     stranger = simulation.machines["c"]
     stranger.is_wanted = False
-    _whole(simulation)
-    stranger.server.directory = _directory_of(_FOREIGN, at=simulation.engine.now)
+    whole(simulation)
+    stranger.server.directory = directory_of(_FOREIGN, at=simulation.engine.now)
     stranger.start_again()
-    _rule(simulation, "foreign_system_id")
+    rule_answers(simulation, "foreign_system_id")
     simulation.must_become_whole()
     if stranger.exits != [1] or stranger.server.directory.system_id != _FOREIGN:
         raise ScenarioError("the stranger did not end, or its data were touched")
@@ -83,26 +52,26 @@ def foreign_data_directory(simulation: Simulation) -> None:
 
 def scheduled_restart_is_stale(simulation: Simulation) -> None:
     """A restart whose time has passed is dropped."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     late = leader.clock.wall() - timedelta(seconds=60)
     leader.command(RestartCommand(id="late", received_at=leader.clock.now(), schedule=late))
-    _rule(simulation, "restart_dropped")
+    rule_answers(simulation, "restart_dropped")
     simulation.must_become_whole()
 
 
 def restarts_in_pause(simulation: Simulation) -> None:
     """What a person restarts in maintenance runs again afterwards in its role, the primary's guard disarmed as before."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     simulation.judge.paused_until = float("inf")
     simulation.change_config(pause=True)
-    _rule(simulation, "disarm_in_pause")
-    for machine in (leader, _others(simulation, leader)[0]):
+    rule_answers(simulation, "disarm_in_pause")
+    for machine in (leader, others(simulation, leader)[0]):
         run, role = machine.server.run, machine.server.role
         machine.command(RestartCommand(id=f"restart {machine.name}", received_at=machine.clock.now()))
-        _rule(simulation, "restart_ended")
+        rule_answers(simulation, "restart_ended")
         if machine.server.role is not role or machine.server.run == run:
             raise ScenarioError(f"{machine.name} was not restarted, or is not {role} any more")
-    _reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
+    reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
     end_of_maintenance(simulation)
     simulation.must_become_whole()
 
@@ -112,7 +81,7 @@ def bootstrap_fails(simulation: Simulation) -> None:
     for machine in simulation.machines.values():
         machine.job_faults.bootstrap_fails = 1
     simulation.start()
-    _rule(simulation, "bootstrap_failed")
+    rule_answers(simulation, "bootstrap_failed")
     for machine in simulation.machines.values():
         machine.job_faults.bootstrap_fails = 0
         machine.start_again()
@@ -122,38 +91,38 @@ def bootstrap_fails(simulation: Simulation) -> None:
 def bootstrap_is_abandoned(simulation: Simulation) -> None:
     """The winner of the race dies in the middle: after T another member takes its claim away."""
     simulation.start()
-    _rule(simulation, "bootstrap_under_lease")
-    winner = _leader(simulation)
+    rule_answers(simulation, "bootstrap_under_lease")
+    winner = leader_of(simulation)
     winner.lose_power()
-    _rule(simulation, "abandoned_bootstrap")
-    _reach(simulation, lambda: simulation.store.value("initialize") not in (None, ""), "another member creates the cluster")
+    rule_answers(simulation, "abandoned_bootstrap")
+    reach(simulation, lambda: simulation.store.value("initialize") not in (None, ""), "another member creates the cluster")
     winner.boot(5.0)
     simulation.must_become_whole()
 
 
 def leader_loses_its_data(simulation: Simulation) -> None:
     """The data directory is deleted under the primary: the lock goes to somebody who has data."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     leader.server.vanish()
     leader.server.directory = Directory.empty()
     leader.wake()
-    _rule(simulation, "leader_without_data")
+    rule_answers(simulation, "leader_without_data")
     simulation.must_become_whole()
 
 
 def lock_outlives_its_holder(simulation: Simulation) -> None:
     """The store keeps the lock of a machine that is lost: after T + M without a heartbeat it counts as gone."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     leader.lose_power()
     simulation.store.begin_leases_anew(600.0)
-    _reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
     leader.boot(5.0)
     simulation.must_become_whole()
 
 
 def times_grow_together(simulation: Simulation) -> None:
     """A person makes ttl and loop_wait longer at once: the lease that is in force does not end while the leader waits the new time."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     run = leader.server.run
     simulation.change_config(hacore={"ttl": 60, "loop_wait": 20, "retry_timeout": 10})
     simulation.run_for(90.0)
@@ -163,24 +132,24 @@ def times_grow_together(simulation: Simulation) -> None:
 
 def rewind_is_interrupted(simulation: Simulation) -> None:
     """A machine dies while its data are rewound: the directory is never started as it is."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     simulation.network.isolate(leader.name, list(simulation.machines))
-    for machine in _others(simulation, leader):
+    for machine in others(simulation, leader):
         machine.server.faults.replication_lag_s = 3.0
-    _reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
     simulation.network.heal()
-    _reach(simulation, lambda: leader.server.directory.mark == "rewind", "a rewind")
+    reach(simulation, lambda: leader.server.directory.mark == "rewind", "a rewind")
     leader.lose_power()
     simulation.run_for(2.0)
     leader.boot(5.0)
-    _rule(simulation, "finish_rewind")
+    rule_answers(simulation, "finish_rewind")
     heal(simulation)
     simulation.must_become_whole()
 
 
 def nobody_has_data_but_the_backup(simulation: Simulation) -> None:
     """Without a leader a node fills its directory from a backup, and waits for its turn."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     backup = replace(leader.server.directory, log=leader.server.log.copy())
     for machine in simulation.machines.values():
         machine.backup = backup
@@ -193,67 +162,67 @@ def nobody_has_data_but_the_backup(simulation: Simulation) -> None:
     for machine in simulation.machines.values():
         machine.memory = replace(machine.memory, lsn=None)
         machine.boot(5.0)
-    _rule(simulation, "create_without_leader")
+    rule_answers(simulation, "create_without_leader")
     simulation.must_become_whole()
 
 
 def switchover_is_withdrawn(simulation: Simulation) -> None:
     """A person takes the wish back while the checkpoint is still being written."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     leader.job_faults.checkpoint_s = 3.0
     simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
-    _rule(simulation, "checkpoint_before_hand_over")
+    rule_answers(simulation, "checkpoint_before_hand_over")
     simulation.operator_puts("failover", "{}")
-    _rule(simulation, "hand_over_withdrawn")
+    rule_answers(simulation, "hand_over_withdrawn")
     leader.job_faults.checkpoint_s = 0.0
     simulation.must_become_whole()
-    if _leader(simulation) is not leader:
+    if leader_of(simulation) is not leader:
         raise ScenarioError("the leader has changed")
 
 
 def switchover_is_vetoed(simulation: Simulation) -> None:
     """A plugin of the leader says no: nothing has happened."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     run = leader.server.run
     leader.job_faults.gate_vetoes = True
     simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
-    _rule(simulation, "hand_over_refused")
+    rule_answers(simulation, "hand_over_refused")
     leader.job_faults.gate_vetoes = False
     simulation.must_become_whole()
-    if _leader(simulation) is not leader or leader.server.run != run:
+    if leader_of(simulation) is not leader or leader.server.run != run:
         raise ScenarioError("the leader has changed, or was restarted")
 
 
 def switchover_with_routers(simulation: Simulation) -> None:
     """Work is held back before the primary stops, and goes on once the next one takes writes."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
-    _reach(simulation, lambda: leader.traffic.held is not None, "work is held back")
+    reach(simulation, lambda: leader.traffic.held is not None, "work is held back")
     if not leader.server.accepts_writes or '"hold"' not in (simulation.store.value("hacore") or ""):
         raise ScenarioError("the primary was stopped before work was held back, or nobody would know of it")
-    _reach(simulation, lambda: leader.traffic.held is None, "work goes on")
+    reach(simulation, lambda: leader.traffic.held is None, "work goes on")
     simulation.must_become_whole()
-    if _leader(simulation) is leader:
+    if leader_of(simulation) is leader:
         raise ScenarioError("the leader has not changed")
 
 
 def agent_dies_while_work_is_held_back(simulation: Simulation) -> None:
     """The agent that has held work back is killed before it stops the primary: the next one leads on, and lets the work go."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     run, leader.job_faults.drain_s = leader.server.run, 2.0
     simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
-    _reach(simulation, lambda: leader.traffic.held is not None, "work is held back")
+    reach(simulation, lambda: leader.traffic.held is not None, "work is held back")
     leader.kill_agent()
     simulation.operator_puts("failover", "{}")
-    _rule(simulation, "clear_marks")
+    rule_answers(simulation, "clear_marks")
     simulation.must_become_whole()
-    if _leader(simulation) is not leader or leader.server.run != run:
+    if leader_of(simulation) is not leader or leader.server.run != run:
         raise ScenarioError("the leader has changed, or was restarted")
 
 
 def timeline_belongs_to_another(simulation: Simulation) -> None:
     """A primary that finds its timeline claimed under another token stops writing."""
-    leader = _whole(simulation)
+    leader = whole(simulation)
     leader.stop_agent()
     own = json.loads(simulation.store.value("hacore") or "{}")
     own.update(claims=[[1, own["token"] + 50]])
@@ -261,127 +230,46 @@ def timeline_belongs_to_another(simulation: Simulation) -> None:
     simulation.store.lose_lock()
     simulation.operator_puts("hacore", json.dumps(own))
     leader.continue_agent()
-    _rule(simulation, "timeline_of_another")
+    rule_answers(simulation, "timeline_of_another")
     heal(simulation)
     simulation.must_become_whole()
 
 
 def crashed_primary_is_recovered_before_it_is_rewound(simulation: Simulation) -> None:
     """Where the end of a crashed primary's WAL cannot be read, it is recovered alone, and then compared."""
-    leader = _whole(simulation)
-    for machine in _others(simulation, leader):
+    leader = whole(simulation)
+    for machine in others(simulation, leader):
         machine.server.faults.replication_lag_s = 3.0
     simulation.run_for(1.0)
     leader.lose_power()
     leader.server.end_known_at = float("inf")
-    _reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
     simulation.run_for(5.0)
     leader.boot(5.0)
-    _rule(simulation, "recover_before_rewind")
-    heal(simulation)
-    simulation.must_become_whole()
-
-
-def primary_was_made_by_hand(simulation: Simulation) -> None:
-    """A primary that somebody started runs before hacore does: it is adopted, and never restarted."""
-    first = simulation.machines["a"]
-    _run_by_hand(simulation, first)
-    run = first.server.run
-    simulation.start()
-    _rule(simulation, "adopt_running_primary")
-    simulation.must_become_whole()
-    if _leader(simulation) is not first or first.server.run != run:
-        raise ScenarioError("the primary was restarted, or somebody else leads")
-    if first.memory.adopted_deadline is not None:
-        raise ScenarioError("a deadline of before the lease is remembered")
-
-
-def primary_was_made_by_hand_and_the_store_is_away(simulation: Simulation) -> None:
-    """Such a primary gets its deadline once, even while the store does not answer."""
-    first = simulation.machines["a"]
-    _run_by_hand(simulation, first)
-    simulation.judge.paused_until = 60.0
-    simulation.store.is_available = False
-    simulation.start()
-    _rule(simulation, "adopted_primary_needs_a_deadline")
-    simulation.run_for(10.0)
-    heal(simulation)
-    simulation.must_become_whole()
-
-
-def primary_is_made_by_hand_again_and_the_store_is_away(simulation: Simulation) -> None:
-    """A person starts it once more after its writes were ended: it has another deadline, or none and ends at once."""
-    first = simulation.machines["a"]
-    _run_by_hand(simulation, first)
-    simulation.judge.paused_until = 90.0
-    simulation.store.is_available = False
-    simulation.start()
-    for is_latched in (True, False, False):
-        _reach(simulation, lambda: not first.server.accepts_writes, "its writes end", within_s=10.0)
-        if not is_latched:
-            first.guard.kill()
-            simulation.run_for(2.0)
-        first.server.start(Role.PRIMARY, Upstream(member=None))
-        _reach(simulation, lambda: first.server.accepts_writes, "it takes writes again", within_s=2.0)
-    _reach(simulation, lambda: not first.server.accepts_writes, "its writes end", within_s=10.0)
-    heal(simulation)
-    simulation.must_become_whole()
-
-
-def standby_is_promoted_by_hand_under_a_fired_fence(simulation: Simulation) -> None:
-    """Nobody has waited for what a person makes primary after the guard has ended writes: it ends at once."""
-    leader = _whole(simulation)
-    simulation.judge.paused_until = simulation.engine.now + 40.0
-    simulation.store.is_available = False
-    _rule(simulation, "read_only_without_store")
-    _reach(simulation, lambda: leader.server.role is Role.STANDBY and leader.server.serves, "it serves reads")
-    leader.server.promote(())
-    _reach(simulation, lambda: leader.server.accepts_writes, "it takes writes", within_s=3.0)
-    _reach(simulation, lambda: not leader.server.accepts_writes, "its writes end", within_s=3.0)
-    heal(simulation)
-    simulation.must_become_whole()
-
-
-def old_primary_finds_another_leader(simulation: Simulation) -> None:
-    """Maintenance ends while somebody else holds the lock: the primary that ran on ends its writes."""
-    leader = _whole(simulation)
-    simulation.judge.paused_until = float("inf")
-    simulation.change_config(pause=True)
-    _rule(simulation, "disarm_in_pause")
-    simulation.run_for(3.0)
-    other = _others(simulation, leader)[0]
-    leader.stop_agent()
-    simulation.store.lose_lock()
-    own = json.loads(simulation.store.value("hacore") or "{}")
-    own.update(token=own["token"] + 1, holder=other.name, unfenced=None)
-    simulation.operator_puts("hacore", json.dumps({key: value for key, value in own.items() if value is not None}))
-    simulation.operator_takes_lock(other.name)
-    end_of_maintenance(simulation)
-    leader.continue_agent()
-    _rule(simulation, "superseded_by_leader")
+    rule_answers(simulation, "recover_before_rewind")
     heal(simulation)
     simulation.must_become_whole()
 
 
 def replay_waits_for_a_larger_setting(simulation: Simulation) -> None:
     """A setting was made larger on the primary alone: a standby is brought level by a restart."""
-    standby = _others(simulation, _whole(simulation))[0]
+    standby = others(simulation, whole(simulation))[0]
     standby.server.faults.blocked_run = standby.server.run
-    _rule(simulation, "restart_blocked_replay")
+    rule_answers(simulation, "restart_blocked_replay")
     simulation.must_become_whole()
 
 
 def leader_is_lost_while_a_standby_starts(simulation: Simulation) -> None:
     """A standby that goes on starting after the work that began it has ended is pointed at the next leader meanwhile."""
-    leader = _whole(simulation)
-    standby = _others(simulation, leader)[0]
+    leader = whole(simulation)
+    standby = others(simulation, leader)[0]
     standby.server.faults.start_s = 40.0
     standby.server.vanish()
-    _reach(simulation, lambda: standby.server.state is ServerState.STARTING, "the standby starts")
+    reach(simulation, lambda: standby.server.state is ServerState.STARTING, "the standby starts")
     leader.lose_power()
     standby.kill_agent()
-    _rule(simulation, "follow_while_starting")
-    other = _others(simulation, leader)[1]
+    rule_answers(simulation, "follow_while_starting")
+    other = others(simulation, leader)[1]
     if standby.server.state is not ServerState.STARTING or standby.server.upstream.member != other.name:
         raise ScenarioError("the standby has started, or waits for the leader that has gone")
     leader.boot(5.0)
@@ -391,10 +279,10 @@ def leader_is_lost_while_a_standby_starts(simulation: Simulation) -> None:
 
 def agent_is_started_again_while_a_member_is_away(simulation: Simulation) -> None:
     """What the absent member will ask for is kept, though the new agent has never seen it."""
-    leader = _whole(simulation)
-    standby = _others(simulation, leader)[0]
+    leader = whole(simulation)
+    standby = others(simulation, leader)[0]
     standby.lose_power()
-    _reach(simulation, lambda: standby.name not in simulation.store.members, "its record has ended")
+    reach(simulation, lambda: standby.name not in simulation.store.members, "its record has ended")
     leader.kill_agent()
     simulation.run_for(10.0)
     if standby.name not in leader.server.slots:
@@ -406,60 +294,60 @@ def agent_is_started_again_while_a_member_is_away(simulation: Simulation) -> Non
 def cluster_is_restored(simulation: Simulation) -> None:
     """A person takes the cluster back: all stop, one restores, the others follow it, whatever they had."""
     leader = _restore(simulation)
-    standby = _others(simulation, leader)[0]
-    _reach(simulation, lambda: leader.server.is_down, "all stand still")
+    standby = others(simulation, leader)[0]
+    reach(simulation, lambda: leader.server.is_down, "all stand still")
     standby.server.end_known_at = float("inf")  # whoever reads its WAL takes long
-    _rule(simulation, "wait_for_history_of_restore", within_s=80.0)
+    rule_answers(simulation, "wait_for_history_of_restore", within_s=80.0)
     standby.server.end_known_at = simulation.engine.now
-    _reach(simulation, lambda: simulation.leader is leader and leader.server.log.timeline > 1, "the leader is on another timeline")
+    reach(simulation, lambda: simulation.leader is leader and leader.server.log.timeline > 1, "the leader is on another timeline")
     simulation.must_become_whole()
 
 
 def restore_is_interrupted(simulation: Simulation) -> None:
     """The machine that restores is lost: nobody else leads; when it is back it goes on. A second one is ended by a person."""
     leader = _restore(simulation)
-    _rule(simulation, "work_of_restoring")
+    rule_answers(simulation, "work_of_restoring")
     leader.lose_power()
     simulation.run_for(30.0)
     if simulation.leader is not None:
         raise ScenarioError(f"{simulation.engine.seed}: somebody leads while the one that restores is away")
     leader.boot(0.0)
-    _rule(simulation, "restorer_returns")
-    _rule(simulation, "restore_ended", within_s=80.0)
+    rule_answers(simulation, "restorer_returns")
+    rule_answers(simulation, "restore_ended", within_s=80.0)
     simulation.must_become_whole()
     again = _restore(simulation)
-    _reach(simulation, lambda: again.server.is_down, "all stand still")
+    reach(simulation, lambda: again.server.is_down, "all stand still")
     before = again.server.directory
-    _reach(simulation, lambda: again.server.directory.mark == "restore", "it is moved aside")
+    reach(simulation, lambda: again.server.directory.mark == "restore", "it is moved aside")
     again.kill_agent()
     again.command(CancelRestoreCommand(id="cancel", received_at=again.clock.now()))  # to the next one, before it has begun anew
-    _rule(simulation, "restore_cancelled")
-    _reach(simulation, lambda: again.server.directory is before, "what was there is there again")
+    rule_answers(simulation, "restore_cancelled")
+    reach(simulation, lambda: again.server.directory is before, "what was there is there again")
     simulation.must_become_whole()
 
 
 def restore_meets_the_unexpected(simulation: Simulation) -> None:
     """A wish where nothing can be restored; a member that does not stop in its first turns; a guard that has to be armed again."""
-    standby = _others(simulation, _whole(simulation))[0]
+    standby = others(simulation, whole(simulation))[0]
     standby.command(_wish(standby))
-    _rule(simulation, "restore_refused")
+    rule_answers(simulation, "restore_refused")
     leader = _restore(simulation, begins=False)
-    _rule(simulation, "wait_for_members_to_stop")
+    rule_answers(simulation, "wait_for_members_to_stop")
     simulation.store.lose_lock()
-    _rule(simulation, "primary_without_lease_while_restoring")
-    _rule(simulation, "restorer_returns")
+    rule_answers(simulation, "primary_without_lease_while_restoring")
+    rule_answers(simulation, "restorer_returns")
     leader.guard.kill()
-    _reach(simulation, lambda: leader.server.log.timeline > 1, "it is restored", within_s=80.0)
+    reach(simulation, lambda: leader.server.log.timeline > 1, "it is restored", within_s=80.0)
     simulation.must_become_whole()
 
 
 def _restore(simulation: Simulation, *, begins: bool = True) -> Machine:
     if begins and simulation.leader is None:
-        _whole(simulation)
-    leader = _leader(simulation)
+        whole(simulation)
+    leader = leader_of(simulation)
     simulation.judge.manual_until = float("inf")  # what is given up is a person's business
     leader.command(_wish(leader))
-    _rule(simulation, "restore_requested")
+    rule_answers(simulation, "restore_requested")
     return leader
 
 
@@ -471,13 +359,6 @@ def _wish(machine: Machine) -> RestoreCommand:
         target=RecoveryTarget(),
         along=machine.server.log.timeline,
     )
-
-
-def _run_by_hand(simulation: Simulation, machine: Machine) -> None:
-    simulation.judge.paused_until = 20.0
-    machine.server.directory = _directory_of(simulation.judge.new_system_id(), at=0.0)
-    machine.server.start(Role.PRIMARY, Upstream(member=None))
-    simulation.run_for(2.0)
 
 
 Scenario = Callable[[Simulation], None]
