@@ -1,15 +1,19 @@
 """What the section may say, and how it is refused."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 from marshmallow import ValidationError
 
+from hacore.errors import PluginUnavailableError
 from hacore.interfaces import Endpoint, RoutingState
 from hacore_router_pgbouncer import targets
 from hacore_router_pgbouncer.schema import PgbouncerSchema
 from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
 
+STRANGE_USER, STRANGE_GROUP = 54321, 54322
 A, B, C = (Endpoint(member=name, host=f"10.0.0.{number}", port=5432) for number, name in enumerate("abc", start=1))
 SETTINGS = PgbouncerSettings(
     console="port=6432",
@@ -68,3 +72,38 @@ def test_without_a_leader_a_database_stays_known_and_leads_to_nobody() -> None:
 
 def test_a_file_of_somebody_else_says_no_token() -> None:
     assert targets.token_of("[databases]\napp = host=x\n") == 0
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_who_may_read_the_file_stays_and_a_first_one_is_not_for_everybody(scratch: Path) -> None:
+    path = scratch / "hacore.ini"
+    targets.write(path, "one")
+    assert (path.read_text(), mode_of(path)) == ("one", 0o640)
+    for mode in (0o600, 0o644):
+        path.chmod(mode)
+        targets.write(path, "two")
+        assert (path.read_text(), mode_of(path)) == ("two", mode)
+    assert list(scratch.iterdir()) == [path]
+
+
+def test_a_group_that_is_not_ours_keeps_the_file_and_one_that_we_cannot_give_it_to_is_said(scratch: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root has files of groups that it is not in
+    path = scratch / "hacore.ini"
+    path.write_text("")
+    os.chown(path, -1, STRANGE_GROUP)
+    path.chmod(0o640)
+    targets.write(path, "one")
+    assert (path.stat().st_gid, mode_of(path)) == (STRANGE_GROUP, 0o640)
+    scratch.chmod(0o777)
+    before = path.read_text()
+    try:
+        os.seteuid(STRANGE_USER)
+        with pytest.raises(PluginUnavailableError, match=f"group {STRANGE_GROUP}"):
+            targets.write(path, "two")
+    finally:
+        os.seteuid(0)
+    assert path.read_text() == before

@@ -1,6 +1,8 @@
 """The file that pgbouncer.ini includes: where each database leads, and under which token that was said. Pure but for the file."""
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,7 @@ from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
 _HEAD: Final = ";; Written by hacore whenever another member leads: do not edit. pgbouncer.ini includes it.\n"
 _UNDER: Final = ";; token "
 _FIND_UNDER: Final = re.compile(rf"^{_UNDER}(\d+)$", re.MULTILINE)
+_MODE: Final = 0o640
 _NOBODY: Final = ("127.0.0.1", 1)  # a database without a target would be one that PgBouncer does not know, and forget the settings of
 
 
@@ -43,17 +46,36 @@ def read(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the file as a whole: PgBouncer never reads half of it.
+    """Replace the file as a whole: PgBouncer never reads half of it. Who may read it stays: ``options`` may hold a password.
 
-    :raises PluginUnavailableError: it cannot be written.
+    :raises PluginUnavailableError: it cannot be written, or not so that those may read it who could before.
     """
     arriving = path.with_name(f".{path.name}.new")
     try:
+        arriving.unlink(missing_ok=True)
+        arriving.touch(0o600, exist_ok=False)
+        _let_in(arriving, path)
         arriving.write_text(text)
-        arriving.chmod(0o644)
         arriving.replace(path)
     except OSError as error:
         raise PluginUnavailableError(f"{path}: {error.strerror}") from error
+
+
+def _let_in(arriving: Path, path: Path) -> None:
+    """Give the new file group and mode of the one that is there; one that is the first is read by us and our group."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        arriving.chmod(_MODE)
+        return
+    mode = stat.S_IMODE(there.st_mode)
+    if there.st_gid != arriving.stat().st_gid:
+        try:
+            os.chown(arriving, -1, there.st_gid)
+        except PermissionError as error:
+            if not mode & stat.S_IROTH:
+                raise PluginUnavailableError(f"{path}: want the agent's user in its group {there.st_gid}, or the file in ours") from error
+    arriving.chmod(mode)
 
 
 def _lines(databases: Iterable[Database], place: tuple[str, int]) -> Iterator[str]:
