@@ -1,9 +1,13 @@
 """What a client encrypts with, read from the files that a section of the configuration names. What is wrong is said of one of them.
 
-The library says neither which of its files it could not use nor, of a key, why.
+The library says neither which of its files it could not use nor, of a key, why. An agent runs for longer than a certificate is good for, so
+whoever renews one writes the files anew: they are read again for the next connection.
 """
 
+import logging
 import ssl
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -11,6 +15,7 @@ from typing import Final, Protocol
 from hacore.errors import ConfigError
 
 _MISMATCH: Final = "KEY_VALUES_MISMATCH"
+logger = logging.getLogger(__name__)
 
 
 class NamesFiles(Protocol):
@@ -59,6 +64,45 @@ class TlsFiles:
             key=Pem.of(section, "key", settings.key),
         )
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return where they are."""
+        return tuple(Path(pem.path) for pem in (self.cacert, self.cert, self.key) if pem is not None)
+
+
+class Encryption:
+    """What encrypts the connections of a client. May be shared by threads.
+
+    :param build: makes it of the files; raises ConfigError where they cannot be used.
+    :param files: which, when they have changed, make it build again.
+    """
+
+    def __init__(self, build: Callable[[], ssl.SSLContext], files: Iterable[Path]) -> None:
+        self._build = build
+        self._files = tuple(files)
+        self._mutex = threading.Lock()
+        self._seen = self._look()  # before they are read: a change in between is seen with the next connection
+        self._context = build()
+
+    @classmethod
+    def of(cls, files: TlsFiles, *, verify: bool = True) -> "Encryption":
+        """Build it of files; see :func:`client_tls`."""
+        return cls(lambda: client_tls(files, verify=verify), files.paths)
+
+    def context(self) -> ssl.SSLContext:
+        """Return what encrypts the next connection."""
+        with self._mutex:
+            seen = self._look()
+            if seen != self._seen:
+                try:
+                    self._context, self._seen = self._build(), seen
+                except (ConfigError, OSError) as error:  # one of them may still have to be written: the next connection looks again
+                    logger.warning("certificates that have changed cannot be used", extra={"error": str(error)})
+            return self._context
+
+    def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(_version(file) for file in self._files)
+
 
 def client_tls(files: TlsFiles, *, password: str | None = None, verify: bool = True) -> ssl.SSLContext:
     """Build what encrypts connections.
@@ -94,6 +138,14 @@ def _load(context: ssl.SSLContext, cert: Pem, key: Pem, password: str) -> None:
             raise _not_usable(key, "the key of another certificate", f"that of {cert.path}") from error
         wanted = "its key in PEM, which the password opens" if password else "its key in PEM, without a password"
         raise _not_usable(key, "no key in it that can be read", wanted) from error
+
+
+def _version(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _see_readable(pem: Pem) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from hacore.http.certificates import Encryption
 from hacore.http.resolver import Resolver
 from hacore.model.clock import Clock, Instant
 
@@ -87,9 +88,7 @@ class Connection:
     :param server_name: whom the server's certificate must be for, where that is not the host of the endpoint.
     """
 
-    def __init__(
-        self, endpoint: str, resolver: Resolver, clock: Clock, tls: ssl.SSLContext | None, *, server_name: str | None = None
-    ) -> None:
+    def __init__(self, endpoint: str, resolver: Resolver, clock: Clock, tls: Encryption | None, *, server_name: str | None = None) -> None:
         parts = urlsplit(endpoint)
         self._host, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = tls if parts.scheme == "https" else None
@@ -196,8 +195,9 @@ class Connection:
     def _encrypted(self, plain: _Limited, until: Instant) -> _Limited:
         if self._tls is None:
             return plain
-        self._tls.sslsocket_class = _LimitedTls
-        wrapped = self._tls.wrap_socket(plain, server_hostname=self._server_name, do_handshake_on_connect=False)
+        context = self._tls.context()
+        context.sslsocket_class = _LimitedTls
+        wrapped = context.wrap_socket(plain, server_hostname=self._server_name, do_handshake_on_connect=False)
         if not isinstance(wrapped, _LimitedTls):
             raise TypeError(f"{type(wrapped).__name__}: not the socket class that was asked for")
         wrapped.clock, wrapped.until = self._clock, until

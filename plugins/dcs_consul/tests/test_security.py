@@ -184,6 +184,26 @@ def test_a_connection_is_encrypted_and_both_ends_are_verified(encrypted: tuple[C
         assert isinstance(renew(session, lock, TTL_S), Renewed)
 
 
+def test_certificates_that_are_written_anew_are_used_without_a_restart(
+    encrypted: tuple[Consul, str], certificates: Path, scratch: Path
+) -> None:
+    consul, endpoint = encrypted
+    for name in ("ca.crt", "node.crt", "node.key"):
+        (scratch / f"our-{name}").write_bytes((certificates / name).read_bytes())
+    files = {key: str(scratch / f"our-{name}") for key, name in (("cacert", "ca.crt"), ("cert", "node.crt"), ("key", "node.key"))}
+    with opened(ConsulSettings(endpoints=(endpoint,), **files)) as session:  # type: ignore[arg-type]
+        lock = take(session, 60.0)
+        (scratch / "our-node.crt").write_bytes((certificates / "agent.crt").read_bytes())
+        (scratch / "our-node.key").write_bytes((certificates / "agent.key").read_bytes())
+        (scratch / "our-ca.crt").write_bytes((certificates / "agent.crt").read_bytes())  # which signs nothing
+        consul.close()
+        consul.start()
+        with pytest.raises(DcsUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            renew(session, lock, 60.0)
+        (scratch / "our-ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
+        assert isinstance(renew(session, lock, 60.0), Renewed)
+
+
 def test_an_agent_that_cannot_be_verified_is_not_spoken_to_unless_that_is_switched_off(
     encrypted: tuple[Consul, str], certificates: Path
 ) -> None:

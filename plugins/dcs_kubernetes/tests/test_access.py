@@ -2,10 +2,12 @@
 
 import contextlib
 import threading
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.hookspecs import Validate
@@ -200,6 +202,31 @@ def test_in_a_pod_the_service_account_lets_us_in(shared: Served, scope: str, scr
     place = Place(namespace="configmaps", scope=scope, scope_label="cluster-name", labels=dict(LABELS))
     with contextlib.closing(Client(access, BootClock())) as client:
         assert Objects(client, CONFIG_MAPS, place).list(now() + CALL_S)[1] == {}
+
+
+def test_an_authority_that_is_written_anew_is_believed_without_a_restart(shared: Served, scope: str, scratch: Path, alone: Served) -> None:
+    """Both ways in which a kubeconfig has it: in itself, and in a file."""
+    for name, key in (("within", "certificate-authority-data"), ("beside", "certificate-authority")):
+        file, authority = scratch / name, scratch / "ca.crt"
+
+        def write(served: Served, key: str = key, file: Path = file, authority: Path = authority) -> None:
+            document = yaml.safe_load(shared.kubernetes.kubeconfig(scratch / "good").read_text())
+            cluster = document["clusters"][0]["cluster"]
+            text = served.kubernetes.authority.read_bytes()
+            cluster.pop("certificate-authority", None)
+            cluster.pop("certificate-authority-data", None)
+            cluster[key] = b64encode(text).decode() if key.endswith("data") else authority.name
+            authority.write_bytes(text)
+            file.write_text(yaml.safe_dump(document))
+
+        write(alone)
+        access = find_access(KubernetesSettings(labels=LABELS, kubeconfig=str(file)), BootClock())
+        place = Place(namespace="default", scope=scope, scope_label="cluster-name", labels=dict(LABELS))
+        with contextlib.closing(Client(access, BootClock())) as client:
+            with pytest.raises(DcsUnavailableError, match="certificate"):
+                Objects(client, CONFIG_MAPS, place).list(now() + CALL_S)
+            write(shared)
+            assert Objects(client, CONFIG_MAPS, place).list(now() + CALL_S)[1] == {}
 
 
 def test_the_servers_behind_the_service_are_preferred_and_the_service_stays_as_a_last_resort(shared: Served) -> None:

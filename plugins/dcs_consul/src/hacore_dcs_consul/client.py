@@ -6,14 +6,13 @@ Which agent is asked when, and which request may be sent to a second one, is :mo
 import http.client
 import json
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from hacore.errors import DcsUnavailableError
-from hacore.http.certificates import TlsFiles, client_tls
+from hacore.http.certificates import Encryption, TlsFiles
 from hacore.http.connection import Connection, Reply, Request
 from hacore.http.resolver import Resolver
 from hacore.http.rotation import NoAnswerError, Rotation
@@ -75,11 +74,11 @@ class Client:
     :param tls: what another client encrypts with; read from the settings' files where they are needed.
     """
 
-    def __init__(self, settings: ConsulSettings, clock: Clock, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, settings: ConsulSettings, clock: Clock, *, tls: Encryption | None = None) -> None:
         self._settings = settings
         self._clock = clock
         self._resolver = Resolver(clock)
-        self.tls = tls or (tls_context(settings) if any(one.startswith("https") for one in settings.endpoints) else None)
+        self.tls = tls or (encryption(settings) if any(one.startswith("https") for one in settings.endpoints) else None)
         self._rotation = Rotation(settings.endpoints, clock, shuffled=False)
         self._connections: dict[str, Connection] = {}
 
@@ -148,9 +147,9 @@ class Client:
             raise DcsUnavailableError(f"consul: {path}: {error}") from error
 
 
-def tls_context(settings: ConsulSettings) -> ssl.SSLContext:
+def encryption(settings: ConsulSettings) -> Encryption:
     """Build what encrypts the connections."""
-    return client_tls(TlsFiles.of("consul", settings), verify=settings.verify)
+    return Encryption.of(TlsFiles.of("consul", settings), verify=settings.verify)
 
 
 def _answer(endpoint: str, path: str, reply: Reply) -> Answer:

@@ -5,12 +5,11 @@ Which endpoint is asked when, and which request may be sent to a second one, is 
 
 import http.client
 import json
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from hacore.errors import DcsUnavailableError
-from hacore.http.certificates import TlsFiles, client_tls
+from hacore.http.certificates import Encryption, TlsFiles
 from hacore.http.connection import Broken, Connection, Reply, Request
 from hacore.http.resolver import Resolver
 from hacore.http.rotation import NoAnswerError, Rotation
@@ -45,7 +44,7 @@ class Client:
         self._clock = clock
         self._resolver = Resolver(clock)
         is_encrypted = settings.srv is not None or any(one.startswith("https") for one in settings.endpoints)
-        self._tls = tls_context(settings) if is_encrypted else None
+        self._tls = encryption(settings) if is_encrypted else None
         self._rotation = Rotation(settings.endpoints, clock, shuffled=True)
         self._connections: dict[str, Connection] = {}
         self._token: str | None = None
@@ -187,9 +186,9 @@ class Client:
         raise http.client.HTTPException(message)
 
 
-def tls_context(settings: EtcdSettings) -> ssl.SSLContext:
+def encryption(settings: EtcdSettings) -> Encryption:
     """Build what encrypts the connections. The server's certificate is always verified."""
-    return client_tls(TlsFiles.of("etcd3", settings))
+    return Encryption.of(TlsFiles.of("etcd3", settings))
 
 
 def _request(path: str, body: object, headers: Mapping[str, str]) -> Request:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hacore.errors import ConfigError
-from hacore.http.certificates import Pem, TlsFiles, client_tls
+from hacore.http.certificates import Encryption, Pem, TlsFiles, client_tls
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_kubernetes.settings import KubernetesSettings
 
@@ -53,7 +53,7 @@ class Access:
     """The servers, and how to be let in."""
 
     servers: tuple[str, ...]
-    tls: ssl.SSLContext | None
+    tls: Encryption | None
     token: Token
     server_name: str | None = None  # that the certificates are for, where it is not the host's
 
@@ -69,7 +69,7 @@ def find_access(settings: KubernetesSettings, clock: Clock, *, account: Path = S
         if host and not named and (account / "token").exists():
             server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
             authority = _authority(settings) or Pem.of("kubernetes", "service account", str(account / "ca.crt"))
-            tls = client_tls(TlsFiles(cacert=authority))
+            tls = Encryption.of(TlsFiles(cacert=authority))
             return _chosen(
                 settings, Access(servers=(server,), tls=tls, token=Token(None, account / "token", clock), server_name=SERVICE_NAME)
             )
@@ -84,25 +84,31 @@ def _chosen(settings: KubernetesSettings, found: Access) -> Access:
 
 
 def _from_kubeconfig(settings: KubernetesSettings, clock: Clock) -> Access:
+    path = Path(settings.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
+    cluster, user = _read(settings, path)
+    unusable = [key for key in ("exec", "auth-provider", "username") if key in user]
+    if unusable:
+        raise ConfigError(f"kubernetes: {path}: {unusable[0]} of the user, want a token, a tokenFile or a client certificate")
+    file = user.get("tokenFile")
+    token = Token(user.get("token"), path.parent / file if file else None, clock)
+    servers, server_name = (str(cluster["server"]).rstrip("/"),), cluster.get("tls-server-name")
+    return Access(servers=servers, tls=_tls_of(settings, cluster, user, path), token=token, server_name=server_name)
+
+
+def _read(settings: KubernetesSettings, path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return cluster and user of a kubeconfig."""
     import yaml  # noqa: PLC0415 - in a pod it is not needed
 
-    path = Path(settings.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config").expanduser()
     try:
         document = yaml.safe_load(path.read_text())
-        name = settings.context or document["current-context"]
-        context = _named(document, "context", name)
+        context = _named(document, "context", settings.context or document["current-context"])
         cluster, user = _named(document, "cluster", context["cluster"]), _named(document, "user", context["user"])
-        servers = (str(cluster["server"]).rstrip("/"),)
+        cluster["server"]
     except (yaml.YAMLError, KeyError, TypeError, LookupError) as error:
         raise ConfigError(
             f"kubernetes: {path}: {error!r}, want a kubeconfig with a current context or the one that context names"
         ) from error
-    unusable = [key for key in ("exec", "auth-provider", "username") if key in user]
-    if unusable:
-        raise ConfigError(f"kubernetes: {path}: user {context['user']}: {unusable[0]}, want a token, a tokenFile or a client certificate")
-    file = user.get("tokenFile")
-    token = Token(user.get("token"), path.parent / file if file else None, clock)
-    return Access(servers=servers, tls=_tls_of(settings, cluster, user, path), token=token, server_name=cluster.get("tls-server-name"))
+    return cluster, user
 
 
 def _named(document: Mapping[str, Any], kind: str, name: object) -> Mapping[str, Any]:
@@ -113,11 +119,17 @@ def _named(document: Mapping[str, Any], kind: str, name: object) -> Mapping[str,
     return inner
 
 
-def _tls_of(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> ssl.SSLContext | None:
+def _tls_of(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> Encryption | None:
     if not str(cluster["server"]).startswith("https") and not settings.api_servers:
         return None
     if cluster.get("insecure-skip-tls-verify"):
         raise ConfigError("kubernetes: insecure-skip-tls-verify: servers are always verified, want certificate-authority")
+    named = [found.get(key) for found, key in ((cluster, "certificate-authority"), (user, "client-certificate"), (user, "client-key"))]
+    files = [path, *(path.parent / name for name in named if name), *([] if settings.cacert is None else [Path(settings.cacert)])]
+    return Encryption(lambda: _context(settings, *_read(settings, path), path), files)
+
+
+def _context(settings: KubernetesSettings, cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> ssl.SSLContext:
     with ExitStack() as stack:
         authority = _authority(settings) or _file(cluster, "certificate-authority", path, stack)
         certificate, key = (_file(user, name, path, stack) for name in ("client-certificate", "client-key"))
