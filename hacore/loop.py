@@ -141,6 +141,7 @@ class Loop:
             lease=keeper.lease,
             attempted_token=keeper.attempted_token,
             memory=keeper.remembered.memory,
+            memory_fault=keeper.remembered.fault,
             sightings=sightings,
         )
 

@@ -122,7 +122,7 @@ class Actor:
         keeper, times, policy = self._keeper, world.times, world.policy
         match step:
             case AcquireLease():
-                return keeper.acquire(step, times=times, policy=policy)
+                return keeper.acquire(step, times=times, policy=policy, node=world.node)
             case ResumeLease():
                 return keeper.resume(step.lock, step.token, times=times, policy=policy, node=world.node)
             case ReleaseLease():

@@ -9,14 +9,14 @@ from typing import Final
 
 from hacore.act.leader_puts import Seen, final_status_put, own_put, parent_of, status_puts
 from hacore.act.remembered import Remembered
-from hacore.errors import DcsUnavailableError
+from hacore.errors import DataDirectoryError, DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Put, Refused, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, OwnRecord
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
 from hacore.model.memory import without_adoption
-from hacore.model.node import NodeState
+from hacore.model.node import NodeState, Role, ServerState
 from hacore.model.policy import Policy, Times
 from hacore.model.steps import AcquireLease, PutRecord
 from hacore.ports import Ports
@@ -52,18 +52,21 @@ class LeaseKeeper:
         ends_at = self.turn_ends_at if self.lease is None else min(self.turn_ends_at, self.lease.fence_at)
         return max(_MIN_CALL_S, min(wanted_s, ends_at - self._ports.clock.now()))
 
-    def acquire(self, step: AcquireLease, *, times: Times, policy: Policy) -> bool:
-        """Take the lock, note the token on the disk and arm the guard. ``False``: definitely refused."""
+    def acquire(self, step: AcquireLease, *, times: Times, policy: Policy, node: NodeState) -> bool:
+        """Take the lock, note the token on the disk and arm the guard. ``False``: definitely refused.
+
+        :raises DataDirectoryError: the disk takes no token; the lock was not asked for, or is given back.
+        """
+        self.remembered.prove()
         own = step.own if step.own.store_id else replace(step.own, store_id=self._ports.new_id())
         puts = (own_put(own, self._seen, step.own_version), *(_put(put) for put in step.puts))
         request = AcquireRequest(ttl_s=times.ttl_s, puts=puts, replaces=step.replaces)
         self.attempted_token = own.token
         answer = self._ports.dcs.acquire(request, timeout_s=self.budget_s(times.retry_timeout_s))
-        self.attempted_token = None
         if isinstance(answer, Refused):
+            self.attempted_token = None
             return False
-        lease = _lease(answer.lock, own.token, answer.sent_at, times.ttl_s, policy)
-        self._hold(lease, own)
+        self._hold(_lease(answer.lock, own.token, answer.sent_at, times.ttl_s, policy), own, times=times, node=node)
         return True
 
     def resume(self, lock: Lock, token: int, *, times: Times, policy: Policy, node: NodeState) -> bool:
@@ -80,7 +83,7 @@ class LeaseKeeper:
             raise
         if snapshot is None:
             return False
-        self._hold(self.lease, self._own)
+        self._hold(self.lease, self._own, times=times, node=node)
         return True
 
     def arm(self) -> None:
@@ -153,14 +156,31 @@ class LeaseKeeper:
         self._own = own or self._own
         return True
 
-    def _hold(self, lease: Lease, own: OwnRecord) -> None:
+    def _hold(self, lease: Lease, own: OwnRecord, *, times: Times, node: NodeState) -> None:
         """The disk first, then the guard, then the lease: nothing that enables writes rests on less."""
-        memory, token = without_adoption(self.remembered.memory), own.token
-        memory = replace(memory, store_id=own.store_id, token=token, held_token=token, held_instance=lease.lock.instance)
-        self.remembered.store(memory)
+        try:
+            self._remember(lease, own)
+        except DataDirectoryError:
+            self._give_back(lease, own, times=times, node=node)
+            raise
+        self.attempted_token = None
         self._own = own
         self.lease = lease
         self._ports.fence.arm(token=own.token, fence_at=lease.fence_at, budget_s=lease.budget_s)
+
+    def _remember(self, lease: Lease, own: OwnRecord) -> None:
+        memory, token = without_adoption(self.remembered.memory), own.token
+        memory = replace(memory, store_id=own.store_id, token=token, held_token=token, held_instance=lease.lock.instance)
+        self.remembered.store_holding(memory)
+
+    def _give_back(self, lease: Lease, own: OwnRecord, *, times: Times, node: NodeState) -> None:
+        """Nothing was done under it. Until the store has said that it is back the attempt stands, so that the next turn tries again."""
+        self._own, self.lease, self.attempted_token = own, None, own.token
+        try:
+            self.release(clean=_cannot_write(node), optime=None, timeout_s=times.retry_timeout_s, lock=lease.lock)
+        finally:
+            self.drop()
+        self.attempted_token = None
 
     def _renewed(self, answer: Renewed, own: OwnRecord, ttl_s: float, policy: Policy) -> None:
         if self.lease is None:
@@ -172,6 +192,10 @@ class LeaseKeeper:
 
 def _lease(lock: Lock, token: int, sent_at: Instant, ttl_s: float, policy: Policy) -> Lease:
     return Lease(lock=lock, token=token, sent_at=sent_at, ttl_s=ttl_s, margin_s=policy.margin(ttl_s), budget_s=policy.budget(ttl_s))
+
+
+def _cannot_write(node: NodeState) -> bool:
+    return node.server is ServerState.STOPPED or (node.server is ServerState.RUNNING and node.role is Role.STANDBY)
 
 
 def _put(step: PutRecord) -> Put:

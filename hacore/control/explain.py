@@ -106,7 +106,7 @@ def _store(world: World) -> dict[str, object]:
         "failover_wish": _plain(view.failover) if view.failover else None,
         "broken_records": sorted(view.broken),
         "unsupported": list(world.policy.unsupported),
-        "refuses_election": world.policy.refuses_election,
+        "refuses_election": world.refuses_election,
     }
 
 

@@ -96,11 +96,11 @@ def wal_end(node: NodeState) -> Lsn | None:
 
 def why_not_eligible(world: World) -> str | None:
     """Return why this node may not lead whatever the others say; ``None`` where nothing stands against it."""
-    me, policy, node = world.me, world.policy, world.node
+    me, node = world.me, world.node
     if not me.tags.may_lead:
         return "its tags exclude it"
-    if policy.refuses_election is not None:
-        return policy.refuses_election
+    if world.refuses_election is not None:
+        return world.refuses_election
     if not node.fence.reachable:
         return "its guard does not answer"
     if node.directory.state is not DirectoryState.INITIALIZED:

@@ -64,11 +64,14 @@ def former_holder_returns(seen: Known) -> Answer | None:
 def adopt_running_primary(seen: Known) -> Answer | None:
     """A primary that runs here belongs to a cluster that hacore has no record of: it leads, after its deadline is set."""
     world, node = seen.world, seen.node
-    if not node.is_primary or seen.cluster.own is not None or why_not_eligible(world) is not None:
+    why = why_not_eligible(world)
+    if not node.is_primary or seen.cluster.own is not None or why not in (None, world.memory_fault):
         return None
     answer = limited(world, "a primary runs here without a lease")
-    if answer is not None:
+    if answer is not None and (why is None or isinstance(answer.steps[0], EndServer)):
         return answer
+    if why is not None:  # its deadline cannot be written: a disk that is full on the day of the move is no reason to end a server
+        return Answer(reason=f"the primary that runs here cannot be adopted: {why}", wake_after_s=1)
     peer = living_primary(world)
     if peer is not None:
         return Answer(reason=f"{peer.name} is primary, too", wake_after_s=1)
@@ -103,7 +106,7 @@ def server_is_busy(seen: Known) -> Answer | None:
 
 
 def may_not_lead(seen: Known) -> Answer | None:
-    """Tags, settings, guard or a pause mark stand against it."""
+    """Tags, settings, a memory that cannot be written, guard or a pause mark stand against it."""
     why = why_not_eligible(seen.world)
     outcome, ttl_s = seen.world.outcome(JobKind.PROMOTE), seen.world.times.ttl_s
     if why is None and outcome is not None and not outcome.is_done and seen.now - outcome.ended_at < ttl_s:

@@ -51,7 +51,13 @@ class World:
     lease: Lease | None = None  # held, as far as this node knows
     attempted_token: int | None = None  # of an acquisition whose answer was lost
     memory: Memory
+    memory_fault: str | None = None  # why the disk did not take it
     sightings: Sightings
+
+    @property
+    def refuses_election(self) -> str | None:
+        """Return why this node may not lead, whatever its tags and its data: it could not keep what a leader must."""
+        return self.policy.refuses_election or self.memory_fault
 
     def outcome(self, kind: JobKind) -> Outcome | None:
         """Return how work of ``kind`` ended last, if it ever ran."""

@@ -90,6 +90,7 @@ class ElectionJudge(Scene, ServerJudge):
             and other.server.serves
             and other.server.role is Role.STANDBY
             and other.tags.may_lead
+            and not other.disk_is_full
             and other.server.directory.system_id == machine.server.directory.system_id
             and network.connects(machine.name, other.name)
             and (other.name in members or (is_early and not network.is_slow(other.name)))

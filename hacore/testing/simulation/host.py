@@ -75,6 +75,7 @@ class Host:
         self.server = Server(engine, around.network, name, self.gate)
         self.guard = Guard(engine, self.clock, self.server)
         self.memory = Memory()
+        self.disk_is_full = False
         self.leases = Leases()
         self.session_faults = SessionFaults()
         self.traffic = Traffic(engine)

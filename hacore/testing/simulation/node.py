@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hacore.errors import PostgresUnreachableError
+from hacore.errors import DataDirectoryError, PostgresUnreachableError
 from hacore.model.cluster import Member
 from hacore.model.memory import Memory
 from hacore.model.node import (
@@ -203,6 +203,7 @@ def _status(host: Host) -> PeerState:
         lsn=server.log.end if is_up else None,
         failover_priority=host.tags.failover_priority,
         nofailover=not host.tags.may_lead,
+        refuses_election=host.disk_is_full,
         is_hacore=True,
         system_id=server.directory.system_id or None,
     )
@@ -222,4 +223,6 @@ class AgentDisk:
     def store(self, memory: Memory) -> None:
         """Write and flush."""
         self._engine.sleep(0.002)
+        if self._host.disk_is_full:
+            raise DataDirectoryError(f"{self._host.name}: no space")
         self._host.memory = replace(memory)

@@ -120,6 +120,26 @@ def lock_outlives_its_holder(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def best_standby_has_no_space(simulation: Simulation) -> None:
+    """Whoever cannot write its memory neither takes the lock nor is waited for; with space it is a candidate again."""
+    leader = whole(simulation)
+    full, other = others(simulation, leader)
+    other.server.faults.replication_lag_s = 0.5
+    full.disk_is_full = True
+    simulation.run_for(1.0)
+    leader.lose_power()
+    reach(simulation, lambda: simulation.leader is other, "the one with space leads", within_s=2 * simulation.plan.times.ttl_s)
+    full.disk_is_full = False
+    leader.boot(5.0)
+    simulation.must_become_whole()
+    leader.disk_is_full = True
+    other.lose_power()
+    reach(simulation, lambda: simulation.leader is full, "the one with space again leads", within_s=2 * simulation.plan.times.ttl_s)
+    leader.disk_is_full = False
+    other.boot(5.0)
+    simulation.must_become_whole()
+
+
 def times_grow_together(simulation: Simulation) -> None:
     """A person makes ttl and loop_wait longer at once: the lease that is in force does not end while the leader waits the new time."""
     leader = whole(simulation)
@@ -370,6 +390,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     bootstrap_fails,
     bootstrap_is_abandoned,
     lock_outlives_its_holder,
+    best_standby_has_no_space,
     times_grow_together,
     leader_loses_its_data,
     rewind_is_interrupted,

@@ -132,6 +132,29 @@ def test_a_lease_of_another_boot_has_ended(own_store: StoreAtWork, scratch: Path
 
 
 @own_on_sqlite
+def test_a_node_whose_state_directory_cannot_be_written_leaves_the_lead_to_another(own_store: StoreAtWork, scratch: Path) -> None:
+    with Cluster(scratch, store=own_store.section) as cluster:
+        leader = cluster.wait_ready()
+        full, other = cluster.others(leader)
+        full.settings["tags"] = {"failover_priority": 2}  # of two that have the same it would come first
+        full.write()
+        full.reload()
+        cluster.wait_for(lambda: "failover_priority" in str(cluster.members()[full.name]), "its tags are published")
+        token = own_store.own()["token"]
+        full.state_dir.chmod(0o500)
+        try:
+            leader.kill("everything")
+            assert cluster.the_leader(other_than=leader.name) is other
+            assert own_store.own()["token"] == token + 1, "nobody else took it meanwhile"
+            assert "memory.json" in full.status()["hacore"]["refuses_election"]
+        finally:
+            full.state_dir.chmod(0o700)
+        cluster.wait_for(lambda: not full.status()["hacore"].get("refuses_election"), "it is a candidate again")
+        leader.start()
+        assert cluster.wait_ready() is other
+
+
+@own_on_sqlite
 def test_a_whole_cluster_lives_on_postgresql_18(own_store: StoreAtWork, scratch: Path) -> None:
     with Cluster(scratch, store=own_store.section, server="postgresql-18") as cluster:
         first = cluster.wait_ready()

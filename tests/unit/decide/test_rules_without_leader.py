@@ -205,6 +205,20 @@ def test_a_node_that_would_have_to_ignore_a_setting_does_not_stand_for_election(
     assert decide(w.leaderless(policy=policy)).rule == "may_not_lead"
 
 
+def test_a_node_that_cannot_write_its_memory_neither_stands_for_election_nor_creates_a_cluster() -> None:
+    assert decide(w.leaderless(memory_fault="no space")).rule == "may_not_lead"
+    assert decide(w.leaderless(node=w.primary(), memory=w.memory(token=1, held_token=1))).rule == "former_holder_returns"
+    held = w.leaderless(node=w.primary(), memory=w.memory(token=1, held_token=1), memory_fault="no space")
+    assert decide(held).rule == "superseded_primary"
+    foreign = w.leaderless(node=w.primary(), cluster=w.cluster(None, own=None, own_version=None), memory=Memory(), memory_fault="no space")
+    assert (decide(foreign).rule, decide(foreign).steps) == ("adopt_running_primary", ())
+    fired = replace(foreign, node=w.primary(fence=FenceState(fired=True, token=1)))
+    assert [type(step) for step in decide(fired).steps] == [EndServer]
+    empty = w.world(node=w.bare(), cluster=NEW, memory=Memory(), sightings=w.sightings(uninitialized_since=w.NOW - 40))
+    assert [type(step) for step in decide(empty).steps] == [AcquireLease]
+    assert decide(replace(empty, memory_fault="no space")).rule == "waiting_for_leader"
+
+
 def test_after_a_store_went_back_a_standby_leads_only_when_all_remembered_members_answer() -> None:
     seen = w.leaderless(memory=w.memory(token=5))
     assert decide(seen).rule == "behind_the_record"
