@@ -25,6 +25,7 @@ from hacore.testing.workdir import give_away
 Answer = dict[str, Any]  # JSON, as the gateway sent it
 READY_S: Final = 30.0
 _ASK_S: Final = 2.0
+_PAUSE_S: Final = 0.5
 _TIMING: Final = ("--heartbeat-interval", "100", "--election-timeout", "500")  # a new leader in a second; the shortest lease lasts one
 
 
@@ -86,21 +87,16 @@ class Etcd(Servers):
         advertise: Callable[[int, str], str] = lambda _, url: url,
     ) -> None:
         self.directory = directory
+        self._arguments = arguments
         self.user: str | None = None  # NAME:PASSWORD of who controls it, once it asks
         self._tls = tls
         self.members: list[EtcdMember] = []
-        scheme = "http" if tls is None else "https"
         self._ports = Ports()  # while a member is down, too
         for index in range(size):
-            place = directory / f"etcd{index}"
-            place.mkdir()
-            give_away(place)
-            client, peer = self._ports.take(), self._ports.take()
-            self.members.append(EtcdMember(name=f"etcd{index}", directory=place, client_port=client, peer_port=peer, scheme=scheme))
+            self.members.append(self._member(index))
         self.initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for index, member in enumerate(self.members):
-            shown = advertise(index, member.url)
-            member.arguments = ("--advertise-client-urls", shown, "--initial-cluster", self.initial, *_TIMING, *_of_server(tls), *arguments)
+            member.arguments = ("--initial-cluster", self.initial, *self._of_member(advertise(index, member.url)))
 
     @property
     def endpoints(self) -> list[str]:
@@ -154,6 +150,27 @@ class Etcd(Servers):
             raise ServerError(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
+    def add(self) -> EtcdMember:
+        """Take in a new member, at an address of its own."""
+        number = 1 + max(int(member.name.removeprefix("etcd")) for member in self.members)
+        new = self._member(number)
+        self._change_members("add", new.name, f"--peer-urls={new.peer_url}")
+        self.initial = ",".join(f"{member.name}={member.peer_url}" for member in [*self.members, new])
+        new.arguments = ("--initial-cluster", self.initial, "--initial-cluster-state", "existing", *self._of_member(new.url))
+        new.start()
+        self.members.append(new)
+        self.wait_ready()
+        return new
+
+    def remove(self, member: EtcdMember) -> None:
+        """Let a member go for good."""
+        found = self.ask(member, "cluster/member/list", {})["members"]
+        identity = next(int(one["ID"]) for one in found if one["name"] == member.name)
+        self.members.remove(member)
+        self._change_members("remove", f"{identity:x}")
+        member.kill()
+        self.wait_ready()
+
     def save(self) -> Path:
         """Take a copy of the store as it is now."""
         copy = self.directory / f"copy-{time.monotonic_ns()}.db"
@@ -175,6 +192,29 @@ class Etcd(Servers):
     def metrics(self, member: EtcdMember) -> str:
         """Read what a member counts."""
         return self._open(f"{member.url}/metrics").decode()
+
+    def _change_members(self, *change: str) -> None:
+        """Refused until all members have known each other for five seconds."""
+        deadline = time.monotonic() + READY_S
+        while True:
+            try:
+                self.control("member", *change)
+            except ServerError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return
+
+    def _member(self, number: int) -> EtcdMember:
+        name, scheme = f"etcd{number}", "http" if self._tls is None else "https"
+        place = self.directory / name
+        place.mkdir()
+        give_away(place)
+        return EtcdMember(name=name, directory=place, client_port=self._ports.take(), peer_port=self._ports.take(), scheme=scheme)
+
+    def _of_member(self, shown: str) -> tuple[str, ...]:
+        return ("--advertise-client-urls", shown, *_TIMING, *_of_server(self._tls), *self._arguments)
 
     def _is_healthy(self, member: EtcdMember) -> bool:
         try:

@@ -3,20 +3,25 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hacore.errors import DcsUnavailableError
-from hacore.interfaces import Put, Renewed, RenewRequest
+from hacore.interfaces import Dcs, Put, Renewed, RenewRequest
 from hacore.model.clock import BootClock
+from hacore.sightings import Sightings
 from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, take, takes_at_most, written
-from hacore.testing.etcd import EtcdMember
+from hacore.testing.etcd import Etcd, EtcdMember
 from hacore.testing.faults.proxy import Fault
 from hacore.testing.server_process import all_frozen
 from hacore_dcs_etcd.client import Client
+from hacore_dcs_etcd.dcs import EtcdDcs
 from hacore_dcs_etcd.discovery import Discovery
 from hacore_dcs_etcd.settings import EtcdSettings
-from plugins.dcs_etcd.tests.served import Served, is_written, opened, renewed, served
+from hacore_dcs_etcd.watch import Watch
+from hacore_dcs_etcd.wire import Keys
+from plugins.dcs_etcd.tests.served import PREFIX, Served, is_written, opened, renewed, served
 
 TTL_S = 4.0
 
@@ -142,6 +147,36 @@ def test_a_lost_majority_that_comes_back_finds_the_lock_as_it_was(three: Served)
             session.renew(RenewRequest(lock=lock, ttl_s=10.0), timeout_s=1.5)
         three.etcd.start()
         eventually(lambda: renewed(session, lock.instance))
+
+
+def test_members_that_are_replaced_while_the_stream_goes_on_are_found(scratch: Path) -> None:
+    with Etcd(scratch) as etcd:
+        old = etcd.members[0]
+        with followed(EtcdSettings(endpoints=(old.url,)), discover_every_s=0.5) as (session, client):
+            new = etcd.add()
+            eventually(lambda: is_written(session, "config", "1") and new.url in client.endpoints)
+            etcd.remove(old)
+            eventually(lambda: is_written(session, "config", "2"), within_s=10.0)
+
+
+@contextlib.contextmanager
+def followed(settings: EtcdSettings, *, discover_every_s: float) -> Iterator[tuple[Dcs, Client]]:
+    """A session as the plugin makes it, but for one setting of its watch; and what asks for it."""
+    clock, keys = BootClock(), Keys.of(PREFIX, "demo")
+    sightings, client, watching = Sightings(clock), Client(settings, clock), Client(settings, clock)
+    discovery = Discovery(settings, watching, clock, every_s=discover_every_s)
+    watch = Watch(
+        client=watching,
+        discovery=discovery,
+        session=client,
+        keys=keys,
+        sightings=sightings,
+        silence_s=60.0,
+    )
+    session = EtcdDcs(client=client, watch=watch, keys=keys, member="a", clock=clock, sightings=sightings)
+    with contextlib.closing(session):
+        session.watch(lambda: None)
+        yield session, client
 
 
 def follower(three: Served) -> EtcdMember:

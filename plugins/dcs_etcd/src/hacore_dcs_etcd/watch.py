@@ -21,8 +21,6 @@ from hacore_dcs_etcd.wire import Json, Keys, number
 _CONNECT_S: Final = 2.0
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEADY_S: Final = 2.0  # a stream that lasted this long is opened again without a pause
-_DISCOVER_EVERY_S: Final = 300.0
-_DISCOVER_IN_NEED_S: Final = 10.0  # while nobody can be watched
 _JOIN_S: Final = 3.0
 logger = logging.getLogger(__name__)
 
@@ -44,7 +42,6 @@ class Watch:
         self._lock: tuple[str, int] | None = None  # holder and create revision, as last seen here
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._discovered_at = time.monotonic()
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; ``wake`` is called from the thread of this watch."""
@@ -70,7 +67,7 @@ class Watch:
             self.picture.interrupted()
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
-            self._discover(_DISCOVER_EVERY_S if failures < len(_PAUSES_S) else _DISCOVER_IN_NEED_S)
+            self._discover(is_in_need=failures >= len(_PAUSES_S))
 
     def _follow(self, wake: Callable[[], None]) -> None:
         for answer in self._answers():
@@ -83,6 +80,7 @@ class Watch:
                 wake()
             elif self._concerns(answer):
                 wake()
+            self._discover()  # a stream need not end before all members are other ones
 
     def _answers(self) -> Iterator[Json]:
         body = {"create_request": {**self._keys.all(), "progress_notify": True}}
@@ -107,12 +105,10 @@ class Watch:
             return not self.leading
         return kv.name in ("config", "failover")
 
-    def _discover(self, every_s: float) -> None:
+    def _discover(self, *, is_in_need: bool = False) -> None:
         """Look now and then who belongs to the cluster, on this thread, where it holds up nobody."""
-        now = time.monotonic()
-        if not self._discovery.is_possible or now - self._discovered_at < every_s:
+        if not self._discovery.is_due(is_in_need=is_in_need):
             return
-        self._discovered_at = now
         try:
             self._discovery.run(timeout_s=_CONNECT_S)
         except DcsUnavailableError as error:
