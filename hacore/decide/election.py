@@ -190,6 +190,11 @@ def successors_without_loss(world: World) -> tuple[PeerState, ...]:
     return tuple(peer for peer in successors(world) if mine is None or (peer.lsn is not None and peer.lsn >= mine))
 
 
+def received(world: World, checkpoint: Lsn) -> tuple[PeerState, ...]:
+    """Return peers that could take over and have all that a primary wrote until its shutdown ``checkpoint``, that one included."""
+    return tuple(peer for peer in successors(world) if peer.lsn is not None and peer.lsn > checkpoint)
+
+
 def all_remembered_answered(world: World) -> bool:
     """Tell whether every other member that this node remembers answered: what a store that went back asks for."""
     reachable = {peer.name for peer in world.peers if peer.reachable} | {world.me.name}

@@ -3,14 +3,17 @@
 from dataclasses import replace
 from typing import Final
 
+from hacore.decide.election import electable, received
 from hacore.decide.table import Table
 from hacore.decide.views import Ending, ending, leading
 from hacore.model.jobs import JobKind
+from hacore.model.lsn import Lsn
 from hacore.model.node import NodeState, ServerState
 from hacore.model.steps import AnswerCommand, CancelJob, Disarm, Exit, ReleaseLease, StopMode, StopServer, WriteOwn
-from hacore.model.world import Answer
+from hacore.model.world import Answer, World
 
 DONE, LEFT_RUNNING = 0, 75  # the latter tells main that guard and PostgreSQL stay
+_ASK_AGAIN_S = 0.02
 
 
 def leave_in_pause(seen: Ending) -> Answer | None:
@@ -27,12 +30,23 @@ def leave_in_pause(seen: Ending) -> Answer | None:
 
 
 def hand_over_at_end(seen: Ending) -> Answer | None:
-    """Give the lock back as soon as the control file says shut down: archiving may still go on (safety.md 4)."""
-    if seen.world.lease is None or not writes_have_ended(seen.world.node):
+    """Give the lock back once a candidate has the shutdown checkpoint, or none can get it: archiving may still go on (safety.md 4)."""
+    world = seen.world
+    if world.lease is None or not writes_have_ended(world.node):
         return None
-    control = seen.world.node.directory.control
+    control = world.node.directory.control
     optime = control.checkpoint_lsn if control and control.is_clean_primary_shutdown else None
+    if world.node.server is not ServerState.STOPPED and optime is not None and _is_still_sent(world, optime):
+        return None
     return Answer(reason="writes have ended", steps=(ReleaseLease(clean=True, optime=optime),), wake_after_s=0)
+
+
+def waiting_for_candidate_at_end(seen: Ending) -> Answer | None:
+    """The candidates are asked again while PostgreSQL sends them the rest; its stop has a limit, and with it this."""
+    job = seen.world.job
+    if seen.world.lease is None or job is None or job.kind is not JobKind.STOP or not writes_have_ended(seen.world.node):
+        return None
+    return Answer(reason="waits until a candidate has the shutdown checkpoint", wake_after_s=_ASK_AGAIN_S)
 
 
 def cancel_work_at_end(seen: Ending) -> Answer | None:
@@ -74,4 +88,15 @@ def writes_have_ended(node: NodeState) -> bool:
     return node.server is ServerState.STOPPING and control is not None and control.is_clean_primary_shutdown
 
 
-ENDING: Final = Table(name="ending", narrow=ending, rules=(leave_in_pause, hand_over_at_end, cancel_work_at_end, stop_at_end, end))
+def _is_still_sent(world: World, checkpoint: Lsn) -> bool:
+    """Tell whether a candidate that streams may still get all: a server that stops sends the rest after its shutdown checkpoint."""
+    if not world.peers_asked:
+        return True
+    return not received(world, checkpoint) and any(peer.streams is not False for peer in electable(world.peers))
+
+
+ENDING: Final = Table(
+    name="ending",
+    narrow=ending,
+    rules=(leave_in_pause, hand_over_at_end, waiting_for_candidate_at_end, cancel_work_at_end, stop_at_end, end),
+)

@@ -6,6 +6,7 @@ Where no router can hold anything back there is no mark, no drain and no turn fo
 from dataclasses import replace
 from typing import Final
 
+from hacore.decide.election import received
 from hacore.decide.ending import writes_have_ended
 from hacore.decide.own import drain_s, without_hold
 from hacore.decide.table import Table
@@ -119,10 +120,7 @@ def stop_for_hand_over(seen: Leading) -> Answer | None:
 
 def _who_received(seen: Leading, checkpoint: Lsn) -> str | None:
     named = seen.world.sightings.demoting
-    for peer in seen.world.peers:
-        if peer.reachable and peer.lsn is not None and peer.lsn > checkpoint and named in ("", peer.name):
-            return peer.name
-    return None
+    return next((peer.name for peer in received(seen.world, checkpoint) if named in ("", peer.name)), None)
 
 
 def _is_marked(seen: Leading) -> bool:

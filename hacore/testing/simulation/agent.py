@@ -68,6 +68,7 @@ class AgentHost(Host):
         self.agent: Agent | None = None
         self.commands: list[Command] = []
         self._due = Signal(self.engine)
+        self.server.on_shut_down = self.wake
         self.stopped_at = -1.0  # when the agent or the machine was last stopped, or went on
 
     def wake(self) -> None:

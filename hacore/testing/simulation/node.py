@@ -206,6 +206,7 @@ def _status(host: Host) -> PeerState:
         refuses_election=host.disk_is_full,
         is_hacore=True,
         system_id=server.directory.system_id or None,
+        streams=server.source is not None if is_up and server.role is Role.STANDBY else None,
     )
 
 

@@ -52,6 +52,7 @@ class Processes:
         self.last_failure: str | None = None
         self.end_known_at = 0.0  # when somebody who reads the WAL of the stopped server knows where it ends
         self.on_end: Callable[[], None] = lambda: None
+        self.on_shut_down: Callable[[], None] = lambda: None  # the control file says so; walsenders may still have much to send
 
     # --- what it is -----------------------------------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ class Processes:
             record = self.log.checkpoint(RecordKind.SHUTDOWN, self.engine.now)
             self.directory.note_checkpoint(record, "shut down")
             self.wake_followers()
+            self.on_shut_down()
             self.later(0.005, lambda: self._wait_for_followers(self.engine.now + 20.0))
         else:
             self.directory.control_state = "shut down in recovery"

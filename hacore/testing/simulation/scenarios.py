@@ -21,8 +21,9 @@ from hacore.testing.simulation.by_hand import (
     primary_was_made_by_hand_and_the_store_is_away,
     standby_is_promoted_by_hand_under_a_fired_fence,
 )
-from hacore.testing.simulation.faults import end_of_maintenance, heal
+from hacore.testing.simulation.faults import heal
 from hacore.testing.simulation.machine import Machine
+from hacore.testing.simulation.planned import leader_ends_while_its_standbys_lag, restarts_in_pause
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
 from hacore.testing.simulation.staging import ScenarioError, directory_of, leader_of, others, reach, rule_answers, whole
 from hacore.testing.simulation.wal import Directory
@@ -56,23 +57,6 @@ def scheduled_restart_is_stale(simulation: Simulation) -> None:
     late = leader.clock.wall() - timedelta(seconds=60)
     leader.command(RestartCommand(id="late", received_at=leader.clock.now(), schedule=late))
     rule_answers(simulation, "restart_dropped")
-    simulation.must_become_whole()
-
-
-def restarts_in_pause(simulation: Simulation) -> None:
-    """What a person restarts in maintenance runs again afterwards in its role, the primary's guard disarmed as before."""
-    leader = whole(simulation)
-    simulation.judge.paused_until = float("inf")
-    simulation.change_config(pause=True)
-    rule_answers(simulation, "disarm_in_pause")
-    for machine in (leader, others(simulation, leader)[0]):
-        run, role = machine.server.run, machine.server.role
-        machine.command(RestartCommand(id=f"restart {machine.name}", received_at=machine.clock.now()))
-        rule_answers(simulation, "restart_ended")
-        if machine.server.role is not role or machine.server.run == run:
-            raise ScenarioError(f"{machine.name} was not restarted, or is not {role} any more")
-    reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
-    end_of_maintenance(simulation)
     simulation.must_become_whole()
 
 
@@ -387,6 +371,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     foreign_data_directory,
     scheduled_restart_is_stale,
     restarts_in_pause,
+    leader_ends_while_its_standbys_lag,
     bootstrap_fails,
     bootstrap_is_abandoned,
     lock_outlives_its_holder,

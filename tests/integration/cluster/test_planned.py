@@ -1,5 +1,6 @@
 """What a person plans: switchover, orderly end, pause, restart, reinitialize, and settings, right and wrong ones (scenario 20)."""
 
+import os
 import signal
 
 import pytest
@@ -46,6 +47,30 @@ def test_an_orderly_end_of_the_leader_hands_over_at_once(cluster: Cluster, store
     writes.expect_nothing_lost()
     assert gap_ms is not None
     assert gap_ms < TTL_S * 1000, "the lock was given back, nobody waited for its end"
+
+
+@on_all_stores
+def test_a_leader_that_ends_keeps_the_lock_until_a_standby_has_all_of_its_wal(cluster: Cluster, store: StoreAtWork) -> None:
+    old = cluster.the_leader()
+    old.query("CREATE TABLE late (line text)")
+    receivers = [pid for node in cluster.others(old) for pid, title in node.server_titles().items() if "walreceiver" in title]
+    assert len(receivers) == len(cluster.others(old))
+    for pid in receivers:
+        os.kill(pid, signal.SIGSTOP)  # it streams, and has not written what it is sent
+    old.query("INSERT INTO late SELECT repeat('x', 100) FROM generate_series(1, 3000)")
+    assert old.process is not None
+    old.process.send_signal(signal.SIGTERM)
+    waits = "waiting_for_candidate_at_end"
+    cluster.wait_for(lambda: old.says(waits) or store.own().get("clean"), "the control file says shut down")
+    assert not store.own().get("clean"), "the lock was given back while no standby had all"
+    for pid in receivers:
+        os.kill(pid, signal.SIGCONT)
+    assert old.wait_end() == 0
+    new = cluster.the_leader(other_than=old.name)
+    assert new.query("SELECT count(*) FROM late") == [(3000,)]
+    new.query("DROP TABLE late")
+    old.start()
+    cluster.wait_ready()
 
 
 @on_all_stores

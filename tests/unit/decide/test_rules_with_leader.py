@@ -314,6 +314,12 @@ def test_a_hand_over_releases_while_the_archiver_still_works() -> None:
     assert decide(seen).rule == "release_to_candidate"
 
 
+def test_in_a_hand_over_to_the_best_member_one_that_may_not_lead_does_not_count() -> None:
+    barred = w.peer("c", lsn=Lsn(w.POSITION + 120), nofailover=True)
+    seen = w.leading(node=SHUT_DOWN, sightings=replace(DEMOTING, demoting=""), peers=(w.peer("b"), barred), peers_asked=True)
+    assert decide(seen).rule == "waiting_for_candidate"
+
+
 def test_only_the_named_candidate_counts_in_a_hand_over() -> None:
     seen = w.leading(node=SHUT_DOWN, sightings=DEMOTING, peers=(w.peer("b", lsn=Lsn(w.POSITION + 120)),), peers_asked=True)
     assert decide(seen).rule == "waiting_for_candidate"

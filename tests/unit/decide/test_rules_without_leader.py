@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,15 @@ def restart(**fields: object) -> RestartCommand:
     return RestartCommand(**{"id": "r", "received_at": w.NOW, **fields})  # type: ignore[arg-type]
 
 
+WHOLE = Lsn(w.POSITION + 120)  # the end of the shutdown checkpoint
+
+
+def ending(*peers: PeerState, **fields: Any) -> World:
+    """A leader that ends: its control file says shut down, PostgreSQL still sends the rest."""
+    values: dict[str, Any] = {"node": w.stopped(server=ServerState.STOPPING), "job": w.job(JobKind.STOP), "peers_asked": True}
+    return w.leading(peers=peers, commands=(SHUTDOWN,), **{**values, **fields})
+
+
 CASES: list[tuple[str, World, tuple[type, ...]]] = [
     # urgent
     ("orphaned_server", w.leading(node=w.primary(server=ServerState.ORPHANED, role=None)), (EndServer,)),
@@ -55,6 +65,12 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     # ending
     ("leave_in_pause", w.paused(w.leading(node=w.primary(fence=FenceState(coverage="none")), commands=(SHUTDOWN,))), (Exit,)),
     ("hand_over_at_end", w.leading(node=w.stopped(), commands=(SHUTDOWN,)), (ReleaseLease,)),
+    ("hand_over_at_end", ending(w.peer("b"), w.peer("c", lsn=WHOLE)), (ReleaseLease,)),
+    ("hand_over_at_end", ending(w.peer("b", streams=False), w.peer("c", nofailover=True)), (ReleaseLease,)),
+    ("hand_over_at_end", ending(w.peer("b"), node=w.stopped()), (ReleaseLease,)),
+    ("waiting_for_candidate_at_end", ending(w.peer("b"), w.peer("c", lsn=WHOLE, nofailover=True)), ()),
+    ("waiting_for_candidate_at_end", ending(peers_asked=False), ()),
+    ("cancel_work_at_end", ending(w.peer("b"), job=w.job(JobKind.RESTART)), (CancelJob,)),
     ("cancel_work_at_end", w.world(job=w.job(JobKind.CREATE_REPLICA), commands=(SHUTDOWN,)), (CancelJob,)),
     ("stop_at_end", w.leading(commands=(SHUTDOWN,)), (StopServer,)),
     ("end", w.world(node=w.stopped(), commands=(SHUTDOWN,)), (AnswerCommand, Exit)),

@@ -1,0 +1,38 @@
+"""Scenarios of what people plan: maintenance, restarts in it, and the end of an agent."""
+
+from hacore.model.commands import RestartCommand, ShutdownCommand
+from hacore.testing.simulation.faults import end_of_maintenance, heal
+from hacore.testing.simulation.simulation import Simulation
+from hacore.testing.simulation.staging import ScenarioError, leader_of, others, reach, rule_answers, whole
+
+
+def restarts_in_pause(simulation: Simulation) -> None:
+    """What a person restarts in maintenance runs again afterwards in its role, the primary's guard disarmed as before."""
+    leader = whole(simulation)
+    simulation.judge.paused_until = float("inf")
+    simulation.change_config(pause=True)
+    rule_answers(simulation, "disarm_in_pause")
+    for machine in (leader, others(simulation, leader)[0]):
+        run, role = machine.server.run, machine.server.role
+        machine.command(RestartCommand(id=f"restart {machine.name}", received_at=machine.clock.now()))
+        rule_answers(simulation, "restart_ended")
+        if machine.server.role is not role or machine.server.run == run:
+            raise ScenarioError(f"{machine.name} was not restarted, or is not {role} any more")
+    reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
+    end_of_maintenance(simulation)
+    simulation.must_become_whole()
+
+
+def leader_ends_while_its_standbys_lag(simulation: Simulation) -> None:
+    """The service of the leader is stopped while WAL is under way: the lock is kept until a standby has all of it, nothing is lost."""
+    leader = whole(simulation)
+    for machine in others(simulation, leader):
+        machine.server.faults.replication_lag_s = 1.0
+    simulation.run_for(2.0)
+    leader.command(ShutdownCommand(id="end", received_at=leader.clock.now()))
+    rule_answers(simulation, "waiting_for_candidate_at_end")
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader", within_s=simulation.plan.times.ttl_s)
+    if not leader.server.log.is_prefix_of(leader_of(simulation).server.log):
+        raise ScenarioError(f"{simulation.engine.seed}: the next leader has not all that the one has that ended in order")
+    heal(simulation)
+    simulation.must_become_whole()
