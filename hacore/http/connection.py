@@ -97,6 +97,7 @@ class Connection:
         self._clock = clock
         self._socket: _Limited | None = None
         self._http: http.client.HTTPConnection | None = None
+        self._is_interrupted = False
 
     def connect(self, until: Instant) -> None:
         """Connect unless connected.
@@ -141,7 +142,8 @@ class Connection:
         self._socket = self._http = None
 
     def interrupt(self) -> None:
-        """End a read that another thread is waiting in."""
+        """End a read that another thread is waiting in, or would begin when it has connected: nothing more is sent here."""
+        self._is_interrupted = True  # before the look at the socket: whoever connects looks in the other order
         held = self._socket
         if held is not None:
             try:
@@ -167,6 +169,8 @@ class Connection:
     def _send(self, request: Request, until: Instant) -> http.client.HTTPResponse:
         if self._socket is None or self._http is None:
             raise NotSentError("not connected")
+        if self._is_interrupted:
+            raise NotSentError("interrupted")
         self._socket.until = until
         self._http.request(request.method, request.path, request.body, dict(request.headers))
         return self._http.getresponse()

@@ -95,6 +95,17 @@ def test_an_answer_without_a_body_is_whole(head: bytes) -> None:
         connection.close()
 
 
+def test_who_is_interrupted_while_connecting_waits_for_no_answer() -> None:
+    clock = BootClock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = Connection(f"http://127.0.0.1:{listener.getsockname()[1]}", Resolver(clock), clock, None)
+        connection.interrupt()  # before there is a socket
+        connection.connect(clock.now() + PATIENCE_S)
+        with pytest.raises(NotSentError, match="interrupted"):
+            connection.stream(Request(method="GET", path="/"), silence_s=PATIENCE_S)
+        connection.close()
+
+
 def test_bytes_that_make_no_line_are_silence() -> None:
     clock = BootClock()
     with serving(b"one\n", b"x") as endpoint:
