@@ -42,10 +42,13 @@ class Token:
             self._text, self._read_at = self._file.read_text().strip(), now
         return {"Authorization": f"Bearer {self._text}"} if self._text else {}
 
-    def renew(self) -> bool:
-        """Read the file again, for the server does not take what was read before; tell whether that makes a difference."""
-        before, self._read_at = self._text, None
-        return self.headers() != {} and self._text != before
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        """Read the file again, for a server did not take what was sent; tell whether there is something else now.
+
+        Several threads ask with one token: another may have read it since.
+        """
+        self._read_at = None
+        return self.headers() not in ({}, refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,11 @@ class Client:
         """Return the servers in the order in which they are tried."""
         return self._rotation.order
 
+    @property
+    def connected(self) -> frozenset[str]:
+        """Return the servers to which a connection is kept."""
+        return frozenset(self._connections)
+
     def prefer(self, servers: tuple[str, ...]) -> None:
         """Ask these servers first; the configured ones stay as a last resort."""
         self._rotation.learn(servers)
@@ -107,14 +112,16 @@ class Client:
         server = self.servers[0]
         connection = self._connection(server, kept=False)
         self._streaming = connection
+        sent: Mapping[str, str] = {}
         try:
             connection.connect(self._clock.now() + _CONNECT_S)
-            request = Request(method="GET", path=path, headers={**(headers or {}), **self._access.token.headers()})
+            sent = self._access.token.headers()
+            request = Request(method="GET", path=path, headers={**(headers or {}), **sent})
             stream = connection.stream(request, silence_s=silence_s)
             yield from _events(stream, server)
         except RefusedByServerError as error:
             if error.status == _UNAUTHORIZED:
-                self._access.token.renew()
+                self._access.token.renew(sent)
             if error.status != _GONE:
                 self._rotation.move_back(server)
             raise
@@ -137,7 +144,10 @@ class Client:
             connection.close()
 
     def _call(self, request: Request, until: Instant) -> Json:
-        """Ask one server after the other, with a pause after each round, until one answers or the time is over."""
+        """Ask one server after the other, with a pause after each round, until one answers or the time is over.
+
+        That we are not let in is the answer only where no server of a round gives another one: each may know of rights and tokens, or not.
+        """
         attempt = _Attempt(request)
         pause_s = _PAUSE_S
         while True:
@@ -145,6 +155,8 @@ class Client:
                 reply = self._rotation.ask(lambda *place: self._ask(attempt, *place), until=until, repeatable=True)
                 return self._answer(attempt, reply)
             except NoAnswerError as error:
+                if attempt.denial is not None:
+                    return self._answer(attempt, attempt.denial)
                 wait_s = max(pause_s, attempt.after_s)
                 if self._clock.now() + wait_s >= until:
                     raise DcsUnavailableError(f"kubernetes: {request.method} {request.path}: {error}") from error
@@ -153,14 +165,18 @@ class Client:
 
     def _ask(self, attempt: "_Attempt", server: str, connect_until: Instant, until: Instant) -> Reply:
         try:
-            reply = self._send(attempt.request, server, connect_until, until)
-            if reply.status == _UNAUTHORIZED and self._access.token.renew():
-                reply = self._send(attempt.request, server, connect_until, until)
+            sent = self._access.token.headers()
+            reply = self._send(attempt.request, sent, server, connect_until, until)
+            if reply.status == _UNAUTHORIZED and self._access.token.renew(sent):
+                reply = self._send(attempt.request, self._access.token.headers(), server, connect_until, until)
             if reply.status in self._retriable or reply.status == _BUSY or "retry-after" in reply.headers:
                 happened = reply.status not in (_BUSY, _UNAUTHORIZED, _FORBIDDEN)
                 raise _PassingError(
                     f"{reply.status} {_message(reply)}", happened=happened, after_s=_seconds(reply.headers.get("retry-after"))
                 )
+            if reply.status in (_UNAUTHORIZED, _FORBIDDEN):
+                attempt.denial = reply
+                raise _PassingError(f"{reply.status} {_message(reply)}", happened=False)
         except NotSentError:
             raise
         except Broken as error:
@@ -170,10 +186,10 @@ class Client:
             raise
         return reply
 
-    def _send(self, request: Request, server: str, connect_until: Instant, until: Instant) -> Reply:
+    def _send(self, request: Request, token: Mapping[str, str], server: str, connect_until: Instant, until: Instant) -> Reply:
         connection = self._connection(server, kept=True)
         connection.connect(connect_until)
-        headers = {**request.headers, **self._access.token.headers()}
+        headers = {**request.headers, **token}
         return connection.ask(Request(method=request.method, path=request.path, body=request.body, headers=headers), until=until)
 
     def _connection(self, server: str, *, kept: bool) -> Connection:
@@ -182,6 +198,8 @@ class Client:
             return known
         made = Connection(server, self._resolver, self._clock, self._access.tls, server_name=self._access.server_name)
         if kept:
+            for gone in self._connections.keys() - set(self.servers):  # the servers may have changed since the last one was made
+                self._connections.pop(gone).close()
             self._connections[server] = made
         return made
 
@@ -206,6 +224,7 @@ class _Attempt:
         self.request = request
         self.unsure = False  # a server may have carried it out without saying so
         self.after_s = 0.0  # a server asked for this pause
+        self.denial: Reply | None = None  # a server did not let us in
 
 
 def _events(stream: Stream, server: str) -> Iterator[Json]:
