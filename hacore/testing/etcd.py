@@ -87,7 +87,7 @@ class Etcd(Servers):
         advertise: Callable[[int, str], str] = lambda _, url: url,
     ) -> None:
         self.directory = directory
-        self._arguments = arguments
+        self._common = (*_TIMING, *_of_server(tls), *arguments)
         self.user: str | None = None  # NAME:PASSWORD of who controls it, once it asks
         self._tls = tls
         self.members: list[EtcdMember] = []
@@ -96,7 +96,8 @@ class Etcd(Servers):
             self.members.append(self._member(index))
         self.initial = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
         for index, member in enumerate(self.members):
-            member.arguments = ("--initial-cluster", self.initial, *self._of_member(advertise(index, member.url)))
+            shown = advertise(index, member.url)
+            member.arguments = ("--initial-cluster", self.initial, "--advertise-client-urls", shown, *self._common)
 
     @property
     def endpoints(self) -> list[str]:
@@ -154,9 +155,17 @@ class Etcd(Servers):
         """Take in a new member, at an address of its own."""
         number = 1 + max(int(member.name.removeprefix("etcd")) for member in self.members)
         new = self._member(number)
-        self._change_members("add", new.name, f"--peer-urls={new.peer_url}")
+        _patiently(lambda: self.control("member", "add", new.name, f"--peer-urls={new.peer_url}"))
         self.initial = ",".join(f"{member.name}={member.peer_url}" for member in [*self.members, new])
-        new.arguments = ("--initial-cluster", self.initial, "--initial-cluster-state", "existing", *self._of_member(new.url))
+        new.arguments = (
+            "--initial-cluster",
+            self.initial,
+            "--initial-cluster-state",
+            "existing",
+            "--advertise-client-urls",
+            new.url,
+            *self._common,
+        )
         new.start()
         self.members.append(new)
         self.wait_ready()
@@ -167,7 +176,7 @@ class Etcd(Servers):
         found = self.ask(member, "cluster/member/list", {})["members"]
         identity = next(int(one["ID"]) for one in found if one["name"] == member.name)
         self.members.remove(member)
-        self._change_members("remove", f"{identity:x}")
+        _patiently(lambda: self.control("member", "remove", f"{identity:x}"))
         member.kill()
         self.wait_ready()
 
@@ -193,28 +202,12 @@ class Etcd(Servers):
         """Read what a member counts."""
         return self._open(f"{member.url}/metrics").decode()
 
-    def _change_members(self, *change: str) -> None:
-        """Refused until all members have known each other for five seconds."""
-        deadline = time.monotonic() + READY_S
-        while True:
-            try:
-                self.control("member", *change)
-            except ServerError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE_S)
-            else:
-                return
-
     def _member(self, number: int) -> EtcdMember:
         name, scheme = f"etcd{number}", "http" if self._tls is None else "https"
         place = self.directory / name
         place.mkdir()
         give_away(place)
         return EtcdMember(name=name, directory=place, client_port=self._ports.take(), peer_port=self._ports.take(), scheme=scheme)
-
-    def _of_member(self, shown: str) -> tuple[str, ...]:
-        return ("--advertise-client-urls", shown, *_TIMING, *_of_server(self._tls), *self._arguments)
 
     def _is_healthy(self, member: EtcdMember) -> bool:
         try:
@@ -230,6 +223,20 @@ class Etcd(Servers):
             context.load_cert_chain(self._tls.certificate, self._tls.key)
         with urllib.request.urlopen(request, timeout=_ASK_S, context=context) as answer:  # noqa: S310 - an address of ours
             return bytes(answer.read())
+
+
+def _patiently(change: Callable[[], object]) -> None:
+    """Change the members: refused until all have known each other for five seconds."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            change()
+        except ServerError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _of_server(tls: Tls | None) -> tuple[str, ...]:
