@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from hacore.errors import PluginUnavailableError
@@ -268,6 +269,68 @@ def test_what_pgbouncer_itself_says_is_validated(servers: dict[str, PlainServer]
     with pgbouncer(scratch / "slow", users=(servers["a"].owner,), settings={"server_login_retry": "15"}) as slow:
         (wrong,) = PgbouncerPlugin(settings(slow)).hacore_validate(Validate(context=context(), online=True))
     assert "server_login_retry is 15" in wrong
+
+
+def test_a_person_s_pause_is_left_alone_in_maintenance_and_only_there(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    here, there = bouncers
+    route(PgbouncerPlugin(settings(there)), in_maintenance(servers))
+    plugin = PgbouncerPlugin(settings(here, there))
+    route(plugin, in_maintenance(servers))
+    for one in bouncers:
+        one.ask("PAUSE app")
+    for later_s in (0.0, 21.0, 42.0):
+        assert route(plugin, in_maintenance(servers), LaterClock(later_s)) == Applied()  # type: ignore[arg-type]
+        assert is_paused(here)
+        assert is_paused(there)
+    route(plugin, state(servers, "a", 1), LaterClock(63.0))  # type: ignore[arg-type]
+    assert not is_paused(here)
+    assert not is_paused(there)
+
+
+def test_what_we_have_paused_in_maintenance_goes_on(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    here, there = bouncers
+    route(PgbouncerPlugin(settings(there)), in_maintenance(servers))
+    plugin = PgbouncerPlugin(settings(here, there))
+    route(plugin, in_maintenance(servers))
+    route(plugin, replace(in_maintenance(servers), hold=Hold(switchover_id="s", ends_at=BootClock().now() + 30.0)))
+    assert is_paused(here)
+    route(plugin, in_maintenance(servers))
+    assert not is_paused(here)
+    assert isinstance(drain(plugin, in_maintenance(servers), 5.0), Held)
+    assert is_paused(there)
+    route(plugin, in_maintenance(servers))
+    route(plugin, in_maintenance(servers), LaterClock(21.0))  # type: ignore[arg-type]
+    assert not is_paused(here)
+    assert not is_paused(there)
+
+
+def test_what_a_process_before_this_one_may_have_left_goes_on_in_maintenance_too(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    here, there = bouncers
+    route(PgbouncerPlugin(settings(there)), in_maintenance(servers))
+    before = PgbouncerPlugin(settings(here, there))
+    route(before, in_maintenance(servers))
+    assert isinstance(drain(before, in_maintenance(servers), 5.0), Held)
+    plugin = PgbouncerPlugin(settings(here, there))
+    route(plugin, in_maintenance(servers))
+    assert not is_paused(here)
+    route(plugin, in_maintenance(servers), LaterClock(21.0))  # type: ignore[arg-type]
+    assert not is_paused(there)
+
+
+def test_clients_that_a_person_turns_away_are_not_let_in(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    route(plugin, state(servers, "a", 1))
+    bouncers[0].ask("DISABLE app")
+    route(plugin, state(servers, "b", 2))
+    with pytest.raises(psycopg2.OperationalError):
+        Session(bouncers[0].conninfo("app"))
+
+
+def in_maintenance(servers: dict[str, PlainServer]) -> RoutingState:
+    """Nobody fails over, a leads."""
+    return replace(state(servers, "a", 1), is_paused=True)
 
 
 def waits(bouncer: PgBouncer) -> int:

@@ -49,9 +49,12 @@ def killed(server: PlainServer) -> Iterator[None]:
         server.start()
 
 
-def route(plugin: PgbouncerPlugin, servers: dict[str, PlainServer], leader: str, token: int, times: Times = LONG) -> None:
+def route(
+    plugin: PgbouncerPlugin, servers: dict[str, PlainServer], leader: str, token: int, times: Times = LONG, *, is_paused: bool = False
+) -> None:
     a, b = (Endpoint(member=name, host="127.0.0.1", port=servers[name].port) for name in "ab")
     state = RoutingState(token=token, revision=token, me=b, leader=a if leader == "a" else b, leads=leader == "b", members=(a, b))
+    state = replace(state, is_paused=is_paused)
     context = PluginContext(scope="kit", namespace="/service", member="b", clock=BootClock(), policy=replace(Policy(), times=times))
     assert isinstance(plugin.hacore_route(Route(context=context, state=state)), Applied)
 
@@ -82,6 +85,18 @@ def test_clients_wait_from_the_death_of_the_primary_until_the_next_one_leads(ser
             for one in waiting:
                 one.join(ANSWER_S)
             assert answers == ["b"] * len(waiting)
+
+
+def test_in_maintenance_clients_that_wait_for_a_dead_primary_go_on_with_the_next_one(
+    servers: dict[str, PlainServer], bouncer: PgBouncer
+) -> None:
+    with plugin_of(bouncer) as plugin:
+        route(plugin, servers, "a", 1, is_paused=True)
+        assert who_answers(bouncer) == "a"
+        with killed(servers["a"]):
+            wait_for(lambda: is_paused(bouncer), "clients wait")
+            route(plugin, servers, "b", 2, is_paused=True)
+            assert who_answers(bouncer) == "b"
 
 
 def test_clients_go_on_when_the_primary_is_back(servers: dict[str, PlainServer], bouncer: PgBouncer) -> None:

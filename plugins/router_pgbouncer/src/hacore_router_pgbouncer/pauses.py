@@ -1,4 +1,8 @@
-"""Letting go what waits at PgBouncers. It does not know who leads, nor why something was paused."""
+"""Letting go what waits at PgBouncers. It does not know who leads, nor why something was paused.
+
+Nothing at a PgBouncer tells whose PAUSE it is. What we have seen going on, and have not paused since, is a person's. What a process before
+this one may have left counts as ours, or clients could wait for ever.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -19,11 +23,27 @@ class Pauses:
     def __init__(self, own: Bouncer, others: Iterable[Bouncer]) -> None:
         self._own, self._others = own, tuple(others)
         self._seen_paused_at: dict[str, Instant] = {}
+        self._may_be_ours = {one.name for one in (own, *self._others)}
+
+    @property
+    def may_be_ours(self) -> bool:
+        """Tell whether what waits at our own may wait because of us."""
+        return self._own.name in self._may_be_ours
+
+    def expect(self, *others: str) -> None:
+        """Take note that something is about to be paused because of us: at our own, and at those of other nodes."""
+        self._may_be_ours |= {self._own.name, *others}
+
+    def hold(self) -> None:
+        """Let new work wait at our own."""
+        self.expect()
+        self._own.hold()
 
     def let_go(self) -> None:
         """Let go what waits at our own."""
         self._seen_paused_at.pop(self._own.name, None)
         resumed = self._own.resume()
+        self._may_be_ours.discard(self._own.name)
         if resumed:
             logger.info("clients go on", extra={"console": self._own.name, "databases": sorted(resumed)})
 
@@ -33,7 +53,7 @@ class Pauses:
             logger.warning("PgBouncer does not lead to the primary, clients go on nevertheless", extra={"console": self._own.name})
             self.let_go()
 
-    def let_go_forgotten(self, clock: Clock) -> None:
+    def let_go_forgotten(self, clock: Clock, *, ours_alone: bool) -> None:
         """Let go what another node's PgBouncer holds since long: its own agent would have done so."""
         for bouncer in self._others:
             try:
@@ -41,7 +61,7 @@ class Pauses:
             except PluginUnavailableError as error:
                 logger.debug("PgBouncer of another node does not answer", extra={"error": str(error)})
                 continue
-            if is_long:
+            if is_long and (bouncer.name in self._may_be_ours or not ours_alone):
                 logger.warning("PgBouncer of another node was left paused, clients go on", extra={"console": bouncer.name})
                 bouncer.resume()
 
@@ -49,5 +69,6 @@ class Pauses:
         """Tell whether it was paused at each look since long."""
         if not bouncer.paused():
             self._seen_paused_at.pop(bouncer.name, None)
+            self._may_be_ours.discard(bouncer.name)
             return False
         return clock.now() - self._seen_paused_at.setdefault(bouncer.name, clock.now()) > _LONG_S

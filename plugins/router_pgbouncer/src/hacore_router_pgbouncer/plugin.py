@@ -44,7 +44,7 @@ class PgbouncerPlugin(RouterPlugin):
         self._pauses = Pauses(self._writing, self._others)
         self._way = Way(settings, self._own, self._others)
         self._turn = threading.RLock()
-        self._watch = Watch(self._bouncer(settings.console, self._writing.names), self._turn)
+        self._watch = Watch(self._bouncer(settings.console, self._writing.names), self._turn, self._pauses.expect)
         self._told: tuple[int, int] = (0, 0)  # token and revision of the newest state
 
     @staticmethod
@@ -95,13 +95,11 @@ class PgbouncerPlugin(RouterPlugin):
         shall_wait = self._shall_wait(state, clock)
         self._watch_over(state, context, is_off=shall_wait)
         if shall_wait or self._watch.waits:
-            self._writing.hold()
-        elif not wrong:
-            self._pauses.let_go()
-        else:
-            self._pauses.let_go_late(clock)
+            self._pauses.hold()
+        elif not state.is_paused or self._pauses.may_be_ours:  # in maintenance a person's PAUSE is a person's to end
+            self._let_go(clock, wrong)
         if state.leads:
-            self._pauses.let_go_forgotten(clock)
+            self._pauses.let_go_forgotten(clock, ours_alone=state.is_paused)
         return Degraded(reason=wrong) if wrong else Applied()
 
     @hookimpl
@@ -111,6 +109,7 @@ class PgbouncerPlugin(RouterPlugin):
         if obstacle:
             return Degraded(reason=f"nothing waits, for it could not be led on: {obstacle}")
         late, missed = [], []
+        self._pauses.expect(*(one.name for one in self._others))
         for bouncer in (self._drainer(self._settings.console), *map(self._drainer, self._settings.drain_consoles)):
             try:
                 if not bouncer.pause(job.wait, lambda: request.context.clock.now() >= request.ends_at):
@@ -161,6 +160,12 @@ class PgbouncerPlugin(RouterPlugin):
         self._watch.close()
         for bouncer in (self._own, self._writing, self._looking, *self._others):
             bouncer.close()
+
+    def _let_go(self, clock: Clock, wrong: str) -> None:
+        if wrong:
+            self._pauses.let_go_late(clock)
+        else:
+            self._pauses.let_go()
 
     def _shall_wait(self, state: RoutingState, clock: Clock) -> bool:
         if state.hold is not None and state.hold.ends_at > clock.now():

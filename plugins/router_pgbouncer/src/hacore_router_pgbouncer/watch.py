@@ -9,6 +9,7 @@ when the server answers, when there is news of the leader, and when its time is 
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -25,10 +26,14 @@ _SESSIONS: Final = ("sv_active", "sv_idle", "sv_used", "sv_tested")
 
 
 class Watch:
-    """One PgBouncer. ``turn`` is held by whoever pauses and resumes."""
+    """One PgBouncer.
 
-    def __init__(self, bouncer: Bouncer, turn: "threading.RLock") -> None:
-        self._bouncer, self._turn = bouncer, turn
+    :param turn: held by whoever pauses and resumes.
+    :param begins: called before it pauses.
+    """
+
+    def __init__(self, bouncer: Bouncer, turn: "threading.RLock", begins: Callable[[], None]) -> None:
+        self._bouncer, self._turn, self._begins = bouncer, turn, begins
         self._clock: Clock = BootClock()
         self._resolver = Resolver(self._clock)
         self._thread: threading.Thread | None = None
@@ -90,6 +95,7 @@ class Watch:
         return self._may_have_lost
 
     def _wait(self) -> None:
+        self._begins()
         self._bouncer.hold()  # also again: another agent that names this PgBouncer may not have noticed yet
         if self.waits:
             return
