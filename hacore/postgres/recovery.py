@@ -18,6 +18,7 @@ from hacore.model.lsn import Lsn
 from hacore.model.node import Role
 from hacore.model.recovery import RecoveryTarget, TargetAction, TargetKind
 from hacore.model.steps import StopMode, StopServer
+from hacore.postgres.archive_end import gap_after
 from hacore.postgres.authentication import trusting_hba
 from hacore.postgres.connection import Connection
 from hacore.postgres.files import read_if_there, remove_durably, write_durably
@@ -38,6 +39,8 @@ _START_S: Final = 86400.0  # until it is consistent; it may have a night's WAL t
 _LOOK_S: Final = 0.2
 _ANSWER_S: Final = 5.0
 _NO_ARCHIVE: Final = "false"  # PostgreSQL insists on a command
+_NOT_YET: Final = "exit 200"  # above 128 the archiver ends, and does not try again while the server stops
+_ARCHIVE_LIBRARY: Final = 15  # major version
 _TIMELINE_DIGITS: Final = 8
 _ENDED_AT: Final = re.compile(r"last completed transaction was at log time ([^|\n]+)")
 _PROGRESS: Final = (
@@ -92,6 +95,8 @@ def recover(instance: Instance, job: JobHandle, token: int, how: Recovery, aroun
             leave_recovery(instance, job, session, token)
         timeline = int(session.query(_WRITTEN, timeout_s=_ANSWER_S)[0][0][:_TIMELINE_DIGITS], 16)
         last = reached or _seen(session)
+        if reached is None:
+            _refuse_gap(instance, job, how, replace(last, timeline=timeline))
     finally:
         session.close()
     if how.timeline is not None and timeline < how.timeline:
@@ -141,7 +146,10 @@ def _block_timelines(instance: Instance, how: Recovery) -> None:
 
 
 def _start_of(instance: Instance, token: int, how: Recovery) -> Start:
-    """A run of its own: nobody else gets in, its words are ours to read, and it allows as much of everything as its WAL needs."""
+    """A run of its own: nobody else gets in, its words are ours to read, and it allows as much of everything as its WAL needs.
+
+    What it has to archive waits for the run after it: the history of a timeline that is given up again would lead every standby astray.
+    """
     stops = how.target.kind is not TargetKind.LATEST
     target = replace(how.target, action=TargetAction.PAUSE if stops else TargetAction.PROMOTE)
     recovery = recovery_settings(target, timeline=how.along)
@@ -159,6 +167,8 @@ def _start_of(instance: Instance, token: int, how: Recovery) -> Start:
         options={
             **{name: value for name, value, _ in raised},
             "hot_standby": "on",
+            "archive_command": _NOT_YET,
+            **({"archive_library": ""} if instance.programs.major >= _ARCHIVE_LIBRARY else {}),
             **({} if instance.settings.parameters.get("unix_socket_directories") == "" else {"listen_addresses": ""}),
             "logging_collector": "off",
             "log_destination": "stderr",
@@ -205,6 +215,13 @@ def _verify(target: RecoveryTarget, reached: Recovered) -> None:
         raise DataDirectoryError(f"recovery went beyond its target {target}: {reached}")
     if target.lsn is not None and target.inclusive and (reached.lsn is None or reached.lsn < target.lsn):
         raise DataDirectoryError(f"recovery stopped before its target {target}: {reached}")
+
+
+def _refuse_gap(instance: Instance, job: JobHandle, how: Recovery, reached: Recovered) -> None:
+    """The server has come to the end of the WAL: what it was told to follow must end there, too."""
+    gap = gap_after(instance, job, reached.timeline, how.restore_command or _own_restore_command(instance))
+    if gap is not None:
+        raise DataDirectoryError(f"{gap}; reached was {reached}: bring that file back, or choose a time or transaction before that")
 
 
 def _why_ended(instance: Instance, target: RecoveryTarget) -> str:

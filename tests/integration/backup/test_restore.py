@@ -19,6 +19,7 @@ from tests.integration.backup.test_running import programs_of
 pytestmark = pytest.mark.timeout(400)
 
 LONGEST_NAME = 255  # of a file on Linux, in bytes
+SEGMENT_NAME = 24
 
 
 def prepared(backups: Backups) -> tuple[ClusterNode, datetime]:
@@ -85,6 +86,33 @@ def test_a_standby_is_not_made_of_a_backup_of_the_time_that_was_given_up() -> No
         assert (kept in label, given_up in label) == (True, False)
         write(leader, 4)
         wait_for(lambda: rows(standby) == [1, 2, 4], "it follows")
+
+
+def test_latest_ends_at_no_gap_of_the_archive_without_a_word(backups: Backups) -> None:
+    leader, _ = prepared(backups)
+    archived(backups, leader)
+    write(leader, 4)
+    archived(backups, leader)
+    latest = ("restore", "--to", "latest", "--confirm", "demo")
+    newest, lost = sorted((one for one in (backups.repository / "wal").iterdir() if len(one.name) == SEGMENT_NAME), reverse=True)[:2]
+    aside = lost.rename(backups.repository / lost.name)
+    done = backups.command(*latest, timeout_s=240)
+    assert (done.returncode, "as it was before" in done.stderr) == (1, True), done.stderr
+    assert f"{lost.name} is missing or damaged, and {newest.name} comes after it" in done.stderr
+    backups.cluster.wait_ready()
+    (standby,) = backups.cluster.others(leader)
+    assert backups.cluster.switchover(leader=leader.name, candidate=standby.name).status == 200
+    wait_for(lambda: query(standby, "SELECT pg_is_in_recovery()") == [(False,)], "it takes writes")
+    write(standby, 5)
+    archived(backups, standby)
+    done = backups.command(*latest, timeout_s=240)
+    assert (done.returncode, "as it was before" in done.stderr) == (1, True), done.stderr
+    assert f"{lost.name} is missing or damaged, and timeline 3 comes after it" in done.stderr
+    backups.cluster.wait_ready()
+    aside.rename(lost)
+    backups.must(*latest, timeout_s=240)
+    backups.cluster.wait_ready()
+    assert rows(backups.cluster.the_leader()) == [1, 2, 3, 4, 5]
 
 
 def test_a_target_beyond_the_end_changes_nothing_and_says_where_the_wal_ends(backups: Backups) -> None:
