@@ -10,6 +10,7 @@ from hacore.convert import WrongValueError, word
 from hacore.interfaces import Backup, BackupState
 
 BACK_OFF_S: Final = (300.0, 900.0, 3600.0)  # after the first, second and third failure in a row; then the schedule's next time
+_CLOCK_CHANGE: Final = timedelta(hours=2)  # longer than any: on the clock, a time that has come may lie ahead of now by so much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +80,11 @@ def last_due(schedule: Schedule, now: datetime) -> datetime | None:
     """Return the newest time of the schedule, lateness included, that has come."""
     from cronsim import CronSim  # noqa: PLC0415 - the same
 
-    times = CronSim(schedule.expression, _local(schedule, now) + timedelta(minutes=1), reverse=True)
+    times = CronSim(schedule.expression, _local(schedule, now + _CLOCK_CHANGE), reverse=True)
     for at in times:
-        if _late(schedule, at) <= now:
-            return _late(schedule, at)
-        if now - at > timedelta(seconds=schedule.jitter_s, minutes=1):
+        if (late := _late(schedule, at)) <= now:
+            return late
+        if now - at.astimezone(UTC) > timedelta(seconds=schedule.jitter_s, minutes=1):
             break
     return None
 
@@ -92,9 +93,9 @@ def next_due(schedule: Schedule, now: datetime) -> datetime | None:
     """Return the first time of the schedule, lateness included, that has yet to come."""
     from cronsim import CronSim  # noqa: PLC0415 - the same
 
-    for at in CronSim(schedule.expression, _local(schedule, now) - timedelta(seconds=schedule.jitter_s, minutes=1)):
-        if _late(schedule, at) > now:
-            return _late(schedule, at)
+    for at in CronSim(schedule.expression, _local(schedule, now - timedelta(seconds=schedule.jitter_s, minutes=1))):
+        if (late := _late(schedule, at)) > now:
+            return late
     return None
 
 
@@ -126,6 +127,7 @@ def when(schedule: Schedule, *, now: datetime, done_at: datetime | None, attempt
 
 
 def _local(schedule: Schedule, now: datetime) -> datetime:
+    """Return the wall clock's minute at a moment: what is added to it or taken away afterwards would not be of elapsed time."""
     return now.astimezone(_zone(schedule.timezone)).replace(second=0, microsecond=0)
 
 
@@ -139,6 +141,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _late(schedule: Schedule, at: datetime) -> datetime:
-    """Be late by a fraction of the jitter that follows from cluster and time."""
+    """Be late by a fraction of the jitter that follows from cluster and time. In UTC: an hour that a zone repeats cannot be compared."""
+    at = at.astimezone(UTC)
     digest = hashlib.sha256(f"{schedule.salt} {at.isoformat()}".encode()).digest()
     return at + timedelta(seconds=schedule.jitter_s * int.from_bytes(digest[:4]) / (1 << 32))

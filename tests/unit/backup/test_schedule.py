@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,6 +35,25 @@ def test_a_time_that_the_clock_skips_in_spring_comes_all_the_same_and_one_that_i
         assert due.astimezone(ZoneInfo("Europe/Berlin")).date() == noon.date()
         assert before is not None
         assert (due - before) < timedelta(hours=26)
+
+
+@pytest.mark.parametrize(("zone", "days"), [("Europe/Berlin", ((3, 30), (10, 26))), ("Australia/Lord_Howe", ((4, 6), (10, 5)))])
+@pytest.mark.parametrize("expression", ["0 * * * *", "*/15 * * * *", "30 2 * * *", "30 1 * * *"])
+def test_no_time_goes_back_or_is_passed_over_when_clocks_change(expression: str, zone: str, days: tuple[tuple[int, int], ...]) -> None:
+    schedule = Schedule(expression=expression, timezone=zone)
+    for month, day in days:
+        moments = [datetime(2030, month, day, 12, tzinfo=UTC) + number * timedelta(minutes=15) for number in range(24 * 4)]
+        due, coming = [last_due(schedule, one) for one in moments], [next_due(schedule, one) for one in moments]
+        assert all(before is not None and after is not None and before <= after for before, after in (*pairwise(due), *pairwise(coming)))
+        assert {one for one in coming if one is not None and one <= moments[-1]} <= set(due)
+
+
+def test_each_hour_of_the_night_that_is_longer_has_its_backup() -> None:
+    hourly = Schedule(expression="0 * * * *", timezone="Europe/Berlin")
+    for hour in range(6):
+        at = datetime(2030, 10, 27, hour, tzinfo=UTC)
+        assert last_due(hourly, at + timedelta(minutes=5)) == at
+        assert next_due(hourly, at + timedelta(minutes=5)) == at + timedelta(hours=1)
 
 
 def test_lateness_is_the_same_on_every_node_and_within_its_bound() -> None:
