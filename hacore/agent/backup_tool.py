@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
-from hacore.backup.choice import Chosen, age, of_cluster, room_bytes
+from hacore.backup.choice import Chosen, age, leads_to, of_cluster, room_bytes
 from hacore.backup.leading import kind_to_make
 from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
 from hacore.model.backups import BackupTask, BackupWork
 from hacore.model.node import ServerState
+from hacore.model.timeline import TimelineHistory
 from hacore.plugins.backup import list_backups
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.selection import backup_of
@@ -102,6 +103,11 @@ class BackupTool:
             return Ended(error=f"plugin {plugin.name}: hacore_backup returned nothing")
         return self._looked_up(outcome)
 
+    def _history(self) -> TimelineHistory | None:
+        """Return the history of this node's server."""
+        latest = self.desk.latest()
+        return latest[0].node.history if latest is not None else None
+
     def _ours(self, site: BackupSite) -> list[Backup]:
         """Return what the repository holds of this cluster."""
         return of_cluster(self.listed(), site.system_id)
@@ -118,7 +124,8 @@ class BackupTool:
         plugin = self.plugin()
         ours = self._ours(site)
         good = sorted((one for one in ours if one.state is BackupState.OK), key=age)
-        backup = next((one for one in good if one.id == task.backup), None) if task.backup else good[-1] if good else None
+        leading = [one for one in good if leads_to(one, self._history())]  # one of a time that was given up is nobody's next restore
+        backup = next((one for one in good if one.id == task.backup), None) if task.backup else leading[-1] if leading else None
         if backup is None:
             return Ended(error=f"there is no good backup {task.backup or 'to verify'}", backup=task.backup)
         said = []

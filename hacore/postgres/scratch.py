@@ -51,6 +51,7 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "primary_slot_name": "",
     "recovery_target": "immediate",
     "recovery_target_action": "pause",
+    "recovery_target_timeline": "current",  # of the backup: the newest one may have left before the backup's end
     "synchronous_standby_names": "",
     "unix_socket_permissions": "0700",
 }

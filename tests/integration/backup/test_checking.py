@@ -7,6 +7,7 @@ import pytest
 
 from hacore.testing.waiting import wait_for
 from tests.integration.backup.conftest import Backups
+from tests.integration.backup.database import archived, query, write
 from tests.integration.backup.test_running import assert_it_leads_on, programs_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -63,6 +64,23 @@ def test_a_copy_that_has_no_room_with_all_that_it_rests_on_is_not_begun(backups:
     assert done.returncode == 1
     assert "MiB are free, the backup needs" in done.stderr
     assert scratches(backups) == []
+
+
+def test_after_a_restore_the_newest_backup_that_leads_on_is_checked_and_one_that_was_given_up_only_by_name(backups: Backups) -> None:
+    leader = backups.cluster.the_leader()
+    query(leader, "CREATE TABLE t (i int)")
+    backups.must("backup", "run")
+    target = write(leader, 1)
+    write(leader, 2)
+    backups.must("backup", "run")
+    backups.must("restore", "--to", target.isoformat(), "--confirm", "demo", timeout_s=240)
+    backups.cluster.wait_ready()
+    archived(backups, leader)
+    assert (backups.repository / "wal" / "00000002.history").exists()
+    kept, given_up = backups.names()
+    assert "restored and read" in backups.must("backup", "verify", "--restore")
+    assert [one["Backup"] for one in json.loads(backups.must("backup", "list", "-f", "json")) if one.get("Verified")] == [kept]
+    assert "restored and read" in backups.must("backup", "verify", given_up, "--restore")
 
 
 def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
