@@ -43,8 +43,14 @@ def guard_must_be_armed(seen: Leading) -> Answer | None:
 
 
 def give_up_crashed_primary(seen: Leading) -> Answer | None:
-    """A primary that does not come back within its budget leaves the lock to a standby that can take over."""
-    if seen.node.role is Role.STANDBY or _budget_left_s(seen) > 0 or not successors(seen.world):
+    """A primary that does not come back within its budget leaves the lock to a standby that can take over.
+
+    One that merely does not answer has ``retry_timeout`` at least: a single slow reading is no crash.
+    """
+    left_s = _budget_left_s(seen)
+    if seen.node.server is ServerState.UNREACHABLE:
+        left_s = max(left_s, seen.world.times.retry_timeout_s - _down_for_s(seen))
+    if seen.node.role is Role.STANDBY or left_s > 0 or not successors(seen.world):
         return None
     if seen.node.server is not ServerState.STOPPED:
         reason = f"the primary is {seen.node.server} beyond primary_start_timeout"
@@ -131,10 +137,12 @@ def _next_timeline(seen: Leading) -> int:
 
 def _budget_left_s(seen: Leading) -> float:
     """Return what crashes in a row have left of ``primary_start_timeout``."""
-    world = seen.world
-    since = world.sightings.down_since
-    used_s = world.sightings.down_s + (0.0 if since is None else world.now - since)
-    return world.policy.primary_start_timeout_s - used_s
+    return seen.world.policy.primary_start_timeout_s - seen.world.sightings.down_s - _down_for_s(seen)
+
+
+def _down_for_s(seen: Leading) -> float:
+    since = seen.world.sightings.down_since
+    return 0.0 if since is None else seen.now - since
 
 
 PROMOTING: Final = Table(

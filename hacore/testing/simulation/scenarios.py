@@ -263,6 +263,23 @@ def replay_waits_for_a_larger_setting(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def primary_answers_slowly_once(simulation: Simulation) -> None:
+    """Where a crash leads to a failover at once, one reading that takes too long does not."""
+    leader = whole(simulation)
+    run, leader.server.faults.is_mute = leader.server.run, True
+    rule_answers(simulation, "waiting_for_server")
+    leader.server.faults.is_mute = False
+    simulation.must_become_whole()
+    if leader_of(simulation) is not leader or leader.server.run != run:
+        raise ScenarioError("the leader has changed, or was restarted")
+    leader.server.faults.is_mute = True
+    rule_answers(simulation, "give_up_crashed_primary")
+    leader.server.faults.is_mute = False
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
 def leader_is_lost_while_a_standby_starts(simulation: Simulation) -> None:
     """A standby that goes on starting after the work that began it has ended is pointed at the next leader meanwhile."""
     leader = whole(simulation)
@@ -392,6 +409,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     standby_is_promoted_by_hand_under_a_fired_fence,
     old_primary_finds_another_leader,
     replay_waits_for_a_larger_setting,
+    primary_answers_slowly_once,
     leader_is_lost_while_a_standby_starts,
     agent_is_started_again_while_a_member_is_away,
     cluster_is_restored,
@@ -401,6 +419,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
 _PLANS: Final = {
     "switchover_with_routers": Plan(drains=True),
     "agent_dies_while_work_is_held_back": Plan(drains=True),
+    "primary_answers_slowly_once": Plan(policy=Policy(use_pg_rewind=True, primary_start_timeout_s=0.0)),
     "nobody_has_data_but_the_backup": Plan(leaderless_methods=True),
     "rewind_is_interrupted": Plan(policy=Policy(use_pg_rewind=True, primary_start_timeout_s=20.0)),
 }

@@ -241,6 +241,14 @@ def test_with_a_start_timeout_of_0_a_crashed_primary_gives_way_at_once() -> None
     assert decide(w.leading(node=SHUT_DOWN, policy=policy, **PEERS)).rule == "give_up_crashed_primary"
 
 
+@pytest.mark.parametrize(("timeout_s", "used_s"), [(0.0, 0.0), (300.0, 300.0)])
+def test_a_primary_that_merely_does_not_answer_has_the_retry_timeout_at_least(timeout_s: float, used_s: float) -> None:
+    policy, mute = Policy(times=w.TIMES, primary_start_timeout_s=timeout_s), w.primary(server=ServerState.UNREACHABLE, role=None)
+    for down_s, rule in ((0.0, "waiting_for_server"), (9.0, "waiting_for_server"), (10.0, "give_up_crashed_primary")):
+        seen = w.sightings(down_since=w.NOW - down_s, down_s=used_s)
+        assert decide(w.leading(node=mute, policy=policy, sightings=seen, **PEERS)).rule == rule
+
+
 def test_a_crashed_primary_without_a_successor_starts_in_place_whatever_the_timeout() -> None:
     policy = Policy(times=w.TIMES, primary_start_timeout_s=0)
     seen = w.leading(node=SHUT_DOWN, policy=policy, peers=(PeerState(name="b", reachable=False),), peers_asked=True)
