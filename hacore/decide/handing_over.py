@@ -11,6 +11,7 @@ from hacore.decide.ending import writes_have_ended
 from hacore.decide.own import drain_s, without_hold
 from hacore.decide.table import Table
 from hacore.decide.views import Leading, handing_over
+from hacore.model.clock import Instant
 from hacore.model.cluster import FailoverRequest, HoldMark
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
@@ -39,12 +40,12 @@ def release_to_candidate(seen: Leading) -> Answer | None:
 
 def hand_over_is_stuck(seen: Leading) -> Answer | None:
     """Nobody received the shutdown checkpoint in time, or the server did not stop in order: stay leader."""
-    since = seen.world.sightings.demoting_since
+    since = _down_since(seen)
     control = seen.node.directory.control
     unclean = seen.node.server is ServerState.STOPPED and (control is None or not control.is_clean_primary_shutdown)
     if seen.node.server is not ServerState.STOPPED or seen.world.job is not None or since is None:
         return None
-    if not unclean and seen.now - since < _RECEIVE_LIMIT_S + drain_s(seen.world) + seen.world.times.loop_wait_s:
+    if not unclean and seen.now - since < _RECEIVE_LIMIT_S + seen.world.times.loop_wait_s:
         return None
     return _abort(seen, "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint")
 
@@ -121,6 +122,12 @@ def stop_for_hand_over(seen: Leading) -> Answer | None:
 def _who_received(seen: Leading, checkpoint: Lsn) -> str | None:
     named = seen.world.sightings.demoting
     return next((peer.name for peer in received(seen.world, checkpoint) if named in ("", peer.name)), None)
+
+
+def _down_since(seen: Leading) -> Instant | None:
+    """Return when the stop of this hand-over ended: what came before it, a long CHECKPOINT perhaps, is no time for receiving."""
+    since, stopped = seen.world.sightings.demoting_since, seen.world.outcome(JobKind.STOP)
+    return since if since is None or stopped is None else max(since, stopped.ended_at)
 
 
 def _is_marked(seen: Leading) -> bool:

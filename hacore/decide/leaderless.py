@@ -17,7 +17,7 @@ from hacore.decide.election import (
     why_behind,
     why_not_eligible,
 )
-from hacore.decide.own import acquisition, drain_s
+from hacore.decide.own import acquisition
 from hacore.decide.table import Table
 from hacore.decide.unleased import limited
 from hacore.decide.upstreams import NOBODY
@@ -34,10 +34,11 @@ _RETRY_START_S = 5.0
 
 def wait_for_heir(seen: Known) -> Answer | None:
     """This node has just handed over: the candidate comes first."""
-    since = seen.world.sightings.demoting_since
-    if seen.world.sightings.demoting is None or since is None:
+    sightings = seen.world.sightings
+    if sightings.demoting is None or sightings.demoting_since is None:
         return None
-    if seen.now - since > _HEIR_LIMIT_S + drain_s(seen.world) + seen.world.times.ttl_s:
+    free_since = max(sightings.demoting_since, sightings.leaderless_since or 0.0)  # the lock; what came before had its own time
+    if seen.now - free_since > _HEIR_LIMIT_S + seen.world.times.ttl_s:
         return Answer(reason="nobody took the lock", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
     return Answer(reason="waits for the candidate to take the lock", wake_after_s=0.5)
 

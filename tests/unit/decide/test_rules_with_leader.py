@@ -301,6 +301,14 @@ def test_a_primary_that_is_down_when_its_switchover_is_given_up_keeps_the_mark_u
     assert decide(w.leading(cluster=w.cluster("a", own=own))).rule == "clear_marks"
 
 
+def test_a_candidate_has_its_time_to_receive_from_the_end_of_the_stop() -> None:
+    asked_long_ago = replace(DEMOTING, demoting_since=w.NOW - 60)
+    stopped = (w.outcome(JobKind.CHECKPOINT, ago_s=30.0), w.outcome(JobKind.STOP, ago_s=19.0))
+    seen = w.leading(node=SHUT_DOWN, sightings=asked_long_ago, outcomes=stopped, **PEERS)
+    assert decide(seen).rule == "waiting_for_candidate"
+    assert decide(replace(seen, outcomes=(w.outcome(JobKind.STOP, ago_s=21.0),))).rule == "hand_over_is_stuck"
+
+
 def test_in_pause_the_mark_goes_with_the_note_that_nobody_is_fenced() -> None:
     own = w.own(holder="a", unfenced="a", hold=HOLD)
     (step,) = decide(w.paused(w.leading(cluster=w.cluster("a", own=own)))).steps

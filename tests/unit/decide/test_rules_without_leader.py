@@ -29,6 +29,7 @@ from hacore.model.steps import (
     PutRecord,
     ReleaseLease,
     Reload,
+    RememberDemotion,
     RestartServer,
     Rewind,
     StartServer,
@@ -372,6 +373,13 @@ def test_what_somebody_made_primary_under_a_fired_fence_ends(view: ClusterView |
     base = w.leaderless if view is not None and view.lock is None else w.world
     seen = base(cluster=view, node=w.primary(fence=FenceState(fired=True, token=1)), memory=w.memory(held_token=None))
     assert [type(step) for step in decide(seen).steps] == [EndServer]
+
+
+def test_the_heir_has_its_time_from_when_the_lock_is_free() -> None:
+    asked_long_ago = w.sightings(demoting="c", demoting_since=w.NOW - 300, leaderless_since=w.NOW - 34)
+    assert decide(w.leaderless(sightings=asked_long_ago)).steps == ()
+    late = replace(asked_long_ago, leaderless_since=w.NOW - 36)
+    assert [type(step) for step in decide(w.leaderless(sightings=late)).steps] == [RememberDemotion]
 
 
 def test_a_primary_without_a_lease_is_left_alone_in_pause() -> None:
