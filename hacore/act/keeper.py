@@ -46,6 +46,8 @@ class LeaseKeeper:
         """Keep the records, so that what they say besides outlives a rewriting."""
         texts = {name: record.value for name, record in snapshot.records.items()}
         self._seen = Seen(own=view.own, status=view.status, texts=texts)
+        if self.attempted_token is not None and view.own is not None and _is_overtaken(view.own, self.attempted_token, name=self._name):
+            self.attempted_token = None
 
     def budget_s(self, wanted_s: float) -> float:
         """Return how long a call may take: never beyond what is left of the turn, nor until F - D."""
@@ -196,6 +198,11 @@ def _lease(lock: Lock, token: int, sent_at: Instant, ttl_s: float, policy: Polic
 
 def _cannot_write(node: NodeState) -> bool:
     return node.server is ServerState.STOPPED or (node.server is ServerState.RUNNING and node.role is Role.STANDBY)
+
+
+def _is_overtaken(own: OwnRecord, attempted: int, *, name: str) -> bool:
+    """Tell whether an acquisition whose answer was lost cannot take effect any more: what it compared has changed since."""
+    return own.token > attempted or (own.token == attempted and own.holder != name)
 
 
 def _put(step: PutRecord) -> Put:
