@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from hacore.daemon.heartbeat import StillWatch
 from hacore.daemon.messages import say
 from hacore.guard.client import GuardClient, GuardError, GuardRefusedError
 from hacore.guard.kernel import NS_PER_S, boot_ns
@@ -34,16 +35,19 @@ class GuardLink:
         self._pidfd: int | None = None
         self._start_due_s = 0.0
         self._asked_s = 0.0
-        self._answered_s = 0.0
+        self._silence = StillWatch()
+        self._answers = 0
+        self._silent_s = 0.0
 
     @property
     def fd(self) -> int | None:
         """Readable when the guard is gone; ``None`` while there is no connection."""
         return None if self._client is None else self._client.fileno()
 
-    def silent_s(self, now_s: float) -> float:
-        """How long the guard has not answered."""
-        return now_s - self._answered_s
+    @property
+    def silent_s(self) -> float:
+        """How long the guard has not answered while it was asked; the time of a suspended machine or a stopped main is not counted."""
+        return self._silent_s
 
     def ensure(self, now_s: float) -> bool:
         """Connect to the guard, or start one. Answers whether there is a connection; until there is, ask again soon."""
@@ -70,17 +74,23 @@ class GuardLink:
             client.close()
             return False
         self._client = client
-        self._answered_s = boot_ns() / NS_PER_S
+        self._note_answer(boot_ns() / NS_PER_S)
         say("info", f"guard {state.guard_pid} is there, server {state.server_pid}")
         return True
 
     def check(self, now_s: float, *, at_once: bool = False) -> None:
         """Ask the guard how it is, when it is time to. One that is gone is noticed here."""
-        if self._client is None or (now_s - self._asked_s < _ASK_EVERY_S and not at_once):
+        if now_s - self._asked_s < _ASK_EVERY_S and not at_once:
             return
         self._asked_s = now_s
         if self._ask() is not None:
-            self._answered_s = now_s
+            self._note_answer(now_s)
+        else:
+            self._silent_s = self._silence.look(self._answers, now_s, _ASK_EVERY_S)
+
+    def _note_answer(self, now_s: float) -> None:
+        self._answers += 1
+        self._silent_s = self._silence.look(self._answers, now_s, _ASK_EVERY_S)
 
     def _ask(self) -> GuardState | None:
         if self._client is None:

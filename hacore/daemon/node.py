@@ -80,7 +80,7 @@ class Node:
         """Start what is to be started, end what hangs."""
         has_guard = self.guard.ensure(now_s)
         self.guard.check(now_s)
-        if has_guard and self.guard.silent_s(now_s) > _GUARD_SILENT_S:
+        if has_guard and self.guard.silent_s > _GUARD_SILENT_S:
             say("error", f"the guard has not answered for {_GUARD_SILENT_S:g} s: it is killed, and by that its server")
             self.guard.kill()
         if not self._is_stopping:

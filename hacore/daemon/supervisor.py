@@ -122,7 +122,7 @@ class Supervisor:
         interval_s = self._notifier.watchdog_s
         if self._node is None or interval_s is None or now_s - self._fed_s < interval_s * _FEEDS:
             return
-        if self._node.guard.silent_s(now_s) < interval_s / 2:
+        if self._node.guard.silent_s < interval_s / 2:
             self._fed_s = now_s
             self._notifier.alive()
 
