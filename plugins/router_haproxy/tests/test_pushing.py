@@ -92,6 +92,18 @@ def test_a_proxy_that_was_started_anew_is_told_when_it_is_next_looked_at(proxy: 
     assert agent.probe().target is None
 
 
+def test_a_leader_whose_lease_ran_out_in_maintenance_keeps_its_sessions_also_when_it_has_a_lease_again(
+    proxy: Haproxy, agent: Agent, servers: dict[str, Who]
+) -> None:
+    agent.route(leading(servers, "a", token=5))
+    with Visitor(proxy.primary_port) as writer:
+        assert writer.hears() == "a"
+        for state in (replace(leading(servers, "a", token=5), leads=False, is_paused=True), leading(servers, "a", token=6)):
+            assert isinstance(agent.route(state), Applied)
+            assert reached(proxy.primary_port) == "a"
+            assert writer.hears(LIVES_S) is None
+
+
 def test_the_newest_token_wins_whoever_comes_last(proxy: Haproxy, agent: Agent, other: Agent, servers: dict[str, Who]) -> None:
     other.route(leading(servers, "b", me="b", token=6))
     late = agent.route(leading(servers, "a", token=5))
