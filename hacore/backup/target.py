@@ -81,7 +81,9 @@ def _split(text: str) -> tuple[TargetKind, str]:
 def _time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(f"{text.removesuffix(_UTC).rstrip()}Z" if text.endswith(_UTC) else text)
-    except ValueError as error:
+        if found.tzinfo is not None:
+            found.astimezone(UTC)  # as PostgreSQL is told it: a zone can make it earlier or later than any time there is
+    except (ValueError, OverflowError) as error:
         raise WrongValueError("a time like 2030-01-31T23:59:00+00:00") from error
     if found.utcoffset() is None:
         raise WrongValueError("a time with its zone, like 2030-01-31T23:59:00+00:00: without one nobody can know when it is")

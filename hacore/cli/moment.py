@@ -18,9 +18,9 @@ def parse_time(text: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return found if found.tzinfo else found.astimezone()
+    except (ValueError, OverflowError) as error:  # also where this machine's zone makes it earlier or later than any time there is
         raise click.UsageError(f"{text!r} is not a time, want one like {EXAMPLE}") from error
-    return found if found.tzinfo else found.astimezone()
 
 
 def ask_time(given: str | None, what: str, *, asks: bool) -> datetime | None:

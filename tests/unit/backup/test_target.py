@@ -44,6 +44,7 @@ def test_a_target_is_read_as_people_write_it(text: str, target: RecoveryTarget) 
         "name:" + "x" * 64,
         "name:a\nb",
         "LATEST;",
+        "0001-01-01T00:00+14:00",
         "immediate:now",
     ],
 )

@@ -59,7 +59,7 @@ def test_now_is_no_time() -> None:
     assert ask_time(None, "switchover", asks=False) is None
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "2030-13-01T00:00", "12:00"])
+@pytest.mark.parametrize("text", ["tomorrow", "2030-13-01T00:00", "12:00", "0001-01-01"])
 def test_what_is_no_time_is_wrong_usage(text: str) -> None:
     with pytest.raises(click.UsageError, match="is not a time"):
         parse_time(text)
