@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hacore.cli.sheet import Column, Sheet, for_programs, plain
+from hacore.errors import ConfigError, HacoreError, PluginError
 
 MARK: Final = "*"
 UNLIMITED: Final = 10_000
@@ -105,7 +106,7 @@ def _with_title(lines: list[list[Segment]], title: str, width: int) -> Iterable[
 
 
 def repeat(draw: Callable[[], None], every_s: float | None, *, often: bool) -> None:
-    """Draw once, or again and again until somebody interrupts."""
+    """Draw once, or again and again until somebody interrupts: what fails once, as a store that is away for a moment, is said instead."""
     period_s = every_s if every_s is not None else 2.0 if often else None
     if period_s is None:
         draw()
@@ -114,8 +115,19 @@ def repeat(draw: Callable[[], None], every_s: float | None, *, often: bool) -> N
         while True:
             if sys.stdout.isatty():
                 click.clear()
-            draw()
+            _draw_or_say(draw)
             sys.stdout.flush()
             time.sleep(period_s)
     except KeyboardInterrupt:
         return
+
+
+def _draw_or_say(draw: Callable[[], None]) -> None:
+    try:
+        draw()
+    except (click.UsageError, ConfigError, PluginError):  # it would be the same the next time
+        raise
+    except click.ClickException as error:
+        error.show()
+    except HacoreError as error:
+        click.echo(f"Error: {error}", err=True)

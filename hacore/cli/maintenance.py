@@ -11,6 +11,7 @@ from hacore.cli.place import Place
 from hacore.cli.rest import MemberApi
 from hacore.cli.site import CommandError, Site, open_site
 from hacore.control.cluster import is_paused
+from hacore.errors import DcsUnavailableError
 
 _POLL_S: Final = 0.3
 
@@ -68,9 +69,12 @@ def _wait(site: Site, *, wanted: bool, limit_s: float, form: str) -> None:
     if form == "pretty":
         click.echo(f"'{'pause' if wanted else 'resume'}' request sent, waiting until it is recognized by all nodes", err=True)
     while True:
-        late = sorted(one.name for one in site.view().members if one.pause != wanted)
+        try:
+            late = ", ".join(sorted(one.name for one in site.view().members if one.pause != wanted))
+        except DcsUnavailableError as error:
+            late = f"anybody who could be asked: {error}"
         if not late:
             return
         if time.monotonic() > ends_at:
-            raise CommandError(f"not recognized within {limit_s:g} s by {', '.join(late)}")
+            raise CommandError(f"not recognized within {limit_s:g} s by {late}")
         time.sleep(_POLL_S)

@@ -1,6 +1,8 @@
 """A cluster of which only the store is left: nobody listens at the addresses of its members."""
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from hacore.plugins.finding import find
 from hacore.plugins.registry import Registry, Wanted
 from hacore.plugins.schemas import schema_of
 from hacore.testing.ports import Ports
-from tests.integration.cli.command import Command
+from hacore.testing.waiting import wait_for
+from tests.integration.cli.command import PROGRAM, Command
 
 LEADER, OTHER = "n1", "n2"
+TABLE = "+ Cluster: demo "
 
 
 def session(path: Path, registry: Registry, name: str) -> Dcs:
@@ -97,3 +101,24 @@ def test_a_record_of_a_member_that_cannot_be_read_is_said_below_the_list(hacore:
     assert "Records that cannot be read: members/n3" in hacore("list").done().out
     broken.close()
     registry.close()
+
+
+def test_who_watches_goes_on_watching_while_the_store_does_not_answer(hacore: Command, tmp_path: Path) -> None:
+    store, aside = tmp_path / "store.db", tmp_path / "aside.db"
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as said, err.open("w") as failed:
+        watching = subprocess.Popen([*PROGRAM, "-c", str(hacore.config), "list", "-w", "0.1"], stdout=said, stderr=failed)
+    try:
+        wait_for(lambda: TABLE in out.read_text(), "the table is shown")
+        store.rename(aside)
+        store.mkdir()
+        wait_for(lambda: err.read_text().startswith("Error: "), "it is said that the store does not answer")
+        store.rmdir()
+        aside.rename(store)
+        before = out.read_text().count(TABLE)
+        wait_for(lambda: out.read_text().count(TABLE) > before, "the table is shown again")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+    finally:
+        watching.kill()
+        watching.wait()
