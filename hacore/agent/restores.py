@@ -39,7 +39,7 @@ class RestoreMaker:
     clock: Clock
 
     def restore(self, instance: Instance, order: RestoreOrder, job: JobHandle) -> str | None:
-        """Fill the empty directory; return the ``restore_command`` to recover with, ``None`` for this node's own.
+        """Choose, have room made, and fill the directory; return the ``restore_command`` to recover with, ``None`` for this node's own.
 
         :raises DataDirectoryError: no backup leads to the target, or the tool has failed.
         :raises PluginUnavailableError: the repository does not answer.
@@ -49,6 +49,7 @@ class RestoreMaker:
             plugin = plugins["backup"]
             site = replace(backup_site(instance, self.context(), system_id=order.system_id), socket_dir=None)
             backup = self._chosen(plugin, site, order)
+            order.make_room()
             job.progress(f"restores {backup.id}")
             places = TablespacePlaces(moved=source.tablespaces) if source is not None else TablespacePlaces()
             request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir, tablespaces=places)

@@ -45,6 +45,7 @@ def restore(context: Context, body: Body) -> Reply:
     world, _ = context.latest()
     plan = _plan(context, body, world)
     _refuse_to_keep(context, plan)
+    _refuse_to_give_up(plan, world)
     document = _document(plan, world)
     if flag_of(body, "dry_run"):
         return json_reply(document)
@@ -173,6 +174,17 @@ def _refuse_to_keep(context: Context, plan: Plan) -> None:
         )
 
 
+def _refuse_to_give_up(plan: Plan, world: World) -> None:
+    """What waits for an archive that takes nothing is in the old directory alone."""
+    fault = _archive_fault(world)
+    if fault is not None and not plan.keep:
+        raise RefusedError(412, f"WAL is not archived ({fault}) and would be lost with the old directory: mend the archive, or keep it")
+
+
+def _archive_fault(world: World) -> str | None:
+    return world.node.archive.fault if world.node.archive is not None else None
+
+
 def _document(plan: Plan, world: World) -> dict[str, object]:
     backup = plan.chosen.backup
     return {
@@ -196,5 +208,8 @@ def _not_now(world: World) -> Iterator[str]:
     if world.policy.pause:
         yield "the cluster is in maintenance: nothing is restored before it is resumed"
     task = world.cluster.backups.task if world.cluster is not None and world.cluster.backups is not None else None
+    fault = _archive_fault(world)
+    if fault is not None:
+        yield f"WAL is not archived ({fault}): what waits cannot be gone back to, it stays in the old directory"
     if task is not None:
         yield f"{task.work} goes on on {task.member}: nothing is restored before it has ended"

@@ -10,12 +10,15 @@ import psycopg2
 from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
 from hacore.model.steps import RestoreFromBackup, UndoRestore
+from hacore.postgres.archiver import ready_files
 from hacore.postgres.cleaning import clean, refuse_foreign
+from hacore.postgres.crash_recovery import CLEAN
 from hacore.postgres.directory import is_empty
 from hacore.postgres.files import sync_directory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import asked
+from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.recovery import Recovery, recover
 from hacore.postgres.surroundings import RestoreOrder, Surroundings
 from hacore.postgres.tablespaces import links
@@ -40,11 +43,13 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
     if not aside.exists():  # else an attempt before this one has moved it
         refuse_foreign(instance, step.system_id)
     try:
-        if step.keep:
-            _keep_aside(instance, aside)
-        instance.mark.set(MARK)
-        clean(instance)
-        order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=step.backup, target=step.target, system_id=step.system_id)
+        order = RestoreOrder(
+            data_dir=str(instance.layout.data_dir),
+            backup=step.backup,
+            target=step.target,
+            system_id=step.system_id,
+            make_room=lambda: _make_room(instance, job, aside, keep=step.keep),
+        )
         command = around.restore_files(order, job)
         how = Recovery(
             target=step.target,
@@ -91,6 +96,37 @@ def why_not_aside(instance: Instance) -> str | None:
     if data_dir.exists() and not os.access(data_dir.parent, os.W_OK | os.X_OK):
         return f"nothing in {data_dir.parent} can be renamed by this user: the data directory cannot be kept aside"
     return None
+
+
+def _make_room(instance: Instance, job: JobHandle, aside: Path, *, keep: bool) -> None:
+    """Empty the directory. Until then nothing was touched: a repository that does not answer changes nothing."""
+    if instance.mark.read() is None and not is_empty(instance.layout.data_dir):
+        push_leftovers(instance, job, stops_at_conflict=False)
+        if not keep:
+            _refuse_to_lose_wal(instance)
+    if keep:
+        _keep_aside(instance, aside)
+    instance.mark.set(MARK)
+    clean(instance)
+
+
+def _refuse_to_lose_wal(instance: Instance) -> None:
+    """The target may lie in what only this directory has.
+
+    :raises DataDirectoryError: there is such WAL.
+    """
+    data_dir, left = instance.layout.data_dir, ready_files(instance.layout.wal_dir)
+    if left:
+        raise DataDirectoryError(
+            f"{data_dir}: {len(left)} files of WAL are not archived, beginning with {left[0]}, and would be lost:"
+            " mend the archive, or keep the old directory"
+        )
+    state = instance.control.read(instance.programs).control.state
+    if state not in CLEAN:
+        raise DataDirectoryError(
+            f"{data_dir}: the server did not stop in order ({state}): the end of its WAL is not archived, and would be lost:"
+            " try again, or keep the old directory"
+        )
 
 
 def _keep_aside(instance: Instance, aside: Path) -> None:

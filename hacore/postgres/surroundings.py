@@ -28,13 +28,14 @@ class ReplicaSite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOrder:
-    """Whose files are to be put into an empty directory."""
+    """Whose files are to be put into a directory."""
 
     data_dir: str
     target: RecoveryTarget
     backup: str | None = None  # id; ``None``: the best for the target
     system_id: str | None = None
     is_bootstrap: bool = False  # from where the bootstrap method says, which may be another cluster's
+    make_room: Callable[[], None] = lambda: None  # empties the directory; called once the backup is chosen, never for one that is not there
 
 
 def _no_backups(order: RestoreOrder, _: JobHandle) -> str | None:

@@ -22,8 +22,9 @@ from hacore.model.node import NodeState, Role, ServerState, Upstream
 from hacore.model.steps import Bootstrap, CreateReplica, JobStep, Promote, StartServer
 from hacore.postgres.connection import Connection
 from hacore.postgres.instance import NOBODY, Instance
+from hacore.postgres.job import JobHandle
 from hacore.postgres.server import PostgresNode
-from hacore.postgres.surroundings import ReplicaSite, RestoreSettings, Surroundings
+from hacore.postgres.surroundings import ReplicaSite, RestoreOrder, RestoreSettings, Surroundings
 from hacore.postgres.worker import JobWorker
 from tests.unit.postgres.samples import settings
 
@@ -42,6 +43,11 @@ def basebackup(site: ReplicaSite, job: Job) -> RestoreSettings:
     finished = job.run(argv, environment=site.environment)
     assert finished.exit_code == 0, finished.output
     return ()
+
+
+def no_repository(order: RestoreOrder, _: JobHandle) -> str | None:
+    """One that does not answer."""
+    raise DataDirectoryError(f"{order.data_dir}: the repository is away")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,7 @@ class Node:
         self.shut_down: list[Lsn] = []
         self.around_vetoes = False
         self.create_replica: Callable[[ReplicaSite, Job], RestoreSettings] = basebackup
+        self.restore_files: Callable[[RestoreOrder, JobHandle], str | None] = no_repository
         self.adopt_agent()
         nodes[name] = self
 
@@ -88,6 +95,7 @@ class Node:
         return Surroundings(
             address_of=lambda name: ("127.0.0.1", self.nodes[name].port) if name in self.nodes else None,
             create_replica=self._create_replica,
+            restore_files=self._restore_files,
             after_bootstrap=self._after_bootstrap,
             on_shut_down=self.shut_down.append,
             on_end=self.ended.set,
@@ -106,6 +114,9 @@ class Node:
 
     def _create_replica(self, site: ReplicaSite, job: Job) -> RestoreSettings:
         return self.create_replica(site, job)
+
+    def _restore_files(self, order: RestoreOrder, job: JobHandle) -> str | None:
+        return self.restore_files(order, job)
 
     def lead(self, token: int = 1) -> None:
         """Hold the lease, as far as the guard is told."""

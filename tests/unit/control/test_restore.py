@@ -7,6 +7,7 @@ import pytest
 from hacore.control.context import Context, RefusedError
 from hacore.control.restore import cancel_restore, restore, show_restore
 from hacore.errors import PluginUnavailableError
+from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.cluster import RestoreState
 from hacore.model.commands import CancelRestoreCommand, RestoreCommand
@@ -164,6 +165,17 @@ def test_a_position_that_was_never_reached_is_refused_before_anything_stops() ->
     loop.world = replace(loop.world, node=replace(loop.world.node, role=Role.PRIMARY, flushed_lsn=Lsn(0x5000000)))
     with pytest.raises(RefusedError, match="yet to come"):
         restore(context, {"to": "0/6000000", "dry_run": True})
+
+
+def test_while_the_archive_takes_nothing_the_old_directory_is_not_given_up() -> None:
+    context, loop = stage()
+    state = ArchiveState(name="walg", identity=ArchiveIdentity.OWN, fault="the disk is full", ready_files=3)
+    loop.world = replace(loop.world, node=replace(loop.world.node, archive=state))
+    (remark,) = document(restore(context, {"to": TARGET, "dry_run": True}).document)["remarks"]
+    assert "the disk is full" in remark
+    with pytest.raises(RefusedError, match="the disk is full") as refused:
+        restore(context, {"to": TARGET, "dry_run": True, "discard": True})
+    assert refused.value.status == 412
 
 
 def test_the_plan_says_what_must_end_before() -> None:

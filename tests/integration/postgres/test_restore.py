@@ -1,0 +1,122 @@
+"""What a restore in place does with the old directory, on a real server: nothing is given up for a backup that cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from hacore.errors import DataDirectoryError
+from hacore.model.node import Role
+from hacore.model.recovery import RecoveryTarget
+from hacore.model.steps import RestoreFromBackup, StartServer, UndoRestore
+from hacore.postgres.job import JobHandle
+from hacore.postgres.surroundings import RestoreOrder
+from tests.integration.plugins.archive_in_a_directory import DirectoryArchive
+from tests.integration.postgres.conftest import MakeNode
+from tests.integration.postgres.node import Node
+from tests.integration.postgres.test_archive import FAST, IMMEDIATE, archived_primary, archives, fill, values
+
+MOVING = "restore, the old directory is being renamed"
+
+
+@pytest.fixture
+def store(directory: Path) -> DirectoryArchive:
+    return DirectoryArchive(directory)
+
+
+def wish(node: Node, *, keep: bool) -> RestoreFromBackup:
+    system_id = node.read().system_id or node.instance.control.read(node.instance.programs).control.system_id
+    return RestoreFromBackup(
+        id="r1234567", backup="b", target=RecoveryTarget(), along=1, timeline=2, system_id=system_id, keep=keep, command="r1"
+    )
+
+
+def torn(order: RestoreOrder, _: JobHandle) -> str | None:
+    """A tool that fails in the middle."""
+    order.make_room()
+    Path(order.data_dir, "PG_VERSION").write_text("half a directory\n")
+    raise DataDirectoryError("the tool has failed")
+
+
+def died(order: RestoreOrder, _: JobHandle) -> str | None:
+    """The agent is killed in the middle: nobody puts anything back. The worker of this test lives on to say so."""
+    order.make_room()
+    Path(order.data_dir, "PG_VERSION").write_text("half a directory\n")
+    raise SystemExit
+
+
+def starts_with(node: Node, numbers: set[int]) -> bool:
+    """The directory is as it was."""
+    assert node.instance.mark.read() is None
+    node.do(StartServer(role=Role.PRIMARY))
+    return values(node) == numbers
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_repository_that_does_not_answer_changes_nothing(make_node: MakeNode, store: DirectoryArchive, keep: bool) -> None:
+    node = archived_primary(make_node, store)
+    fill(node, 1)
+    node.do(FAST)
+    outcome = node.run(wish(node, keep=keep))
+    assert "the repository is away" in (outcome.error or "")
+    assert starts_with(node, {1})
+
+
+def test_wal_that_waits_is_pushed_before_the_old_directory_is_given_up(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    store.say("broken")
+    kept = fill(node, 1, 2)
+    node.do(FAST)
+    store.mend()
+    assert not set(kept) & set(store.names())
+    node.restore_files = torn
+    assert not node.run(wish(node, keep=False)).is_done
+    assert set(kept) <= set(store.names())
+
+
+def test_wal_that_nobody_takes_is_not_given_up(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    archives(node, store, held="it is another's")
+    node.postgres.reload()
+    kept = fill(node, 1, 2)
+    node.do(FAST)
+    node.restore_files = torn
+    outcome = node.run(wish(node, keep=False))
+    assert "are not archived" in (outcome.error or "")
+    assert kept[0] in (outcome.error or "")
+    assert starts_with(node, {1, 2})
+    node.do(FAST)
+    assert "the tool has failed" in (node.run(wish(node, keep=True)).error or "")  # beside the new one it loses nothing
+    assert starts_with(node, {1, 2})
+
+
+def test_the_end_of_wal_of_a_server_that_did_not_stop_in_order_is_not_given_up(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    fill(node, 1)
+    node.do(IMMEDIATE)
+    node.restore_files = torn
+    assert "did not stop in order" in (node.run(wish(node, keep=False)).error or "")
+    assert starts_with(node, {1})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_was_moved_aside_is_put_back_by_whoever_ends_it(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    fill(node, 1)
+    node.do(FAST)
+    node.restore_files = died
+    assert not node.run(wish(node, keep=True)).is_done
+    node.adopt_agent()
+    assert node.instance.mark.read() == "restore"
+    for _ in range(2):  # done again it comes to the same
+        node.do(UndoRestore(id="r1234567", command="r1 undone"))
+    assert starts_with(node, {1})
+    assert not list(node.data_dir.parent.glob("*.before-*"))
+
+
+def test_a_directory_that_was_about_to_be_moved_is_whole(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    fill(node, 1)
+    node.do(FAST)
+    node.instance.mark.set(MOVING)  # as an agent leaves it that is killed just before it renames
+    node.do(UndoRestore(id="r1234567", command="r1 undone"))
+    assert starts_with(node, {1})
