@@ -18,6 +18,7 @@ from hacore.cli.sheet import document, objects
 from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
 from hacore.control.cluster import is_paused
 from hacore.control.switchover import remarks
+from hacore.errors import DcsUnavailableError
 from hacore.model.cluster import ClusterView, Member
 from hacore.records import names
 from hacore.records.failover import failover_json
@@ -137,6 +138,8 @@ def _carry_out(site: Site, view: ClusterView, member: Member | None, action: str
             answer = api.ask(member, "POST", f"/{action}", body, read_s=limit_s)
             if answer.status == _NO_SUCH_PATH:  # a member of an old release knows one path for both
                 answer = api.ask(member, "POST", "/failover", body, read_s=limit_s)
+    if answer.is_lost:
+        raise CommandError(f"{action.capitalize()} status unknown, see hacore list: {answer.said}; {_standing(site, body)}")
     if not answer.was_asked:
         click.echo(f"Warning: {answer.said}: the wish is written to the store", err=True)
         _write(site, body)
@@ -149,13 +152,30 @@ def _carry_out(site: Site, view: ClusterView, member: Member | None, action: str
         click.get_current_context().meta["hacore.answer"] = answer
 
 
+def _standing(site: Site, body: dict[str, str]) -> str:
+    """Say what has become of a wish that a member may have taken. It is not written again: it may have been fulfilled already."""
+    try:
+        view = site.view()
+    except DcsUnavailableError as error:
+        return f"the store does not answer either: {error}"
+    leads = f"{view.lock.holder} leads" if view.lock else "nobody leads"
+    wish = view.failover
+    if wish is None:
+        return f"no wish stands in the store, {leads}"
+    is_ours = (wish.leader, wish.candidate, wish.scheduled_at) == (body.get("leader"), body.get("candidate"), _at(body))
+    return f"{'the' if is_ours else 'another'} wish stands in the store, {leads}"
+
+
+def _at(body: dict[str, str]) -> datetime | None:
+    return datetime.fromisoformat(body["scheduled_at"]) if "scheduled_at" in body else None
+
+
 def _write(site: Site, body: dict[str, str]) -> None:
     """Put the wish into the store ourselves: whoever leads next, or can, will find it there."""
-    at = datetime.fromisoformat(body["scheduled_at"]) if "scheduled_at" in body else None
     version = site.version_of(names.FAILOVER)
     if site.view().failover is not None:
         raise CommandError("another switchover or failover stands in the store already")
-    if not site.replace(names.FAILOVER, failover_json(body.get("leader"), body.get("candidate"), at), expected=version):
+    if not site.replace(names.FAILOVER, failover_json(body.get("leader"), body.get("candidate"), _at(body)), expected=version):
         raise CommandError("another switchover or failover was written meanwhile")
 
 

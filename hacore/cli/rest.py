@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import InsecureRequestWarning
+from urllib3.exceptions import ConnectTimeoutError, InsecureRequestWarning, NewConnectionError
 
 from hacore.config.settings import CtlSettings
 from hacore.errors import ConfigError
@@ -22,15 +22,17 @@ from hacore.model.cluster import Member
 CONNECT_S: Final = 3.0
 READ_S: Final = 20.0
 _TEXT_LIMIT: Final = 2000
+_NOT_CONNECTED: Final = (ConnectTimeoutError, NewConnectionError, ssl.SSLError)
 _PAGE: Final = re.compile(r"<!doctype html>.*<p>(.*)</p>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a member said. ``status`` 0: it could not be asked, ``text`` says why."""
+    """What a member said. ``status`` 0: no answer came, ``text`` says why."""
 
     status: int
     text: str
+    is_lost: bool = False  # no answer came, and the member may have taken the request all the same
 
     @property
     def said(self) -> str:
@@ -105,7 +107,7 @@ class MemberApi:
                     method, url, json=body, timeout=(CONNECT_S, read_s), allow_redirects=False, headers={"Connection": "close"}
                 )
         except (requests.RequestException, ValueError) as error:
-            return Answer(status=0, text=f"{url}: {_reason(error)}")
+            return Answer(status=0, text=f"{url}: {_reason(error)}", is_lost=_may_have_arrived(error))
         return Answer(status=answer.status_code, text=answer.text)
 
     def __enter__(self) -> Self:
@@ -127,6 +129,16 @@ def _context(ctl: CtlSettings) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigError(f"ctl: certificate, key or CA cannot be used: {error}") from error
     return context
+
+
+def _may_have_arrived(error: Exception) -> bool:
+    """Tell whether the request may have reached the member: not where the address is none, or no connection came about."""
+    if isinstance(error, ValueError):
+        return False
+    inner: object = error
+    while isinstance(inner, Exception) and not isinstance(inner, _NOT_CONNECTED):
+        inner = getattr(inner, "reason", None) or next(iter(inner.args), None)
+    return not isinstance(inner, _NOT_CONNECTED) or isinstance(inner, ssl.SSLEOFError)  # the end of a connection, not of its beginning
 
 
 def _reason(error: Exception) -> str:

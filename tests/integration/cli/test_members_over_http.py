@@ -126,7 +126,7 @@ def test_a_server_is_believed_by_its_name_and_ca_alone(serve: Serve, keys: Path)
     url = serve(server_context(keys))
     for settings in (ctl(), ctl(cacert=str(keys / "ca.crt"))):
         answer = ask(settings, url)
-        assert not answer.was_asked
+        assert (answer.was_asked, answer.is_lost) == (False, False)
         assert "certificate verify failed" in answer.text.lower()
 
 
@@ -156,7 +156,7 @@ def test_a_certificate_that_cannot_be_read_is_a_wrong_configuration(keys: Path) 
 def test_a_member_that_hangs_is_given_up(serve: Serve) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answer = ask(ctl(), f"http://127.0.0.1:{silent.getsockname()[1]}", read_s=0.3)
-    assert (answer.status, answer.was_asked) == (0, False)
+    assert (answer.status, answer.was_asked, answer.is_lost) == (0, False, True)
     assert answer.text.endswith("no answer in time")
 
 
@@ -168,4 +168,22 @@ def test_a_member_without_an_address_cannot_be_asked() -> None:
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[::1", "nonsense", "http://127.0.0.1:99999"])
 def test_an_address_that_is_none_is_no_traceback(url: str) -> None:
     with MemberApi(ctl()) as api:
-        assert not api.ask(Member(name="n1", api_url=url), "GET", "/patroni").was_asked
+        answer = api.ask(Member(name="n1", api_url=url), "GET", "/patroni")
+    assert (answer.was_asked, answer.is_lost) == (False, False)
+
+
+@pytest.mark.parametrize("port", [1, 0])
+def test_where_nobody_listens_nothing_was_lost(port: int) -> None:
+    answer = ask(ctl(), f"http://127.0.0.1:{port}")
+    assert (answer.was_asked, answer.is_lost) == (False, False)
+
+
+def test_a_connection_that_ends_without_an_answer_may_have_brought_the_request() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def end() -> None:
+            server.accept()[0].close()
+
+        threading.Thread(target=end, daemon=True).start()
+        answer = ask(ctl(), f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert (answer.was_asked, answer.is_lost) == (False, True)

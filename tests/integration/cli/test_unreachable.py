@@ -2,19 +2,22 @@
 
 import json
 import signal
+import socketserver
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hacore.hookspecs import OpenDcs, PluginContext
-from hacore.interfaces import AcquireRequest, Dcs, Put, WriteRequest
+from hacore.interfaces import AcquireRequest, Dcs, Put, Record, WriteRequest
 from hacore.model.clock import BootClock
 from hacore.plugins.dcs import open_dcs
 from hacore.plugins.finding import find
 from hacore.plugins.registry import Registry, Wanted
 from hacore.plugins.schemas import schema_of
+from hacore.records.failover import failover_json
 from hacore.testing.ports import Ports
 from hacore.testing.waiting import wait_for
 from tests.integration.cli.command import PROGRAM, Command
@@ -37,10 +40,9 @@ def record(port: int, role: str) -> str:
 
 
 @pytest.fixture
-def hacore(tmp_path: Path) -> Iterator[Command]:
+def members(tmp_path: Path) -> Iterator[tuple[Dcs, Dcs]]:
+    """The sessions of the leader and of the other."""
     path = tmp_path / "store.db"
-    config = tmp_path / "client.yml"
-    config.write_text(f"scope: demo\nsqlite: {{path: {path}}}\n")
     registries = [Registry(), Registry()]
     with Ports() as ports:
         first, second = (session(path, registry, name) for registry, name in zip(registries, (LEADER, OTHER), strict=True))
@@ -49,10 +51,77 @@ def hacore(tmp_path: Path) -> Iterator[Command]:
         first.acquire(AcquireRequest(ttl_s=120), timeout_s=5)
         puts = (Put(name="initialize", value="7298374655123456789"), Put(name="config", value='{"ttl":30}'))
         first.write(WriteRequest(puts=puts), timeout_s=5)
-        yield Command(config)
+        yield first, second
         for dcs, registry in ((first, registries[0]), (second, registries[1])):
             dcs.close()
             registry.close()
+
+
+@pytest.fixture
+def hacore(members: tuple[Dcs, Dcs], tmp_path: Path) -> Command:
+    config = tmp_path / "client.yml"
+    config.write_text(f"scope: demo\nsqlite: {{path: {tmp_path / 'store.db'}}}\n")
+    return Command(config)
+
+
+class Breaking(socketserver.ThreadingTCPServer):
+    """Takes each request and ends the connection without an answer."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.then: Callable[[], object] = lambda: None
+        super().__init__(("127.0.0.1", 0), Taking)
+        self.port: int = self.server_address[1]
+
+
+class Taking(socketserver.StreamRequestHandler):
+    server: Breaking
+
+    def handle(self) -> None:
+        self.server.taken.append(self.request.recv(65536).decode().partition(" HTTP/")[0])
+        self.server.then()
+
+
+@pytest.fixture
+def breaking() -> Iterator[Breaking]:
+    with Breaking() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def wish(leader: Dcs) -> Record | None:
+    return leader.snapshot(timeout_s=5).records.get("failover")
+
+
+def test_a_switchover_that_a_member_took_without_an_answer_is_not_wished_for_again(
+    hacore: Command, members: tuple[Dcs, Dcs], breaking: Breaking
+) -> None:
+    leader, _ = members
+    leader.publish(record(breaking.port, "primary"), ttl_s=120, timeout_s=5)
+    said = hacore("switchover", "--candidate", OTHER, "--force")
+    assert said.code == 1
+    assert "Switchover status unknown, see hacore list" in said.err
+    assert said.err.endswith(f"no wish stands in the store, {LEADER} leads\n")
+    assert (breaking.taken, wish(leader)) == (["POST /switchover"], None)
+    put = Put(name="failover", value=failover_json(LEADER, OTHER))
+    breaking.then = lambda: leader.write(WriteRequest(puts=(put,)), timeout_s=5)
+    said = hacore("switchover", "--candidate", OTHER, "--force")
+    assert said.code == 1
+    assert said.err.endswith(f"the wish stands in the store, {LEADER} leads\n")
+    stands = wish(leader)
+    assert stands is not None
+    assert stands.value == put.value
+
+
+def test_a_restart_whose_end_is_not_known_is_the_last_of_the_round(hacore: Command, members: tuple[Dcs, Dcs], breaking: Breaking) -> None:
+    for session_of, role in zip(members, ("primary", "replica"), strict=True):
+        session_of.publish(record(breaking.port, role), ttl_s=120, timeout_s=5)
+    said = hacore("restart", "demo", "--force")
+    assert said.code == 1
+    assert f"Failed: restart for member {OTHER}, status code=0" in said.err
+    assert f"so not restarted: {LEADER};" in said.err
+    assert breaking.taken == ["POST /restart"]
 
 
 def test_a_switchover_is_written_to_the_store_instead_and_can_be_taken_back(hacore: Command) -> None:
