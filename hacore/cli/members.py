@@ -1,7 +1,9 @@
 """Commands to single members: ``restart``, ``reload``, ``reinit``, ``flush`` (interface reference 9)."""
 
+import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -15,14 +17,17 @@ from hacore.cli.parameters import force_option, format_option, members_arguments
 from hacore.cli.place import Place
 from hacore.cli.rest import Answer, MemberApi
 from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
+from hacore.config.keys import Dynamic, Reading
 from hacore.control.cluster import is_paused
+from hacore.convert import WrongValueError, seconds
 from hacore.model.cluster import ClusterView, Member
 from hacore.records import names
 
 _CONFLICT: Final = 409
 _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
-_RESTART_S: Final = 600.0  # a start may recover for minutes, a stop waits for a checkpoint
+_BEYOND_START_S: Final = 150.0  # a member answers after what a start may take and 120 s for the stop
+_UNKNOWN: Final = frozenset({"restart status unknown", "the agent did not answer"})
 _POLL_S: Final = 2.0
 _BUSY: Final = "already in progress"
 _LIMITS: Final = frozenset(
@@ -74,13 +79,16 @@ def restart(
             pg_version = click.prompt("Restart only where PostgreSQL is older than (e.g. 16.2)", default="", show_default=False, err=True)
         wanted = {"schedule": at.isoformat() if at else None, "postgres_version": pg_version, "timeout": timeout}
         body: dict[str, Any] = {name: value for name, value in wanted.items() if value} | ({"restart_pending": True} if pending else {})
-        report = Report(form)
+        report, read_s = Report(form), start_s(view, timeout) + _BEYOND_START_S
         with MemberApi(site.settings.ctl) as api:
-            for member in chosen:
+            for number, member in enumerate(chosen, 1):
                 if force and "schedule" in body and member.scheduled_restart is not None:
                     api.ask(member, "DELETE", "/restart")
-                answer = api.ask(member, "POST", "/restart", body, read_s=_RESTART_S)
+                answer = api.ask(member, "POST", "/restart", body, read_s=read_s)
                 report.add(member.name, answer, _restarted(member.name, answer))
+                if answer.is_lost or answer.said in _UNKNOWN:  # it may be down still: no other may go down beside it
+                    _stop_the_round(member, chosen[number:])
+                    break
     report.finish()
 
 
@@ -96,6 +104,21 @@ def in_order(view: ClusterView, chosen: Sequence[Member]) -> tuple[Member, ...]:
 
 def _is_lowered(setting: str, old: str, new: str) -> bool:
     return setting in _LIMITS and old.isdecimal() and new.isdecimal() and int(new) < int(old)
+
+
+def start_s(view: ClusterView, timeout: str | None) -> float:
+    """Return how long the start of a member may take."""
+    with suppress(WrongValueError):  # the members say what they want
+        if timeout is not None:
+            return seconds(timeout)
+    return Reading(json.loads(view.config) if view.config else {}).take(Dynamic.PRIMARY_START_TIMEOUT)
+
+
+def _stop_the_round(member: Member, left: Sequence[Member]) -> None:
+    said = f"how the restart of member {member.name} ends is not known"
+    if left:
+        said += f", so not restarted: {', '.join(one.name for one in left)}"
+    click.echo(f"Warning: {said}; see hacore list", err=True)
 
 
 def _restarted(name: str, answer: Answer) -> str:

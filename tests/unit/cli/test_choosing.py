@@ -3,7 +3,7 @@
 import pytest
 
 from hacore.cli.choosing import able_to_lead, choose, leader_of
-from hacore.cli.members import in_order
+from hacore.cli.members import in_order, start_s
 from hacore.cli.site import CommandError, loop_wait_s
 from hacore.cli.whole import missing
 from hacore.model.cluster import OwnRecord
@@ -95,3 +95,17 @@ def test_the_period_of_the_loops_is_the_one_in_force() -> None:
     assert loop_wait_s(view(own=own)) == 1.0
     assert loop_wait_s(view(config='{"loop_wait":7}')) == 7.0
     assert loop_wait_s(view(config=None)) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("config", "timeout", "limit_s"),
+    [
+        ('{"primary_start_timeout":1800}', None, 1800.0),
+        ('{"master_start_timeout":"1h"}', None, 3600.0),
+        ('{"primary_start_timeout":1800}', "5min", 300.0),
+        ('{"primary_start_timeout":1800}', "soon", 1800.0),
+        (None, None, 300.0),
+    ],
+)
+def test_a_restart_may_take_what_was_asked_for_or_is_configured(config: str | None, timeout: str | None, limit_s: float) -> None:
+    assert start_s(view(config=config), timeout) == limit_s
