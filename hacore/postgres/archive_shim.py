@@ -90,6 +90,16 @@ def hold(place: ShimPlace, reason: str) -> tuple[str, str | None]:
     return scripts.command_of(push, "%p", "%f"), scripts.command_of(fetch, "%f", "%p") if fetch.exists() else None
 
 
+def withhold(directory: Path, reason: str) -> None:
+    """Let the program that pushes keep all WAL, where there is one.
+
+    :raises OSError: the disk did not take it.
+    """
+    push = directory / scripts.PUSH
+    if push.exists():
+        _put(push, scripts.held_text(reason), _PROGRAM_MODE)
+
+
 def restore_command_for(settings: ArchiveSettings, place: ShimPlace) -> str:
     """Write the programs of any archive below ``place.directory`` and return the ``restore_command`` that fetches from it.
 

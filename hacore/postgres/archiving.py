@@ -16,12 +16,13 @@ from hacore.model.archive import ArchiveState
 from hacore.model.node import ControlData
 from hacore.postgres.archive_parameters import ArchiveWanted
 from hacore.postgres.archive_scripts import ShimPlace
-from hacore.postgres.archive_shim import DIRECTORY, ArchiveShim, ShimNotes, hold, read_notes
+from hacore.postgres.archive_shim import DIRECTORY, ArchiveShim, ShimNotes, hold, read_notes, withhold
 from hacore.postgres.layout import Layout
 
 logger = logging.getLogger(__name__)
 
 _UNSAID: Final = "its plugin does not say how"
+_ANEW: Final = "this cluster has just begun, and its plugin has not said since how"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +58,18 @@ class Archiving:
             self._call, self._order, self._forget = call, None, forget
 
     def forget(self) -> None:
-        """A copy of a cluster may be about to become one: whose the archive is must be asked before it gets anything."""
+        """A copy of a cluster may be about to become one: whose the archive is must be asked before it gets anything.
+
+        The program that pushes says so, too: where the plugin does not answer, what stands on the disk is what PostgreSQL runs.
+
+        :raises DataDirectoryError: the disk did not take it.
+        """
         with self._lock:
             forget, self._order = self._forget, None
+            try:
+                withhold(self._directory, _ANEW)
+            except OSError as error:
+                raise DataDirectoryError(f"{self._directory}: programs of the archive not written: {error}") from error
         forget()
 
     def write(self, control: ControlData) -> ArchiveWanted | None:

@@ -99,6 +99,20 @@ def test_a_plugin_that_has_never_answered_keeps_all_wal(tmp_path: Path, archivin
     assert "not archived" in text(tmp_path, "push")
 
 
+def test_the_program_of_a_former_life_pushes_nothing_where_the_plugin_does_not_answer(
+    tmp_path: Path, archiving: Archiving, plugin: Plugin
+) -> None:
+    archiving.write(control())
+    archiving.forget()
+    plugin.order = None
+    assert archiving.write(control()) is not None
+    assert "not archived" in text(tmp_path, "push")
+    assert "/bin/push" not in text(tmp_path, "push")
+    plugin.order = ArchiveOrder(settings=SETTINGS)
+    archiving.write(control())
+    assert "/bin/push" in text(tmp_path, "push")
+
+
 def test_settings_that_cannot_be_a_program_keep_what_was_there(tmp_path: Path, archiving: Archiving, plugin: Plugin) -> None:
     archiving.write(control())
     plugin.order = ArchiveOrder(settings=replace(SETTINGS, missing_codes=(0,), push=("/bin/other",)))
