@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from hacore.api.app import _operations
+from hacore.api.health import rule_for
 from scripts import reference as reference_script
 from tests.project import vocabulary
 
 MOST_RULES_OF_A_TABLE = 12
+OF_THE_REST_SERVER = {"patroni", "liveness", "readiness", "metrics", "failsafe"}  # answered without the agent
+REQUEST = re.compile(r"\b(GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE) /([a-z][a-z_-]*)")
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,12 @@ def test_every_link_between_pages_leads_somewhere(checkout: Path) -> None:
     links = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())]
     inside = [(page, target) for page, target in links if "://" not in target]
     assert [f"{page.relative_to(checkout)}: {target}" for page, target in inside if not (page.parent / target).exists()] == []
+
+
+def test_each_request_that_a_page_names_is_one_that_the_rest_server_knows(checkout: Path) -> None:
+    pages = [*checkout.glob("*.md"), *(page for place in ("docs", "plugins", "examples") for page in (checkout / place).rglob("*.md"))]
+    named = {found for page in pages for found in REQUEST.findall(page.read_text())}
+    asked = {(method, name) for name, operations in _operations(lambda: None).items() for method in operations}
+    looked = {(method, name) for method, name in named if method == "GET" and (name in OF_THE_REST_SERVER or rule_for(f"/{name}"))}
+    assert ("GET", "patroni") in looked
+    assert named - asked - looked == set()
