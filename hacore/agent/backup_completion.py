@@ -3,13 +3,18 @@
 On a standby ``pg_backup_stop`` switches no segment and waits for none, and not every tool waits on a primary. It knows no tool.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from hacore.agent.backup_store import BackupStore
+from hacore.agent.earlier_wal import EarlierWal
+from hacore.errors import HacoreError
+from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask
 from hacore.model.clock import Clock, Instant
 from hacore.model.cluster import ClusterView
+from hacore.model.timeline import TimelineHistory
 from hacore.postgres.instance import Instance
 from hacore.postgres.wal_switch import ask_for_checkpoint, is_archived, switch_wal
 
@@ -23,29 +28,39 @@ class _Wait:
     task: str
     token: int
     since: Instant
+    earlier: EarlierWal
     segment: str | None = None
+    is_archived: bool = False  # that segment
 
 
 class BackupCompletion:
     """Not thread-safe."""
 
-    def __init__(self, *, store: BackupStore, instance: Instance, clock: Clock) -> None:
-        self._store, self._instance, self._clock = store, instance, clock
+    def __init__(self, *, store: BackupStore, instance: Instance, clock: Clock, listed: Callable[[], Sequence[Backup]]) -> None:
+        self._store, self._instance, self._clock, self._listed = store, instance, clock, listed
         self._wait: _Wait | None = None
 
-    def turn(self, task: BackupTask, made: BackupResult, token: int) -> None:
+    def turn(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> None:
         """End the segment that a backup needs, and the task once it is archived, or has not been for too long.
 
+        :param history: of this node's server.
         :raises HacoreError: the server or the store did not answer; the next turn tries again.
         """
         now = self._clock.now()
         if self._wait is None or (self._wait.task, self._wait.token) != (task.id, token):
-            self._wait = _Wait(task=task.id, token=token, since=now)
+            self._wait = _Wait(task=task.id, token=token, since=now, earlier=EarlierWal(self._instance, self._clock, self._listed))
         wait, is_late = self._wait, now - self._wait.since > ARCHIVE_S
         if wait.segment is None and not is_late:
             wait.segment = switch_wal(self._instance, f"hacore backup {made.backup}")
             ask_for_checkpoint(self._instance)
-        if wait.segment is not None and is_archived(self._instance, wait.segment):
+        try:
+            wait.is_archived = wait.segment is not None and is_archived(self._instance, wait.segment)
+            is_done = wait.is_archived and wait.earlier.is_there(task, made, token, history)
+        except HacoreError:
+            if not is_late:
+                raise
+            is_done = False
+        if is_done:
             self._end(task, replace(made, ended_at=self._clock.wall()))
         elif is_late:
             self._end(task, replace(made, ended_at=self._clock.wall(), error=self._missing(made, wait)))
@@ -57,6 +72,9 @@ class BackupCompletion:
         self._store.change(ended, as_leader=True)
 
     def _missing(self, made: BackupResult, wait: _Wait) -> str:
+        if wait.is_archived:
+            needs = f"whether the archive has {wait.earlier.lacking} cannot be known"
+            return f"{made.backup} was made before a failover: {needs} after {ARCHIVE_S:g} s; verify it by restoring, or make another"
         state = self._instance.archiving.state
         why = f": {state.fault}" if state is not None and state.fault else ""
         what = "its last WAL segment could not be ended" if wait.segment is None else f"WAL {wait.segment} is not archived"

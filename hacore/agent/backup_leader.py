@@ -53,7 +53,7 @@ class BackupLeader:
             if record.task.made is None:
                 self._watch(record.task)
             else:
-                self._completion.turn(record.task, record.task.made, world.lease.token)
+                self._completion.turn(record.task, record.task.made, world.lease.token, world.node.history)
         elif self._tool.name is not None and not world.policy.pause:
             self._unmoved = None
             self._schedule(world, record)

@@ -4,20 +4,16 @@ To PostgreSQL a segment that is missing is the end: there it opens for writes, w
 history of the new timeline that it left the one it was told to follow, which it may never have come to.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory
-from hacore.postgres.history import FIRST
+from hacore.postgres.archive_look import is_in_archive, named, segment_on_the_way
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.wal_end import Start, segment_of
 
 _LOOK_AHEAD: Final = 8  # segments; how many are lost at once nobody knows, and each look starts the archive's tool
-_MARKS: Final = re.compile("%[fpr%]")
-_PLACE: Final = "wal.looked-for"  # below the state directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +45,9 @@ def gap_in(history: TimelineHistory, segment_bytes: int) -> Gap | None:
     if len(history.switches) < 2 or history.switches[-1].switchpoint > history.switches[-2].switchpoint:  # noqa: PLR2004 - a pair
         return None
     *earlier, left = history.switches
-    number = left.switchpoint // segment_bytes
-    begins = [(FIRST, Lsn(0)), *((after.timeline, one.switchpoint) for one, after in zip(earlier, history.switches[1:], strict=True))]
-    timeline = max(timeline for timeline, begin in begins if begin // segment_bytes <= number)
-    return Gap(segment=_name(timeline, number, segment_bytes), at=left.switchpoint, later=f"timeline {left.timeline}")
+    followed = TimelineHistory(timeline=left.timeline, switches=tuple(earlier))
+    segment = segment_on_the_way(followed, left.switchpoint // segment_bytes, segment_bytes)
+    return Gap(segment=segment, at=left.switchpoint, later=f"timeline {left.timeline}")
 
 
 def _gap_in_archive(
@@ -60,28 +55,8 @@ def _gap_in_archive(
 ) -> Gap | None:  # fmt: skip
     left = history.switches[-1]
     number = left.switchpoint // segment_bytes
-    for later in (_name(left.timeline, number + step, segment_bytes) for step in range(1, _LOOK_AHEAD + 1)):
+    for later in (named(left.timeline, number + step, segment_bytes) for step in range(1, _LOOK_AHEAD + 1)):
         job.progress(f"asks the archive whether it has {later}")
-        if _has(instance, job, later, restore_command):
-            return Gap(segment=_name(left.timeline, number, segment_bytes), at=left.switchpoint, later=later)
+        if is_in_archive(instance, job, later, restore_command):
+            return Gap(segment=named(left.timeline, number, segment_bytes), at=left.switchpoint, later=later)
     return None
-
-
-def _name(timeline: int, number: int, segment_bytes: int) -> str:
-    return segment_of(Start(timeline=timeline, lsn=Lsn(number * segment_bytes)), segment_bytes)
-
-
-def _has(instance: Instance, job: JobHandle, name: str, restore_command: str) -> bool:
-    place = instance.layout.state_dir / _PLACE
-    try:
-        argv = ("/bin/sh", "-c", _command(restore_command, name, str(place)))
-        finished = job.run(argv, environment=instance.server_environment(), cwd=str(instance.layout.data_dir))
-        return finished.exit_code == 0 and place.exists()
-    finally:
-        place.unlink(missing_ok=True)
-
-
-def _command(text: str, name: str, path: str) -> str:
-    """Fill in a ``restore_command`` as PostgreSQL does; ``%r``, the oldest file that is still needed, is any."""
-    values = {"%f": name, "%p": path, "%r": name, "%%": "%"}
-    return _MARKS.sub(lambda found: values[found[0]], text)

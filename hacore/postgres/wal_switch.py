@@ -51,7 +51,14 @@ def is_archived(instance: Instance, segment: str) -> bool:
 
     :raises HacoreError: the server did not answer, or the marks cannot be read.
     """
-    if all(name[:_SEGMENT_CHARS] > segment for name in ready_files(instance.layout.wal_dir)):
-        return True
+    return all(name[:_SEGMENT_CHARS] > segment for name in ready_files(instance.layout.wal_dir)) or not archives(instance)
+
+
+def archives(instance: Instance) -> bool:
+    """Tell whether the server archives anything.
+
+    :raises PostgresUnreachableError: the server did not answer.
+    """
     with closing(instance.session(statement_timeout_s=_ANSWER_S)) as session:
-        return not session.query(_ARCHIVES, timeout_s=_ANSWER_S)[0][0]
+        found: bool = session.query(_ARCHIVES, timeout_s=_ANSWER_S)[0][0]
+    return found

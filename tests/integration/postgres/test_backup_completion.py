@@ -1,7 +1,9 @@
 """A backup counts once the WAL of its end is archived: asked of a real primary and its archive."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -9,16 +11,19 @@ import pytest
 from hacore.agent.backup_completion import ARCHIVE_S, BackupCompletion
 from hacore.agent.backup_store import BackupStore, Change
 from hacore.config.postgres_settings import PostgresSettings
+from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView
+from hacore.model.lsn import Lsn
 from tests.integration.plugins.archive_in_a_directory import DirectoryArchive
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import Node
-from tests.integration.postgres.test_archive import archived_primary, archives, store, until
+from tests.integration.postgres.test_archive import IMMEDIATE, archived_primary, archives, fill, standby_of, store, until, values
 
 __all__ = ["store"]
 
+SEGMENT = 16 << 20
 AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 MADE = BackupResult(id="t", work=BackupWork.BACKUP, member="b", began_at=AT, ended_at=AT, backup="one")
 TASK = BackupTask(id="t", work=BackupWork.BACKUP, member="b", token=1, asked_at=AT, taken=True, made=MADE)
@@ -53,14 +58,16 @@ class KeptStore:
 class Leading:
     """A leader's turns."""
 
-    def __init__(self, node: Node) -> None:
-        self.clock, self.store = SteppedClock(), KeptStore()
-        self._completion = BackupCompletion(store=cast("BackupStore", self.store), instance=node.instance, clock=self.clock)
+    def __init__(self, node: Node, *backups: Backup) -> None:
+        self.clock, self.store, self._node = SteppedClock(), KeptStore(), node
+        self._completion = BackupCompletion(
+            store=cast("BackupStore", self.store), instance=node.instance, clock=self.clock, listed=lambda: backups
+        )
 
     def turn(self, token: int = 1) -> BackupResult | None:
         """Make one; the result, once there is one."""
         if self.store.record.task is not None:
-            self._completion.turn(TASK, MADE, token)
+            self._completion.turn(TASK, MADE, token, self._node.read().history)
         return self.store.record.result(BackupWork.BACKUP)
 
 
@@ -98,6 +105,42 @@ def test_it_is_not_done_while_the_archive_takes_nothing_and_that_is_said_in_the_
     assert "one is made, but cannot be restored yet" in str(result.error)
     assert ended < end_of(node)
     assert store.names() == []
+
+
+def led_after_another(make_node: MakeNode, store: DirectoryArchive) -> tuple[Node, Backup, Path]:
+    """A new leader, a backup that ends where the one before led, and the last WAL of that one, which it has not archived."""
+    a = archived_primary(make_node, store)
+    b = standby_of(make_node, store, a)
+    archives(a, store, held="it takes nothing more")
+    a.postgres.reload()
+    full = fill(a, 1, 2)
+    end = Lsn.parse(a.sql("SELECT pg_current_wal_lsn()")[0][0])
+    until(lambda: values(b) == {1, 2}, "all is streamed")
+    a.do(IMMEDIATE)
+    b.lead(2)
+    assert b.promote(2).is_done
+    made = Backup(id="one", timeline=1, start_lsn=Lsn(end - 2 * SEGMENT), stop_lsn=end)
+    return b, made, a.instance.layout.wal_dir / full[-1]
+
+
+def test_what_a_leader_before_has_not_archived_is_asked_of_the_archive(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node, backup, lost = led_after_another(make_node, store)
+    leading = Leading(node, backup)
+    until(lambda: leading.turn(token=2) is None and bool(store.segments(2)), "its own end is archived")
+    leading.clock.at += 11
+    assert leading.turn(token=2) is None
+    shutil.copy(lost, store.wal)
+    leading.clock.at += 11
+    until(lambda: leading.turn(token=2) == MADE, "it is done")
+
+
+def test_a_backup_whose_wal_was_lost_with_a_leader_before_is_not_called_good(make_node: MakeNode, store: DirectoryArchive) -> None:
+    leading = Leading(led_after_another(make_node, store)[0])  # the tool tells nothing of it
+    until(lambda: leading.turn(token=2) is None and bool(store.segments(2)), "its own end is archived")
+    leading.clock.at += ARCHIVE_S + 1
+    result = leading.turn(token=2)
+    assert result is not None
+    assert "one was made before a failover" in str(result.error)
 
 
 def without_a_command(settings: PostgresSettings) -> PostgresSettings:

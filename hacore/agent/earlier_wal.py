@@ -1,0 +1,72 @@
+"""The WAL of a backup that was begun before this node led: a standby marks what it has streamed as archived, whether that is so or not."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from hacore.interfaces import Backup
+from hacore.model.backups import BackupResult, BackupTask
+from hacore.model.clock import Clock, Instant
+from hacore.model.lsn import Lsn
+from hacore.model.timeline import TimelineHistory
+from hacore.postgres.archive_look import is_in_archive, segment_on_the_way, timeline_on_the_way
+from hacore.postgres.instance import Instance
+from hacore.postgres.job import JobHandle
+from hacore.postgres.wal_switch import archives
+
+_AGAIN_S: Final = 10.0  # each time a segment is fetched
+
+
+def last_of_others(history: TimelineHistory, start: Lsn | None, stop: Lsn | None, segment_bytes: int) -> str | None:
+    """Return the last segment from ``start`` to ``stop`` that was not begun by the server of this history; ``None``: it has begun all.
+
+    Its archiver keeps the order: where the archive has that one, it has those before.
+    """
+    if not history.switches:
+        return None
+    end = min(stop or history.switches[-1].switchpoint, history.switches[-1].switchpoint)
+    for number in range((end - 1) // segment_bytes, (start or 0) // segment_bytes - 1, -1):
+        if timeline_on_the_way(history, number, segment_bytes) != history.timeline:
+            return segment_on_the_way(history, number, segment_bytes)
+    return None
+
+
+class EarlierWal:
+    """For one backup, under one lease. Not thread-safe."""
+
+    def __init__(self, instance: Instance, clock: Clock, listed: Callable[[], Sequence[Backup]]) -> None:
+        self._instance, self._clock, self._listed = instance, clock, listed
+        self._asked_at: Instant | None = None
+        self.lacking: str | None = "what it needs of it"  # as far as is known: for people
+
+    def is_there(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> bool:
+        """Tell whether the archive has it. What cannot be asked is not there.
+
+        :raises HacoreError: the tool or the server did not answer.
+        """
+        now = self._clock.now()
+        if self.lacking is None or (self._asked_at is not None and now - self._asked_at < _AGAIN_S):
+            return self.lacking is None
+        self._asked_at = now
+        backup = next((one for one in self._listed() if one.id == made.backup), None)
+        if _is_own(backup, history, is_same_lease=task.token == token) or not archives(self._instance):
+            self.lacking = None
+        elif history is not None:
+            control = self._instance.control.read(self._instance.programs).control
+            start, stop = (None, None) if backup is None else (backup.start_lsn, backup.stop_lsn)
+            name = last_of_others(history, start, stop, control.wal_segment_bytes)
+            self.lacking = None if name is None or self._has(name) else f"WAL {name}"
+        return self.lacking is None
+
+    def _has(self, name: str) -> bool:
+        shim = self._instance.archiving.shim(self._instance.control.read(self._instance.programs).control)
+        with suppress(OSError):
+            return shim is not None and is_in_archive(self._instance, JobHandle(), name, shim.restore_command)
+        return False
+
+
+def _is_own(backup: Backup | None, history: TimelineHistory | None, *, is_same_lease: bool) -> bool:
+    """Tell whether this node has written all of it; where its timeline is not known, the lease of the task tells."""
+    if backup is None or backup.timeline is None or history is None:
+        return is_same_lease
+    return backup.timeline == history.timeline
