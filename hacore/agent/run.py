@@ -133,7 +133,7 @@ def _look_for_namesake(agent: Agent) -> tuple[bool, str | None]:
 def _withdraw(agent: Agent) -> None:
     try:
         agent.dcs.withdraw(timeout_s=2.0)
-    except DcsUnavailableError as error:
+    except (DcsUnavailableError, StoreRefusedError) as error:
         logger.info("member record was left to expire", extra={"error": str(error)})
 
 

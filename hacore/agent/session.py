@@ -31,7 +31,7 @@ _RETRY_OPEN_S: Final = 1.0
 
 
 class StoreRefusedError(ConfigError):
-    """The store cannot be opened as it is configured, and no server runs here that could be lost by saying so."""
+    """The store cannot be opened as it is configured, and no server has run here that could be lost by saying so."""
 
 
 class LateDcs:
@@ -44,6 +44,7 @@ class LateDcs:
         self._open, self._clock, self._has_server = open_session, clock, has_server
         self._session: Dcs | None = None
         self._wake: Callable[[], None] | None = None
+        self._has_had_server = False  # since this agent began: it may be down again while the store is waited for
         self._failed_at: Instant | None = None
         self._error = ""
 
@@ -93,13 +94,14 @@ class LateDcs:
         now = self._clock.now()
         if self._failed_at is not None and now - self._failed_at < _RETRY_OPEN_S:
             raise DcsUnavailableError(self._error)
+        self._has_had_server = self._has_had_server or self._has_server()
         try:
             session = self._open()
         except DcsUnavailableError as error:
             self._failed_at, self._error = self._clock.now(), str(error)
             raise
         except (ConfigError, PluginError) as error:
-            if not self._has_server():
+            if not self._has_had_server:
                 raise StoreRefusedError(str(error)) from error
             if str(error) != self._error:
                 logger.error("the store refuses this configuration", extra={"error": str(error)})  # noqa: TRY400 - it is no crash

@@ -1,11 +1,27 @@
 """A store that cannot be opened: tried again, or the end of an agent that begins."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
 import pytest
 
 from hacore.agent.session import LateDcs, StoreRefusedError
 from hacore.errors import ConfigError, DcsUnavailableError, HacoreError, PluginError
 from hacore.interfaces import Dcs
 from hacore.model.clock import BootClock
+
+
+@dataclass(slots=True)
+class Moved:
+    """A clock that is set."""
+
+    at: float = 100.0
+
+    def now(self) -> float:
+        return self.at
+
+    def wall(self) -> datetime:
+        return datetime.fromtimestamp(self.at, UTC)
 
 
 def opened_late(error: HacoreError, *, has_server: bool) -> LateDcs:
@@ -29,3 +45,16 @@ def test_a_store_that_refuses_its_settings_ends_an_agent_without_a_server_only(r
 def test_a_store_that_does_not_answer_is_waited_for(*, has_server: bool) -> None:
     with pytest.raises(DcsUnavailableError, match="nobody"):
         opened_late(DcsUnavailableError("nobody"), has_server=has_server).snapshot(timeout_s=1.0)
+
+
+def test_a_server_that_is_down_again_while_the_store_is_waited_for_changes_nothing() -> None:
+    clock, found = Moved(), [True, False, False]
+
+    def refuse() -> Dcs:
+        raise ConfigError("no right")
+
+    session = LateDcs(refuse, clock, has_server=lambda: found.pop(0))
+    for _ in range(3):
+        with pytest.raises(DcsUnavailableError, match="no right"):
+            session.snapshot(timeout_s=1.0)
+        clock.at += 5.0
