@@ -11,7 +11,7 @@ import yaml
 
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.hookspecs import Validate
-from hacore.interfaces import Put, ReleaseRequest, Renewed
+from hacore.interfaces import AcquireRequest, Put, ReleaseRequest, Renewed
 from hacore.model.clock import BootClock
 from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, now, renew, request_for, take, takes_at_most, written
 from hacore_dcs_kubernetes.access import find_access
@@ -153,6 +153,21 @@ def test_a_lock_of_another_kind_that_was_given_back_is_no_hindrance(shared: Serv
         session.release(ReleaseRequest(lock=take(session, 30.0)), timeout_s=CALL_S)
     with contextlib.closing(crossing(shared, LEASES).hacore_open_dcs(request_for(scope, "a"))) as session:
         take(session, 30.0)
+
+
+def test_of_two_agents_with_locks_of_different_kinds_that_started_together_one_leads(shared: Served, scope: str) -> None:
+    plugin = crossing(shared, LEASES)
+    with opened(shared, CONFIG_MAPS, scope) as session, contextlib.closing(plugin.hacore_open_dcs(request_for(scope, "a"))) as other:
+        lock = take(session, 30.0)
+        for _ in range(2):
+            with pytest.raises(DcsUnavailableError, match="ConfigMap"):
+                other.acquire(AcquireRequest(ttl_s=30.0), timeout_s=CALL_S)
+            assert shared.found(LEASES, scope, namespace="configmaps")["spec"].get("holderIdentity") is None
+            assert look(other).lock is None
+        assert isinstance(renew(session, lock, 30.0), Renewed)
+        session.release(ReleaseRequest(lock=lock), timeout_s=CALL_S)
+        taken = take(other, 30.0)
+        assert isinstance(renew(other, taken, 30.0), Renewed)
 
 
 def test_with_a_lease_it_must_be_possible_to_see_the_other_kinds(shared: Served, scope: str) -> None:

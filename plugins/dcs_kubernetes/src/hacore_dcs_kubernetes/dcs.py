@@ -5,12 +5,14 @@ covers all of it. What the watches keep spares readings: objects and pods each h
 its own kind proves it.
 """
 
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.interfaces import (
     Acquired,
     AcquireRequest,
@@ -36,6 +38,7 @@ from hacore_dcs_kubernetes.routing import Routing
 from hacore_dcs_kubernetes.shelf import TOLD_S, Shelf
 from hacore_dcs_kubernetes.watch import Watch
 
+_GIVE_BACK_S: Final = 0.1  # at least, for what may otherwise keep others waiting for its ttl
 logger = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ class Parts:
     watch: Watch
     member: str
     clock: Clock
+    see_alone: Callable[[Instant], None]  # raises where a lock of another kind may live
     close: Callable[[], None]
 
 
@@ -62,7 +66,9 @@ class KubernetesDcs:
         self._watch = parts.watch
         self._member = parts.member
         self._clock = parts.clock
+        self._see_alone = parts.see_alone
         self._close = parts.close
+        self._unproven: Lock | None = None  # taken, while another kind may have been, too
         self._claimed: str | None = None  # instance of the lock under which all objects carry our stamp
 
     def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
@@ -101,6 +107,7 @@ class KubernetesDcs:
                 lock = self._hold(found, record, inside, sent_at, until)
             except ConflictError:
                 continue
+            self._prove_alone(lock, until)
             self._claim(lock, route, until)
             return Acquired(lock=lock, sent_at=sent_at)
 
@@ -111,6 +118,8 @@ class KubernetesDcs:
         """
         until = self._clock.now() + timeout_s
         inside, outside = writing.parted(request.puts)
+        if self._unproven == request.lock:
+            self._prove_alone(request.lock, until)
         route = self._routing.before(request.lock, until)
         answer = self._renewed(request, inside, until)
         if isinstance(answer, Refused):
@@ -205,6 +214,17 @@ class KubernetesDcs:
         if lock is None or lock.holder != self._member:
             raise ConflictError("kubernetes: the lock has gone to another since")
         return lock
+
+    def _prove_alone(self, lock: Lock, until: Instant) -> None:
+        """See that nobody has taken a lock of another kind at the same time: of two who look after they wrote, one sees the other."""
+        self._unproven = lock
+        try:
+            self._see_alone(until)
+        except (ConfigError, DcsUnavailableError) as error:
+            with contextlib.suppress(DcsUnavailableError):
+                self.release(ReleaseRequest(lock=lock), timeout_s=max(_GIVE_BACK_S, until - self._clock.now()))
+            raise DcsUnavailableError(f"kubernetes: the lock was taken and given back: {error}") from error
+        self._unproven = None
 
     def _claim(self, lock: Lock, route: Json | None, until: Instant) -> None:
         """Stamp every object that this leader will write, and lead the clients here. The lock is held whether or not this ends in time."""

@@ -107,6 +107,7 @@ class KubernetesPlugin:
                 watch=watch,
                 member=request.member,
                 clock=clock,
+                see_alone=lambda until: self._rivals.refuse(client, kind, place, clock=clock, until=until),
                 close=client.close,
             )
         )
