@@ -211,7 +211,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         breaks=frozenset({"I1", "I14"}),
         faults=_SLOW,
     ),
-    Mutation(wrong=_sees("no challenger rule", _no_challenger_rule), breaks=_TWO_WRITERS, faults=_STORE),
+    Mutation(wrong=_sees("no challenger rule", _no_challenger_rule), breaks=_TWO_WRITERS, faults=_STORE, seeds=200),
     Mutation(wrong=_sees("a lock replaced before its holder has ended", _impatient), breaks=_TWO_WRITERS, faults=_ALONE),
     Mutation(wrong=_sees("promotion without a look at lag", _no_look_at_lag), breaks=frozenset({"I3"}), faults=_LAG),
     Mutation(wrong=_sees("rewind skipped", _no_divergence), breaks=frozenset({"I4", "I5"}), faults=_LAG),
