@@ -4,7 +4,6 @@ Everything here ends within its limit. Long work is in ``work``, on the worker's
 """
 
 import logging
-import shutil
 from dataclasses import replace
 from typing import Final
 
@@ -20,12 +19,12 @@ from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.launcher import asked
 from hacore.postgres.reading import ServerReader
 from hacore.postgres.slots import reconcile
+from hacore.postgres.startup_log import bound
 from hacore.postgres.stop import signal_reload
 
 logger = logging.getLogger(__name__)
 
 _QUERY_SHARE: Final = 0.8  # of a reading's time; the rest is the disk's
-_LONGEST_LOG: Final = 32 << 20
 _SLOTS_S: Final = 2.0
 
 
@@ -63,7 +62,7 @@ class PostgresNode:
         )
         if server is ServerState.STOPPED:
             self._instance.note(stopping=None)
-        self._bound_log()
+        bound(self._instance.layout.log)
         notes = self._instance.notes
         state = NodeState(
             read_at=read_at,
@@ -156,16 +155,6 @@ class PostgresNode:
     def _signal_reload(self) -> None:
         signal_reload(self._instance)
         self._reader.reloaded()
-
-    def _bound_log(self) -> None:
-        """Keep what the server writes to standard output from growing without limit; it appends, so that it may be cut."""
-        log = self._instance.layout.log
-        try:
-            if log.stat().st_size > _LONGEST_LOG:
-                shutil.copyfile(log, log.with_suffix(".log.1"))
-                log.write_bytes(b"")
-        except FileNotFoundError:
-            return
 
 
 def _timeline_on_disk(directory: DataDirectory) -> int | None:
