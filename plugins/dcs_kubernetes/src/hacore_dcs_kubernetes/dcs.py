@@ -156,7 +156,7 @@ class KubernetesDcs:
                 leader = self._shelf.change(found, self._shelf.objects.with_lock(record, writing.changes(inside), fields), until)
             except ConflictError:
                 continue
-            self._note_leading()
+            self._watch.note(self._shelf.lock())
             return writing.written(request.puts, {**written, LEADER: leader})
 
     def write(self, request: WriteRequest, *, timeout_s: float) -> Written | Refused:
@@ -209,7 +209,7 @@ class KubernetesDcs:
         annotations = {**writing.changes(puts), HEARD: text_of(heard) if heard else None}
         change = self._shelf.objects.with_lock(record, annotations, fields)
         leader = self._shelf.change(found, change, until, sent_at=sent_at)
-        self._note_leading()
+        self._watch.note(self._shelf.lock())
         lock = self._shelf.objects.lock(leader).lock
         if lock is None or lock.holder != self._member:
             raise ConflictError("kubernetes: the lock has gone to another since")
@@ -241,14 +241,10 @@ class KubernetesDcs:
             self._claimed = lock.instance
 
     def _shown(self, sent_at: Instant) -> Snapshot:
-        self._note_leading()
         lock = self._shelf.lock()
+        self._watch.note(lock)
         members = self._members.records(lock.holder if lock else None, self._shelf.lock_seen_at())
         return Snapshot(sent_at=sent_at, revision=self._shelf.revision, lock=lock, records=self._shelf.records(), members=members)
-
-    def _note_leading(self) -> None:
-        lock = self._shelf.lock()
-        self._watch.leading = lock is not None and lock.holder == self._member
 
     def _went_back(self) -> None:
         self._members.forget()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hacore.model.clock import Clock
+from hacore.model.lease import Lock
 from hacore.sightings import Sightings
 from hacore_dcs_kubernetes.alarm import Alarm
 from hacore_dcs_kubernetes.follower import Follower, Listener, Means
@@ -52,7 +53,7 @@ class Watch:
     """One watch of the objects and one of the pods, until it is closed."""
 
     def __init__(self, watched: Watched, known: Known, means: Means) -> None:
-        self.leading = False  # set by the session: a leader need not hear of its own status
+        self.leading = False  # as the session knows: a leader need not hear of its own status
         self._objects = watched.objects
         self._member = watched.member
         self._known = known
@@ -61,6 +62,10 @@ class Watch:
         self._alarm: Alarm | None = None
         self._of_objects = Follower(watched.objects, known.objects, self, means, silence_s=watched.silence_s)
         self._of_pods = Follower(watched.pods, known.pods, watched.of_pods, means, silence_s=_QUIET_S)
+
+    def note(self, lock: Lock | None) -> None:
+        """Note whether this member leads, as its session has just seen it."""
+        self.leading = lock is not None and lock.holder == self._member
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to watch; ``wake`` is called from the threads of this watch."""
