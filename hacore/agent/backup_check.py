@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hacore.agent.scratch_room import ScratchRoom, is_shared
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import Chosen
 from hacore.errors import DataDirectoryError
@@ -20,10 +21,9 @@ from hacore.postgres.archive_shim import restore_command_for
 from hacore.postgres.controldata import ControlReader
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.scratch import look_into
+from hacore.postgres.scratch import Seen, look_into
 from hacore.postgres.tablespaces import links, refuse_outside, settled
 
-_SPARE: Final = 1.1  # of what the restore writes
 _NO_ARCHIVE: Final = "false"
 _BEHIND_S: Final = 60.0
 _LOOK_S: Final = 0.5
@@ -50,21 +50,31 @@ class RestoreCheck:
         root = self._root()
         place = root / "restored"
         shutil.rmtree(place, ignore_errors=True)  # of an agent that was killed
-        _refuse_without_space(root, chosen)
+        room = self._room(root)
+        room.refuse_without(chosen.room_bytes)
         try:
-            data = place / "data"
-            data.mkdir(mode=0o700, parents=True)
-            job.progress(f"restores {backup.id}")
-            places = TablespacePlaces(below=str(place / _SPACES))
-            request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
-            restore_backup(plugin, request, job)
-            _refuse_strange(data, backup, self.instance)
-            self._keep_off_tablespaces(place, data)
-            job.progress("starts the restored copy")
-            seen = look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
+            with room.watched(job):
+                seen = self._seen(plugin, backup, site, place, job)
         finally:
             shutil.rmtree(place, ignore_errors=True)
         return f"restored and read: {seen.databases} databases, {seen.relations} relations, {seen.bytes >> 20} MiB, {seen.checksums}"
+
+    def _seen(self, plugin: Plugin, backup: Backup, site: BackupSite, place: Path, job: JobHandle) -> Seen:
+        data = place / "data"
+        data.mkdir(mode=0o700, parents=True)
+        job.progress(f"restores {backup.id}")
+        places = TablespacePlaces(below=str(place / _SPACES))
+        request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
+        restore_backup(plugin, request, job)
+        _refuse_strange(data, backup, self.instance)
+        self._keep_off_tablespaces(place, data)
+        job.progress("starts the restored copy")
+        return look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
+
+    def _room(self, root: Path) -> ScratchRoom:
+        layout = self.instance.layout
+        used = (layout.data_dir, layout.wal_dir, *map(Path, links(layout.data_dir).values()))
+        return ScratchRoom(root=root, is_shared=is_shared(root, used))
 
     def _root(self) -> Path:
         section = self.settings.local.plugins.backup or {}
@@ -107,12 +117,6 @@ class RestoreCheck:
         return restore_command_for(
             shim.settings, ShimPlace(directory=place / "archive", data_dir=data, segment_bytes=own.wal_segment_bytes)
         )
-
-
-def _refuse_without_space(root: Path, chosen: Chosen) -> None:
-    free, wanted = shutil.disk_usage(root).free, int((chosen.room_bytes or 0) * _SPARE)
-    if wanted > free:
-        raise DataDirectoryError(f"{root}: {free >> 20} MiB are free, the backup needs {wanted >> 20}: set backup.scratch_dir")
 
 
 def _refuse_strange(data: Path, backup: Backup, instance: Instance) -> None:

@@ -81,6 +81,7 @@ def make(repository: Path, fault: str) -> None:
         "timeline": manifest["Timeline"],
         "system_id": os.environ["SYSTEM_ID"],
         "host": os.environ["MEMBER"],
+        "size_bytes": sum(one.stat().st_size for one in place.rglob("*") if one.is_file()),
         "labels": json.loads(os.environ["LABELS"]),
         "spaces": spaces,
     }

@@ -66,6 +66,17 @@ def test_a_copy_that_has_no_room_with_all_that_it_rests_on_is_not_begun(backups:
     assert scratches(backups) == []
 
 
+def test_beside_the_server_no_copy_of_an_unknown_size_is_begun(backups: Backups) -> None:
+    backups.must("backup", "run")
+    (file,) = (backups.repository / "base").glob("*/backup.json")
+    described = json.loads(file.read_text())
+    file.write_text(json.dumps({**described, "size_bytes": None}))
+    done = backups.command("backup", "verify", "--restore")
+    assert done.returncode == 1
+    assert "the tool does not tell how much the backup needs: set backup.scratch_dir" in done.stderr
+    assert scratches(backups) == []
+
+
 def test_after_a_restore_the_newest_backup_that_leads_on_is_checked_and_one_that_was_given_up_only_by_name(backups: Backups) -> None:
     leader = backups.cluster.the_leader()
     query(leader, "CREATE TABLE t (i int)")
