@@ -21,6 +21,7 @@ from hacore.plugins.selection import backup_of
 from hacore.postgres.archive_scripts import ShimPlace
 from hacore.postgres.archive_shim import restore_command_for
 from hacore.postgres.controldata import ControlReader
+from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.surroundings import RestoreOrder
@@ -51,7 +52,7 @@ class RestoreMaker:
             backup = self._chosen(plugin, site, order)
             order.make_room()
             job.progress(f"restores {backup.id}")
-            places = TablespacePlaces(moved=source.tablespaces) if source is not None else TablespacePlaces()
+            places = TablespacePlaces(moved=source.tablespaces if source is not None else {}, heard=Filling(instance.layout.state_dir).note)
             request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir, tablespaces=places)
             restore_backup(plugin, request, job)
             return self._fetch_command(instance, plugins["archive"], site, order) if "archive" in plugins else None

@@ -2,7 +2,7 @@
 # ruff: noqa: ARG002
 # A specification uses no argument. Its ``return None`` says to type checkers that the hook is optional (``any_kind``).
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -62,15 +62,20 @@ class ExpireBackups:
     kept: tuple[Backup, ...]  # what stays, oldest first
 
 
+def _nobody(_: Collection[str]) -> None:
+    """Nobody has to hear of the directories."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablespacePlaces:
     """Where the tablespaces of a backup go."""
 
     moved: Mapping[str, str] = field(default_factory=dict)  # directory by the directory that the backup was made of
     below: str | None = None  # all others go below this directory, each into one of its own name; ``None``: to where they were
+    heard: Callable[[Collection[str]], None] = field(default=_nobody, compare=False, repr=False)  # the core's: of which a tool gets
 
     def of(self, found: Mapping[str, str]) -> dict[str, str]:
-        """Return the directory of each tablespace.
+        """Return the directory of each tablespace; called before the tool is.
 
         :param found: the directory that the backup was made of, by a name.
         :raises DataDirectoryError: one has content: it may be a live server's.
@@ -80,6 +85,7 @@ class TablespacePlaces:
             path = Path(place)
             if path.exists() and any(path.iterdir()):
                 raise DataDirectoryError(f"{place} is not empty: tablespace {name} cannot be restored there")
+        self.heard(places.values())
         return places
 
 

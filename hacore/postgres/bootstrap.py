@@ -18,9 +18,10 @@ from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
 from hacore.model.node import Role
 from hacore.postgres.authentication import minimal_hba, trusting_hba, with_lines
-from hacore.postgres.cleaning import clean, move_aside, refuse_foreign
+from hacore.postgres.cleaning import clean_attempt, move_aside, refuse_foreign
 from hacore.postgres.conninfo import endpoint, format_conninfo, options_of
 from hacore.postgres.files import read_if_there, remove_durably, write_durably
+from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance, superuser_name
 from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import login, temporary_passfile
@@ -62,6 +63,7 @@ def bootstrap(instance: Instance, job: JobHandle, around: Surroundings) -> None:
         _give_up(instance)
         raise
     instance.files.keep_copies()
+    Filling(instance.layout.state_dir).forget()
     instance.mark.clear()
 
 
@@ -71,7 +73,7 @@ def _make_room(instance: Instance) -> None:
     if mark is not None and mark != MARK:
         raise DataDirectoryError(f"{instance.layout.data_dir}: unfinished {mark}, no cluster is created over it")
     refuse_foreign(instance, None)
-    clean(instance)
+    clean_attempt(instance)
 
 
 def _create(instance: Instance, job: JobHandle, around: Surroundings, token: int) -> None:

@@ -3,12 +3,14 @@
 import logging
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from hacore.errors import DataDirectoryError
 from hacore.postgres.directory import is_empty
 from hacore.postgres.files import sync_directory
+from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance
 from hacore.postgres.tablespaces import LINKS, links
 
@@ -43,62 +45,84 @@ def clean(instance: Instance) -> None:
     :raises DataDirectoryError: it can neither be emptied nor moved aside.
     """
     data_dir = instance.layout.data_dir
+    _clean(instance, [data_dir / LINKS / oid for oid in links(data_dir)])
+
+
+def clean_attempt(instance: Instance) -> None:
+    """Empty what an attempt at a first data directory has left, and of tablespaces only those that were filled for it.
+
+    The links of a copy that is half made may lead into those of a live server.
+
+    :raises DataDirectoryError: it can neither be emptied nor moved aside.
+    """
+    _clean(instance, [])
+
+
+def _clean(instance: Instance, spaces: Iterable[Path]) -> None:
+    data_dir, filling = instance.layout.data_dir, Filling(instance.layout.state_dir)
     if not is_empty(data_dir):
         logger.warning("emptying the data directory", extra={"directory": str(data_dir)})
         has_mark = instance.mark.read() is not None
         if not has_mark:
             instance.mark.set(_MARK)
         try:
-            _empty(data_dir)
+            _empty(data_dir, [*spaces, *filling.read()])
         except OSError as error:
             logger.warning("cannot empty the data directory, moving it aside", extra={"error": str(error)})
             move_aside(instance)
         if not has_mark:
             instance.mark.clear()
+    else:
+        _empty_spaces(filling.read())  # a tool may begin with them
+    filling.forget()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance.replaced()
 
 
 def move_aside(instance: Instance) -> Path:
-    """Rename the directory, and the targets of its links, to their name with ``.failed`` at the end.
+    """Rename the directory, and the target of a linked pg_wal, to their name with ``.failed`` at the end.
 
-    :raises DataDirectoryError: it cannot be renamed.
+    Tablespaces that were filled for it are emptied, so that the next attempt can fill them; all others are left alone.
+
+    :raises DataDirectoryError: it cannot be done.
     """
-    data_dir = instance.layout.data_dir
+    data_dir, filling = instance.layout.data_dir, Filling(instance.layout.state_dir)
     aside = data_dir.with_name(data_dir.name + _FAILED)
     try:
-        for link in _links(data_dir):
-            target = link.resolve()
-            if link.name == "pg_wal" and target.is_dir():
-                elsewhere = target.with_name(target.name + _FAILED)
-                shutil.rmtree(elsewhere, ignore_errors=True)
-                target.rename(elsewhere)
-                link.unlink()
-                link.symlink_to(elsewhere)
+        wal = data_dir / "pg_wal"
+        target = wal.resolve()
+        if wal.is_symlink() and target.is_dir():
+            elsewhere = target.with_name(target.name + _FAILED)
+            shutil.rmtree(elsewhere, ignore_errors=True)
+            target.rename(elsewhere)
+            wal.unlink()
+            wal.symlink_to(elsewhere)
         if aside.exists():
             shutil.rmtree(aside)
         data_dir.rename(aside)
         sync_directory(aside.parent)
+        _empty_spaces(filling.read())
+        filling.forget()
     except OSError as error:
         raise DataDirectoryError(f"{data_dir}: cannot be moved to {aside}: {error}") from error
     instance.replaced()
     return aside
 
 
-def _links(data_dir: Path) -> list[Path]:
-    """The links that lead out of the directory."""
-    wal = data_dir / "pg_wal"
-    return [*([wal] if wal.is_symlink() else []), *(data_dir / LINKS / oid for oid in links(data_dir))]
-
-
-def _empty(data_dir: Path) -> None:
-    for link in _links(data_dir):
-        target = link.resolve()
-        if not target.is_dir():
-            continue
-        for entry in target.iterdir():
-            if link.name == "pg_wal" or entry.name.startswith(_TABLESPACE):
+def _empty_spaces(spaces: Iterable[Path]) -> None:
+    """Remove PostgreSQL's own files from the directories of tablespaces."""
+    for space in spaces:
+        target = space.resolve()
+        for entry in target.iterdir() if target.is_dir() else ():
+            if entry.name.startswith(_TABLESPACE):
                 _remove(entry)
+
+
+def _empty(data_dir: Path, spaces: Iterable[Path]) -> None:
+    _empty_spaces(spaces)
+    wal = data_dir / "pg_wal"
+    for entry in wal.resolve().iterdir() if wal.is_symlink() and wal.is_dir() else ():
+        _remove(entry)
     control = data_dir / "global" / "pg_control"
     control.unlink(missing_ok=True)  # first: half a directory is never taken for a whole one
     for entry in data_dir.iterdir():

@@ -15,6 +15,7 @@ from hacore.postgres.cleaning import clean, refuse_foreign
 from hacore.postgres.crash_recovery import CLEAN
 from hacore.postgres.directory import is_empty
 from hacore.postgres.files import sync_directory
+from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import asked
@@ -66,6 +67,7 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
             raise DataDirectoryError(f"{error}; {fault}") from error
         raise
     instance.files.keep_copies()
+    Filling(instance.layout.state_dir).forget()
     instance.mark.clear()
     logger.warning("the cluster was restored, what was there before is kept", extra={"directory": str(aside) if aside.exists() else ""})
 

@@ -111,6 +111,35 @@ def test_a_copy_on_the_same_machine_has_tablespaces_of_its_own_or_is_refused(bac
     assert numbers(leader) == [1]
 
 
-def method(copy: Mapping[str, object]) -> dict[str, object]:
+def test_after_an_attempt_that_failed_the_next_one_fills_the_same_tablespaces(backups: Backups) -> None:
+    leader, place = with_a_tablespace(backups)
+    write(leader, 1)
+    backups.must("backup", "run")
+    query(leader, "CHECKPOINT")
+    before = picture(place)
+    with work_directory("ts-copy-") as there:
+        moved, fails = there.path / "moved", there.path / "fails"
+        copy = {
+            "plugin": "plain",
+            "to": "immediate",
+            "source": {"directory": str(backups.repository)},
+            "tablespaces": {str(place): str(moved)},
+        }
+        local = method(copy, post_bootstrap=f"sh -c 'test ! -e {fails}' after")
+        fails.touch()
+        with backup_cluster(there.path, nodes=1, local=local, scope="copy", start=False) as found:
+            (node,) = found.cluster.nodes.values()
+            node.start()
+            assert node.wait_end(within_s=120) == 1
+            assert "post_bootstrap ended" in node.log.read_text()
+            assert not list(moved.iterdir())
+            fails.unlink()
+            node.start()
+            found.cluster.wait_ready()
+            assert numbers(node) == [1]
+    assert picture(place) == before
+
+
+def method(copy: Mapping[str, object], **more: str) -> dict[str, object]:
     """The bootstrap section of a copy."""
-    return {"*": {"bootstrap": {"method": "copy", "copy": copy}}}
+    return {"*": {"bootstrap": {"method": "copy", "copy": copy, **more}}}

@@ -10,6 +10,7 @@ from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.settings import BootstrapMethod, BootstrapSettings, ToolOption
 from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import Bootstrap, StopMode, StopServer
+from hacore.postgres.filling import Filling
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import INITDB, Node
 
@@ -84,6 +85,23 @@ def test_a_post_bootstrap_that_fails_fails_the_bootstrap(make_node: MakeNode, di
     assert "no disk" in (outcome.error or "")
     state = node.read()
     assert (state.server, state.directory.state) == (ServerState.STOPPED, DirectoryState.EMPTY)
+
+
+def test_an_attempt_that_was_interrupted_is_begun_anew_and_what_its_links_lead_to_is_let_be(make_node: MakeNode, directory: Path) -> None:
+    node = make_node("a")
+    filled, live = (directory / name / "PG_15_202209061" for name in ("filled", "live"))
+    for number, place in enumerate((filled, live)):
+        place.mkdir(parents=True)
+        (place / "data").write_text("pages")
+        (node.data_dir / "pg_tblspc").mkdir(parents=True, exist_ok=True)
+        (node.data_dir / "pg_tblspc" / str(number)).symlink_to(place.parent)
+    (filled.parent / "mine").touch()
+    node.instance.mark.set("bootstrap")
+    Filling(node.state_dir).note([str(filled.parent)])  # the other link is what a backup of somebody's brought along
+    node.create_cluster()
+    assert [entry.name for entry in filled.parent.iterdir()] == ["mine"]
+    assert (live / "data").read_text() == "pages"
+    assert Filling(node.state_dir).read() == ()
 
 
 def test_a_whole_authentication_file_of_the_configuration_is_written(make_node: MakeNode) -> None:
