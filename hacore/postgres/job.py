@@ -24,6 +24,7 @@ from hacore.model.text import short
 
 _TERM_S: Final = 10.0  # from SIGTERM to SIGKILL of a cancelled program
 _LOOK_S: Final = 0.1
+_REST_S: Final = 1.0  # for what a cancelled program has said and nobody has read yet
 _OUTPUT_CHARS: Final = 8000
 _LINE_END: Final = re.compile(r"[\r\n]+")
 
@@ -85,7 +86,8 @@ class JobHandle:
     ) -> Finished:
         """Run a program in a process group of its own, with this environment alone, to its end.
 
-        Cancelling sends SIGTERM, after 10 s SIGKILL to the program and all its descendants.
+        Cancelling sends SIGTERM, after 10 s SIGKILL to the program and all its descendants. What it has said until its end is told all
+        the same: it may say what it has begun.
 
         :raises OSError: it could not be started.
         :raises JobCancelledError: the work was cancelled; the program is gone then.
@@ -100,8 +102,14 @@ class JobHandle:
             cwd=cwd,
             start_new_session=True,
         )
+        lines = _Lines(on_line)
         try:
-            output = self._follow(process, on_line)
+            output = self._follow(process, lines)
+        except JobCancelledError:
+            if process.poll() is None:
+                end_tree(process)
+            _tell_rest(process, lines)
+            raise
         finally:
             if process.poll() is None:
                 end_tree(process)
@@ -110,12 +118,11 @@ class JobHandle:
         self.check()
         return Finished(exit_code=process.returncode, output=output)
 
-    def _follow(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None] | None) -> str:
+    def _follow(self, process: subprocess.Popen[bytes], lines: "_Lines") -> str:
         """Read what the program writes until it ends; its descendants may hold the pipe for longer."""
         if process.stdout is None:
             return ""
         fd = process.stdout.fileno()
-        lines = _Lines(on_line)
         poller = select.poll()
         poller.register(fd, select.POLLIN)
         while True:
@@ -155,6 +162,21 @@ class _Lines:
     def _tell(self, line: str) -> None:
         if self._on_line is not None and line.strip():
             self._on_line(line)
+
+
+def _tell_rest(process: subprocess.Popen[bytes], lines: _Lines) -> None:
+    """Read what a program that has ended left in its pipe; one that got away from it may hold the pipe, and write on."""
+    if process.stdout is None:
+        return
+    fd, until = process.stdout.fileno(), time.monotonic() + _REST_S
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    while time.monotonic() < until and poller.poll(0):
+        chunk = os.read(fd, 65536)
+        if not chunk:
+            break
+        lines.feed(chunk)
+    lines.end()
 
 
 def end_tree(process: subprocess.Popen[bytes]) -> None:

@@ -1,5 +1,6 @@
 """Taking back local WAL that the leader does not have, by pg_rewind. Nothing is touched before the leader's history has been read."""
 
+import contextlib
 import logging
 from typing import Final
 
@@ -92,7 +93,8 @@ def _rewind(instance: Instance, job: JobHandle, address: tuple[str, int], facts:
         nonlocal is_touched
         is_touched |= _TOUCHED in line
         logger.info("pg_rewind", extra={"line": line})
-        job.progress(line.removeprefix("pg_rewind: "))
+        with contextlib.suppress(JobCancelledError):  # the lines after this one count, too; the run itself ends
+            job.progress(line.removeprefix("pg_rewind: "))
 
     with temporary_passfile(instance.layout.state_dir, login(instance.settings.authentication.rewind, *address)) as passfile:
         environment = {

@@ -280,6 +280,30 @@ def test_a_rewind_that_is_killed_leaves_a_directory_that_is_never_started(make_n
     a.until(lambda found: found.replication_state == "streaming" and found.timeline == 2)
 
 
+def test_a_rewind_that_is_cancelled_as_it_begins_to_write_leaves_its_mark(make_node: MakeNode) -> None:
+    a, b = make_node("a"), make_node("b")
+    a.create_cluster()
+    b.follow_from_scratch(a)
+    b.until(lambda found: found.replication_state == "streaming")
+    b.lead()
+    assert b.promote(2).is_done
+    b.sql("CHECKPOINT")
+    a.sql("CREATE TABLE public.lost (a int)")
+    a.do(IMMEDIATE)
+    slow = a.instance.layout.state_dir / "pg_rewind"
+    asked = slow.with_name("asked")
+    copies = "echo 'pg_rewind: reading'; echo 'pg_rewind: need to copy 1 MB'; exit 1"
+    slow.write_text(f'#!/bin/sh\ntrap "{copies}" TERM\ntouch {asked}\nsleep 60 & wait\n')
+    slow.chmod(0o755)
+    a.instance.programs._names["pg_rewind"] = str(slow)
+    step = Rewind(leader="b", wipe_on_failure=False)
+    a.submit(step)
+    a.until(lambda _: asked.exists())
+    a.worker.cancel("test")
+    assert not a.wait(step).is_done
+    assert a.read().directory.mark == "rewind"
+
+
 def test_a_rewind_that_is_refused_before_it_writes_leaves_the_directory_whole(make_node: MakeNode) -> None:
     a, b = make_node("a"), make_node("b")
     a.create_cluster()

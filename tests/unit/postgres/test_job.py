@@ -33,6 +33,19 @@ def test_cancelling_ends_a_program_and_what_it_has_started() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_what_a_cancelled_program_said_until_its_end_is_told() -> None:
+    job, lines = JobHandle(), list[str]()
+
+    def told(line: str) -> None:
+        lines.append(line)
+        job.cancel("test")
+
+    script = "trap 'echo begun; printf ended; exit 1' TERM; echo one; sleep 60 & wait"
+    with pytest.raises(JobCancelledError, match="test"):
+        job.run(["sh", "-c", script], environment=ENVIRONMENT, on_line=told)
+    assert lines == ["one", "begun", "ended"]
+
+
 def test_a_cancelled_job_does_nothing_more() -> None:
     job = JobHandle()
     job.cancel("first")
