@@ -160,12 +160,15 @@ class Actor:
                 assert_never(step)
 
     def _arm_adopted(self, world: World) -> None:
-        """F = adoption + T, written to the disk before, and never extended by an agent that was started again."""
+        """F = adoption + T, written to the disk before, and never extended by an agent that was started again.
+
+        A disk that does not take it is no reason to let the primary write on without any: the guard, which outlives the agent, is armed.
+        """
         memory, times = self._keeper.remembered.memory, world.times
         ends_at = memory.adopted_deadline
         if ends_at is None:
             ends_at = self._ports.clock.now() + times.ttl_s
-            self._keeper.remembered.store(replace(memory, adopted_deadline=ends_at, adopted_boot_id=self._ports.boot_id))
+            self._keeper.remembered.note(replace(memory, adopted_deadline=ends_at, adopted_boot_id=self._ports.boot_id))
         budget_s = world.policy.budget(times.ttl_s)
         self._ports.fence.arm(token=memory.held_token or 0, fence_at=ends_at - budget_s, budget_s=budget_s)
 
