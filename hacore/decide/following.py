@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from hacore.decide.election import store_went_back
 from hacore.decide.ending import writes_have_ended
 from hacore.decide.lineage import divergence, local_end, recorded_history
 from hacore.decide.table import Table
@@ -42,24 +43,35 @@ def resume_lease(seen: Following) -> Answer | None:
 
 
 def _own_token(seen: Following) -> int | None:
-    """Return the token of the lock in this node's name that it has proof of: its disk, or a record of its own request."""
+    """Return the token of the lock in this node's name that it has proof of: its disk, or a record of its own request.
+
+    No proof is a lock that a restored store has brought back, after others have led: its records only restrict (safety.md 5).
+    """
     memory, own = seen.world.memory, seen.cluster.own
     if seen.lock.holder != seen.name:
         return None
     if seen.lock.instance == memory.held_instance:
-        return memory.held_token
+        return memory.held_token if _held_last(seen) else None
     attempted = seen.world.attempted_token
     return attempted if own is not None and own.holder == seen.name and own.token == attempted else None
 
 
+def _held_last(seen: Following) -> bool:
+    """Tell whether nobody has led, as far as this node has ever seen, after it did."""
+    memory = seen.world.memory
+    return memory.held_token == memory.token and not store_went_back(seen.world, seen.cluster)
+
+
 def give_back_fenced_lock(seen: Following) -> Answer | None:
-    """The guard has ended writes here and the lock is still in this node's name: give it back, so that nobody waits for its end."""
+    """This node was fenced under the lock, or a restored store has brought it back: give it back, so that nobody waits for its end."""
     memory, node = seen.world.memory, seen.node
     if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance:
         return None
     is_standby = node.server is ServerState.RUNNING and node.role is Role.STANDBY and seen.world.job is None
     if not writes_have_ended(node) and not is_standby:
         return None
+    if not _held_last(seen):  # not clean: whoever led since may still be writing
+        return Answer(reason="others have led since it was this node's", steps=(ReleaseLease(clean=False, lock=seen.lock),), wake_after_s=0)
     return Answer(reason="was fenced; writes have ended", steps=(ReleaseLease(clean=True, lock=seen.lock),), wake_after_s=0)
 
 

@@ -1,5 +1,6 @@
 """The store fails, or the way to it: scenarios 5, 7, 8, 9, 10 and 11 of safety.md 10."""
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -221,3 +222,18 @@ def test_a_lock_that_the_store_keeps_after_its_holder_was_lost_counts_as_gone(cl
     assert store.own()["token"] == token + 1
     writes.expect_losses_only_of(leader.name, since=lost_at)
     writes.expect_writes_of_others_only_after(leader.name, lost_at)
+
+
+@on_etcd
+def test_a_former_leader_does_not_lead_by_a_lock_that_a_restored_store_brings_back(cluster: Cluster, store: StoreAtWork) -> None:
+    former, copy = cluster.the_leader(), etcd_of(store).etcd.save()
+    assert cluster.switchover().status == HTTPStatus.OK
+    leader, token = cluster.wait_ready(), store.own()["token"]
+    assert leader is not former
+    with writing(cluster, store) as writes:
+        restored_at = boot_s()
+        etcd_of(store).etcd.restore(copy)
+        cluster.wait_for(lambda: store.own()["token"] > token, "somebody leads under a token that nobody had before")
+        cluster.wait_ready()
+        writes.rows_go_on()
+    writes.expect_losses_only_of(leader.name, since=restored_at)

@@ -274,7 +274,7 @@ def _restore(at: Happening) -> None:
     token = json.loads(text)["token"] if text else 0
     if token == min(machine.memory.token for machine in at.simulation.machines.values()):
         at.simulation.judge.store_went_back()
-        at.simulation.store.restore()
+        at.simulation.store.restore(lock_s=at.dice.choice((0.0, at.simulation.plan.times.ttl_s)))
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------------

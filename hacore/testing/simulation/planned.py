@@ -1,4 +1,6 @@
-"""Scenarios of what people plan: maintenance, restarts in it, and the end of an agent."""
+"""Scenarios of what people plan: maintenance, restarts in it, the end of an agent, and a restore of the store."""
+
+import json
 
 from hacore.model.commands import RestartCommand, ShutdownCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
@@ -21,6 +23,21 @@ def restarts_in_pause(simulation: Simulation) -> None:
     reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
     end_of_maintenance(simulation)
     simulation.must_become_whole()
+
+
+def store_is_restored_with_the_lock_of_a_former_leader(simulation: Simulation) -> None:
+    """The lock comes back in the name of one that led when the backup was made, and stands: it leads no more, nothing is lost."""
+    former, token = whole(simulation), simulation.judge.number("hacore", "token")
+    simulation.store.save()
+    simulation.operator_puts("failover", json.dumps({"leader": former.name}))
+    reach(simulation, lambda: simulation.leader not in (None, former), "another leader")
+    simulation.must_become_whole()
+    simulation.judge.store_went_back()
+    simulation.store.restore(lock_s=600.0)
+    rule_answers(simulation, "give_back_fenced_lock")
+    simulation.must_become_whole()
+    if simulation.judge.lost or simulation.judge.number("hacore", "token") == token:
+        raise ScenarioError(f"{simulation.engine.seed}: commits are lost by a restore of the store, or a token came back with it")
 
 
 def leader_ends_while_its_standbys_lag(simulation: Simulation) -> None:

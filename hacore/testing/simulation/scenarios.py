@@ -23,7 +23,11 @@ from hacore.testing.simulation.by_hand import (
 )
 from hacore.testing.simulation.faults import heal
 from hacore.testing.simulation.machine import Machine
-from hacore.testing.simulation.planned import leader_ends_while_its_standbys_lag, restarts_in_pause
+from hacore.testing.simulation.planned import (
+    leader_ends_while_its_standbys_lag,
+    restarts_in_pause,
+    store_is_restored_with_the_lock_of_a_former_leader,
+)
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
 from hacore.testing.simulation.staging import ScenarioError, directory_of, leader_of, others, reach, rule_answers, whole
 from hacore.testing.simulation.wal import Directory
@@ -389,6 +393,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     scheduled_restart_is_stale,
     restarts_in_pause,
     leader_ends_while_its_standbys_lag,
+    store_is_restored_with_the_lock_of_a_former_leader,
     bootstrap_fails,
     bootstrap_is_abandoned,
     lock_outlives_its_holder,

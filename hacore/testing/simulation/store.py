@@ -285,11 +285,14 @@ class Store(Records):
         """Take a backup."""
         self._saved = copy.deepcopy(self._contents)
 
-    def restore(self) -> None:
-        """Go back to the last backup. Leases are not part of one; revisions start anew, higher, as a restore does with a bump."""
+    def restore(self, *, lock_s: float = 0.0) -> None:
+        """Go back to the last backup, whose lock stands for so long; revisions start anew, higher, as a restore does with a bump."""
         standing, revision = self.lock, self._contents.revision
         self._contents = copy.deepcopy(self._saved)
-        self._contents.lock = None
+        self._contents.lock_ends_at = self._engine.now + lock_s
+        if lock_s <= 0:
+            self._contents.lock = None
         self._contents.members.clear()
         self._contents.revision = revision + 1000
+        self._wake_at_expiry()
         self._tell("fault", "", standing)

@@ -440,6 +440,16 @@ def test_a_lock_taken_by_a_request_whose_answer_was_lost_is_resumed() -> None:
     assert decide(w.world(cluster=view)).rule == "lock_in_my_name"
 
 
+def test_a_lock_that_a_restored_store_brought_back_is_given_back_without_a_mark_by_whom_others_have_followed() -> None:
+    memory = w.memory(token=5, held_token=1, held_instance="7")
+    decision = decide(w.world(cluster=HELD, memory=memory))
+    assert decision.rule == "give_back_fenced_lock"
+    assert [step.clean for step in decision.steps if isinstance(step, ReleaseLease)] == [False]
+    assert decide(w.paused(w.world(cluster=HELD, memory=memory))).rule == "nothing_in_pause"
+    elsewhere = w.memory(store_id="another", held_token=1, held_instance="7")
+    assert decide(w.world(cluster=HELD, memory=elsewhere)).rule == "give_back_fenced_lock"
+
+
 def test_a_switchover_that_a_gate_vetoes_is_given_up() -> None:
     vetoed = (w.outcome(JobKind.CHECKPOINT, ago_s=0.5, error="switchover refused: backup: runs"),)
     seen = wishing(w.leading(sightings=DEMOTING, outcomes=vetoed), leader="a", candidate="c")
