@@ -159,6 +159,15 @@ def test_members_that_are_replaced_while_the_stream_goes_on_are_found(scratch: P
             eventually(lambda: is_written(session, "config", "2"), within_s=10.0)
 
 
+def test_no_connection_is_kept_to_a_member_that_has_left(three: Served) -> None:
+    clock = BootClock()
+    with contextlib.closing(Client(EtcdSettings(endpoints=three.endpoints[:1]), clock)) as client:
+        for endpoint in three.endpoints:
+            client.learn((), named=(endpoint,))
+            client.call("kv/range", Keys.of(PREFIX, "demo").all(), until=clock.now() + CALL_S, repeatable=True)
+            assert client.connected == {endpoint}
+
+
 @contextlib.contextmanager
 def followed(settings: EtcdSettings, *, discover_every_s: float) -> Iterator[tuple[Dcs, Client]]:
     """A session as the plugin makes it, but for one setting of its watch; and what asks for it."""

@@ -60,6 +60,11 @@ class Client:
         """Return the endpoints that the configuration names, or DNS in its place."""
         return self._rotation.named
 
+    @property
+    def connected(self) -> frozenset[str]:
+        """Return the endpoints to which a connection is kept."""
+        return frozenset(self._connections)
+
     def call(self, path: str, body: object, *, until: Instant, repeatable: bool) -> Json:
         """Send a request to the first endpoint that takes it and return its answer.
 
@@ -70,6 +75,8 @@ class Client:
         def ask(endpoint: str, connect_until: Instant, answer_until: Instant) -> Json:
             return self._ask(endpoint, path, body, until=answer_until, connect_until=connect_until)
 
+        for gone in self.connected - set(self.endpoints):  # here, on the thread that uses them: another one may have learned it
+            self._connections.pop(gone).close()
         try:
             return self._rotation.ask(ask, until=until, repeatable=repeatable)
         except NoAnswerError as error:
