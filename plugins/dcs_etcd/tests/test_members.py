@@ -180,7 +180,7 @@ def followed(settings: EtcdSettings, *, discover_every_s: float) -> Iterator[tup
         session=client,
         keys=keys,
         sightings=sightings,
-        silence_s=60.0,
+        ttl_s=60.0,
     )
     session = EtcdDcs(client=client, watch=watch, keys=keys, member="a", clock=clock, sightings=sightings)
     with contextlib.closing(session):

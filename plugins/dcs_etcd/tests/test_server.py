@@ -10,7 +10,7 @@ import pytest
 
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Renewed
-from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, take, takes_at_most, written
+from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, now, renew, take, takes_at_most, written
 from hacore.testing.etcd import Etcd
 from hacore_dcs_etcd.settings import EtcdSettings
 from plugins.dcs_etcd.tests.served import calls, opened, settings_of
@@ -47,6 +47,18 @@ def test_the_keys_and_values_are_those_of_the_field(etcd: Etcd) -> None:
         assert lease == lease_of(etcd, "/hacore-kit/demo/members/node-1") != "0"
         assert lease_of(etcd, "/hacore-kit/demo/status") == "0"
         assert "granted with TTL(4s)" in etcd.control("lease", "timetolive", lease)
+
+
+def test_how_long_a_watch_may_be_silent_follows_the_ttl_in_force(etcd: Etcd) -> None:
+    with opened(settings_of(etcd)) as session:  # with a ttl of 4 s
+        wakes = Wakes()
+        session.watch(wakes)
+        session.publish("member", ttl_s=60.0, timeout_s=CALL_S)
+        before = wakes.quiet()
+        assert not wakes.within(4.5, after=before)
+        session.publish("member again", ttl_s=2.0, timeout_s=CALL_S)
+        before = wakes.quiet()
+        assert wakes.within(4.0, after=before)
 
 
 def test_an_observer_asks_for_no_lease(etcd: Etcd) -> None:

@@ -122,6 +122,7 @@ class EtcdDcs:
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
         """Put this member's record where it differs; keep the lease alive where nothing else has just done so."""
         until = self._clock.now() + timeout_s
+        self._watch.expect(ttl_s)
         if self._lease.is_due() or not self._lease.lasts(ttl_s) or self._published is None:
             self._lease.keep(ttl_s, until=until)
         if self._published == (value, self._lease.number):

@@ -17,8 +17,6 @@ from hacore_dcs_etcd.wire import Keys
 
 _OPEN_S: Final = 8.0
 _VALIDATE_S: Final = 5.0
-_SILENT_TURNS: Final = 1.5  # the leader writes once in each turn
-_SILENCE_MORE_S: Final = 1.0
 
 
 class EtcdPlugin:
@@ -65,8 +63,7 @@ class EtcdPlugin:
         watching = Client(self._settings, clock)
         watching.learn(client.endpoints, named=client.named)
         discovery = Discovery(self._settings, watching, clock)
-        silence_s = request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S
-        watch = Watch(client=watching, discovery=discovery, session=client, keys=keys, sightings=sightings, silence_s=silence_s)
+        watch = Watch(client=watching, discovery=discovery, session=client, keys=keys, sightings=sightings, ttl_s=request.ttl_s)
         return EtcdDcs(client=client, watch=watch, keys=keys, member=request.member, clock=clock, sightings=sightings)
 
     def _greet(self, client: Client, keys: Keys, clock: Clock, timeout_s: float) -> None:

@@ -1,8 +1,8 @@
 """The thread that holds etcd's stream of changes open, wakes the loop when it must act, and learns early of new versions.
 
-A stream can go silent without an end (its member frozen, cut off, or gone without a word). The leader's renewals write a record each turn,
-so silence for longer than a turn is suspicious by itself: the stream is then opened again, at another member, with one wake. After every
-opening the loop is woken, because nobody knows what happened in between.
+A stream can go silent without an end (its member frozen, cut off, or gone without a word). A leader renews before half of its lease is
+spent, whatever its loop_wait, and writes a record each time, so silence for longer is suspicious by itself: the stream is then opened
+again, at another member, with one wake. After every opening the loop is woken, because nobody knows what happened in between.
 """
 
 import logging
@@ -22,15 +22,15 @@ _CONNECT_S: Final = 2.0
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEADY_S: Final = 2.0  # a stream that lasted this long is opened again without a pause
 _JOIN_S: Final = 3.0
+_HALF: Final = 0.5
+_LATE_S: Final = 1.0  # for the turn itself
 logger = logging.getLogger(__name__)
 
 
 class Watch:
     """One stream at a time, until it is closed."""
 
-    def __init__(
-        self, *, client: Client, discovery: Discovery, session: Client, keys: Keys, sightings: Sightings, silence_s: float
-    ) -> None:
+    def __init__(self, *, client: Client, discovery: Discovery, session: Client, keys: Keys, sightings: Sightings, ttl_s: float) -> None:
         self.leading = False  # set by the session: a leader need not hear of its own status
         self.picture = Picture()
         self._client = client
@@ -38,7 +38,7 @@ class Watch:
         self._session = session  # is told of members that are found
         self._keys = keys
         self._sightings = sightings
-        self._silence_s = silence_s
+        self._ttl_s = ttl_s
         self._lock: tuple[str, int] | None = None  # holder and create revision, as last seen here
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -47,6 +47,10 @@ class Watch:
         """Begin to watch; ``wake`` is called from the thread of this watch."""
         self._thread = threading.Thread(target=self._run, args=(wake,), name="hacore-etcd-watch", daemon=True)
         self._thread.start()
+
+    def expect(self, ttl_s: float) -> None:
+        """Take the ttl in force, which people change; a stream under another one is opened again with its next answer."""
+        self._ttl_s = ttl_s
 
     def close(self) -> None:
         """End the thread."""
@@ -70,7 +74,8 @@ class Watch:
             self._discover(is_in_need=failures >= len(_PAUSES_S))
 
     def _follow(self, wake: Callable[[], None]) -> None:
-        for answer in self._answers():
+        ttl_s = self._ttl_s
+        for answer in self._answers(silence_s=ttl_s * _HALF + _LATE_S):
             if self._ended.is_set():
                 return
             if answer.get("canceled"):  # also where it was never opened: we may not
@@ -81,10 +86,12 @@ class Watch:
             elif self._concerns(answer):
                 wake()
             self._discover()  # a stream need not end before all members are other ones
+            if self._ttl_s != ttl_s:
+                return
 
-    def _answers(self) -> Iterator[Json]:
+    def _answers(self, *, silence_s: float) -> Iterator[Json]:
         body = {"create_request": {**self._keys.all(), "progress_notify": True}}
-        return self._client.stream("watch", body, connect_s=_CONNECT_S, silence_s=self._silence_s)
+        return self._client.stream("watch", body, connect_s=_CONNECT_S, silence_s=silence_s)
 
     def _concerns(self, answer: Json) -> bool:
         """Note every version; tell whether the loop must look."""
