@@ -3,6 +3,7 @@
 What has ended (a lock or a member's record, by its instant or by a reboot) counts as absent everywhere. Knows no file and no thread.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ WHERE cluster = :cluster AND (ends_at IS NULL OR (boot_id = :boot_id AND ends_at
 _RECORD: Final = """SELECT value, version FROM record
 WHERE cluster = :cluster AND name = :name AND (ends_at IS NULL OR (boot_id = :boot_id AND ends_at > :now))"""
 _PUT: Final = "INSERT OR REPLACE INTO record VALUES (:cluster, :name, :value, :version, :ends_at, :ends_in_boot)"
-_TAKE: Final = "INSERT INTO lock (cluster, holder, ends_at, boot_id) VALUES (:cluster, :holder, :ends_at, :boot_id)"
+_TAKE: Final = "INSERT INTO lock (instance, cluster, holder, ends_at, boot_id) VALUES (:instance, :cluster, :holder, :ends_at, :boot_id)"
+_INSTANCE_BITS: Final = 62  # what the column takes, and room for those who count on from the largest
 _PROLONG: Final = """UPDATE record SET ends_at = :ends_at
 WHERE cluster = :cluster AND name = :name AND boot_id = :boot_id AND ends_at > :now"""
 
@@ -89,10 +91,11 @@ class Tables:
         return tuple(written)
 
     def take_lock(self, holder: str, ends_at: Instant) -> Lock:
-        """Put a new lock in the place of whatever stands there."""
+        """Put a new lock in the place of whatever stands there. Its instance is random: what counts begins anew in a new file."""
         self.remove_lock()
-        cursor = self._execute(_TAKE, holder=holder, ends_at=ends_at)
-        return Lock(instance=str(cursor.lastrowid), holder=holder)
+        instance = secrets.randbits(_INSTANCE_BITS)
+        self._execute(_TAKE, instance=instance, holder=holder, ends_at=ends_at)
+        return Lock(instance=str(instance), holder=holder)
 
     def prolong_lock(self, ends_at: Instant) -> None:
         """Move the end of the lock that stands."""
