@@ -311,7 +311,8 @@ def test_a_late_turn_is_not_taken(path: Path, a: Dcs) -> None:
 def opens(path: Path, kind: str, *, within_s: float, **user: Any) -> str:
     """Let another process open the file and enter a transaction; what it has to say at the end."""
     command = [sys.executable, "-c", OPENS, str(path), kind, str(within_s)]
-    return subprocess.run(command, capture_output=True, check=False, text=True, timeout=within_s + 10.0, **user).stdout.strip()
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=within_s + 10.0, **user)
+    return str(done.stdout).strip()
 
 
 def integrity(path: Path) -> None:
