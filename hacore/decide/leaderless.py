@@ -69,9 +69,9 @@ def adopt_running_primary(seen: Known) -> Answer | None:
     if not node.is_primary or seen.cluster.own is not None or why not in (None, world.memory_fault):
         return None
     answer = limited(world, "a primary runs here without a lease")
-    if answer is not None and (why is None or isinstance(answer.steps[0], EndServer)):
+    if answer is not None:
         return answer
-    if why is not None:  # its deadline cannot be written: a disk that is full on the day of the move is no reason to end a server
+    if why is not None:  # until its deadline the disk may have space again
         return Answer(reason=f"the primary that runs here cannot be adopted: {why}", wake_after_s=1)
     peer = living_primary(world)
     if peer is not None:

@@ -229,6 +229,8 @@ def test_a_node_that_cannot_write_its_memory_neither_stands_for_election_nor_cre
     assert decide(held).rule == "superseded_primary"
     foreign = w.leaderless(node=w.primary(), cluster=w.cluster(None, own=None, own_version=None), memory=Memory(), memory_fault="no space")
     assert (decide(foreign).rule, decide(foreign).steps) == ("adopt_running_primary", ())
+    unarmed = replace(foreign, node=w.primary(fence=FenceState()))
+    assert [type(step) for step in decide(unarmed).steps] == [ArmAdopted]
     fired = replace(foreign, node=w.primary(fence=FenceState(fired=True, token=1)))
     assert [type(step) for step in decide(fired).steps] == [EndServer]
     empty = w.world(node=w.bare(), cluster=NEW, memory=Memory(), sightings=w.sightings(uninitialized_since=w.NOW - 40))
