@@ -50,6 +50,10 @@ class RestoreMaker:
             plugin = plugins["backup"]
             site = replace(backup_site(instance, self.context(), system_id=order.system_id), socket_dir=None)
             backup = self._chosen(plugin, site, order)
+            if source is not None and source.source and "archive" in plugins:
+                self._refuse_archive_of_origin(
+                    plugins["archive"], self._archive_request(site, order, backup.system_id or "", instance.programs.major)
+                )
             order.make_room()
             job.progress(f"restores {backup.id}")
             places = TablespacePlaces(moved=source.tablespaces if source is not None else {}, heard=Filling(instance.layout.state_dir).note)
@@ -81,10 +85,26 @@ class RestoreMaker:
             raise DataDirectoryError(str(chosen))
         return chosen.backup
 
+    def _refuse_archive_of_origin(self, origin: Plugin, request: ArchiveRequest) -> None:
+        """A copy has the system identifier of its origin: not every archive could tell them apart once it pushes there.
+
+        :raises DataDirectoryError: where the origin's WAL is, this cluster's would go.
+        """
+        name = self.settings.local.plugins.archive
+        own = None if name is None else self.registry.get("archive", name)
+        if own is not None and archive_settings(own, request) == archive_settings(origin, request):
+            raise DataDirectoryError(
+                f"the bootstrap method's source leads to where this cluster archives (plugins.{name}): a copy would write into the"
+                " archive of its origin: give it one of its own; where it is the same cluster again, leave source out"
+            )
+
+    def _archive_request(self, site: BackupSite, order: RestoreOrder, system_id: str, major_version: int) -> ArchiveRequest:
+        identity = Identity(system_id=system_id, major_version=major_version, scope=site.context.scope)
+        return ArchiveRequest(context=site.context, identity=identity, data_dir=order.data_dir, environment=site.environment)
+
     def _fetch_command(self, instance: Instance, plugin: Plugin, site: BackupSite, order: RestoreOrder) -> str:
         control = ControlReader(Path(order.data_dir)).read(instance.programs).control
-        identity = Identity(system_id=control.system_id, major_version=control.major_version, scope=site.context.scope)
-        request = ArchiveRequest(context=site.context, identity=identity, data_dir=order.data_dir, environment=site.environment)
+        request = self._archive_request(site, order, control.system_id, control.major_version)
         place = ShimPlace(
             directory=instance.layout.state_dir / _SOURCE, data_dir=Path(order.data_dir), segment_bytes=control.wal_segment_bytes
         )

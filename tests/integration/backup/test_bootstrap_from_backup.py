@@ -33,6 +33,22 @@ def method(origin: Backups, **section: Any) -> dict[str, Any]:
     return {"*": {"bootstrap": {"method": "copy", "copy": restore}}}
 
 
+def test_a_copy_that_would_archive_where_its_origin_does_is_refused(origin: Backups, place: Path) -> None:
+    node = origin.cluster.the_leader()
+    query(node, "CREATE TABLE t (i int)")
+    write(node, 1)
+    origin.must("backup", "run")
+    archived(origin, node)
+    settings = method(origin)
+    settings["*"]["plugins"] = {"plain": {"directory": str(origin.repository)}}
+    with backup_cluster(place, nodes=1, local=settings, scope="copy", start=False) as copy:
+        (one,) = copy.cluster.nodes.values()
+        one.start()
+        assert one.wait_end(within_s=120) == 1
+        assert "leads to where this cluster archives" in one.log.read_text()
+        assert not (one.data_dir / "PG_VERSION").exists()
+
+
 def test_a_copy_begins_at_the_point_in_time_and_leaves_the_origin_alone(origin: Backups, place: Path) -> None:
     node = origin.cluster.the_leader()
     query(node, "CREATE TABLE t (i int)")
