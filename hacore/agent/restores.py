@@ -1,18 +1,21 @@
 """Puts the files of a backup in place for a restore or a bootstrap: of this cluster, or of another one whose backups a plugin reaches."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from hacore.agent.settings import SettingsSource
+from hacore.agent.source_history import newest_history
 from hacore.backup.choice import NoneFits, choose
 from hacore.config.settings import BootstrapRestore
 from hacore.errors import DataDirectoryError, PluginUnavailableError
 from hacore.hookspecs import ArchiveRequest, BackupSite, PluginContext, RestoreRequest, TablespacePlaces
 from hacore.interfaces import Backup, Identity
 from hacore.model.clock import Clock
+from hacore.model.recovery import LATEST_TIMELINE
+from hacore.model.timeline import TimelineHistory
 from hacore.plugins.archive import archive_settings
 from hacore.plugins.backup import list_backups, restore_backup
 from hacore.plugins.finding import declared
@@ -24,7 +27,7 @@ from hacore.postgres.controldata import ControlReader
 from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.surroundings import RestoreOrder
+from hacore.postgres.surroundings import RestoredFiles, RestoreOrder
 from hacore.postgres.tooling import backup_site
 
 _SOURCE: Final = "archive.source"  # programs that only fetch, from another cluster's archive
@@ -39,8 +42,8 @@ class RestoreMaker:
     context: Callable[[], PluginContext]
     clock: Clock
 
-    def restore(self, instance: Instance, order: RestoreOrder, job: JobHandle) -> str | None:
-        """Choose, have room made, and fill the directory; return the ``restore_command`` to recover with, ``None`` for this node's own.
+    def restore(self, instance: Instance, order: RestoreOrder, job: JobHandle) -> RestoredFiles:
+        """Choose, have room made, and fill the directory; return how to recover.
 
         :raises DataDirectoryError: no backup leads to the target, or the tool has failed.
         :raises PluginUnavailableError: the repository does not answer.
@@ -49,17 +52,22 @@ class RestoreMaker:
         with self._plugins(source) as plugins:
             plugin = plugins["backup"]
             site = replace(backup_site(instance, self.context(), system_id=order.system_id), socket_dir=None)
-            backup = self._chosen(plugin, site, order)
-            if source is not None and source.source and "archive" in plugins:
-                self._refuse_archive_of_origin(
-                    plugins["archive"], self._archive_request(site, order, backup.system_id or "", instance.programs.major)
-                )
+            backups = list_backups(plugin, site)
+            history = None
+            if "archive" in plugins:
+                origin, asked = plugins["archive"], self._archive_request(site, order, _system_id_of(backups), instance.programs.major)
+                if source is not None and source.source:
+                    self._refuse_archive_of_origin(origin, asked)
+                if order.target.timeline == LATEST_TIMELINE:
+                    history = newest_history(instance, archive_settings(origin, asked), backups, job)
+            backup = self._chosen(backups, order, history)
             order.make_room()
             job.progress(f"restores {backup.id}")
             places = TablespacePlaces(moved=source.tablespaces if source is not None else {}, heard=Filling(instance.layout.state_dir).note)
             request = RestoreRequest(site=site, backup=backup, data_dir=order.data_dir, tablespaces=places)
             restore_backup(plugin, request, job)
-            return self._fetch_command(instance, plugins["archive"], site, order) if "archive" in plugins else None
+            command = self._fetch_command(instance, plugins["archive"], site, order) if "archive" in plugins else None
+            return RestoredFiles(restore_command=command, along=None if history is None else history.timeline)
 
     @contextmanager
     def _plugins(self, source: BootstrapRestore | None) -> Iterator[Mapping[str, Plugin]]:
@@ -79,8 +87,8 @@ class RestoreMaker:
         finally:
             registry.close()
 
-    def _chosen(self, plugin: Plugin, site: BackupSite, order: RestoreOrder) -> Backup:
-        chosen = choose(list_backups(plugin, site), order.target, named=order.backup, system_id=order.system_id, now=self.clock.wall())
+    def _chosen(self, backups: Sequence[Backup], order: RestoreOrder, history: TimelineHistory | None) -> Backup:
+        chosen = choose(backups, order.target, history=history, named=order.backup, system_id=order.system_id, now=self.clock.wall())
         if isinstance(chosen, NoneFits):
             raise DataDirectoryError(str(chosen))
         return chosen.backup
@@ -109,3 +117,8 @@ class RestoreMaker:
             directory=instance.layout.state_dir / _SOURCE, data_dir=Path(order.data_dir), segment_bytes=control.wal_segment_bytes
         )
         return restore_command_for(archive_settings(plugin, request), place)
+
+
+def _system_id_of(backups: Sequence[Backup]) -> str:
+    """Whose backups they are, as far as the newest that tells it tells."""
+    return next((one.system_id for one in reversed(backups) if one.system_id is not None), "")

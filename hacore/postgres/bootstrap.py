@@ -158,8 +158,9 @@ def _restore(instance: Instance, job: JobHandle, wanted: BootstrapSettings, meth
 def _from_backup(instance: Instance, job: JobHandle, wanted: BootstrapRestore, token: int, around: Surroundings) -> None:
     """Begin with a backup, of this cluster or of another: its files by the plugin, everything about recovery by us."""
     order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=wanted.backup, target=wanted.target, is_bootstrap=True)
-    command = around.restore_files(order, job)
-    recover(instance, job, token, Recovery(target=wanted.target, during=MARK, restore_command=command), around)
+    files = around.restore_files(order, job)
+    how = Recovery(target=wanted.target, during=MARK, along=files.along, restore_command=files.restore_command)
+    recover(instance, job, token, how, around)
 
 
 def _method_argv(instance: Instance, method: BootstrapMethod) -> list[str]:

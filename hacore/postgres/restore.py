@@ -51,7 +51,7 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
             system_id=step.system_id,
             make_room=lambda: _make_room(instance, job, aside, keep=step.keep),
         )
-        command = around.restore_files(order, job)
+        command = around.restore_files(order, job).restore_command
         how = Recovery(
             target=step.target,
             during=MARK,

@@ -38,7 +38,15 @@ class RestoreOrder:
     make_room: Callable[[], None] = lambda: None  # empties the directory; called once the backup is chosen, never for one that is not there
 
 
-def _no_backups(order: RestoreOrder, _: JobHandle) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredFiles:
+    """How to recover what was put in place. ``restore_command``: ``None`` for this node's own."""
+
+    restore_command: str | None = None
+    along: int | None = None  # the newest timeline of another cluster's archive; ``None``: not looked for
+
+
+def _no_backups(order: RestoreOrder, _: JobHandle) -> RestoredFiles:
     raise DataDirectoryError(f"{order.data_dir}: nothing restores backups here")
 
 
@@ -52,7 +60,7 @@ class Surroundings:
 
     address_of: Callable[[str], tuple[str, int] | None]  # host and port at which PostgreSQL of a member is reached
     create_replica: CreateReplicaCall  # the chain of methods; raises DataDirectoryError when all have failed
-    restore_files: Callable[[RestoreOrder, JobHandle], str | None] = _no_backups  # the ``restore_command`` to use; ``None``: its own
+    restore_files: Callable[[RestoreOrder, JobHandle], RestoredFiles] = _no_backups
     token: Callable[[], int | None] = lambda: None  # fencing token of the lease under which the work was begun: set by the worker
     before_switchover: Callable[[str], None] = lambda _candidate: None  # raises to veto
     before_stop: Callable[[StopServer], None] = lambda _: None  # raises to veto a switchover

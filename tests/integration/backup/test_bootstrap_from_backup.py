@@ -77,6 +77,28 @@ def test_a_copy_begins_at_the_point_in_time_and_leaves_the_origin_alone(origin: 
     assert rows(node) == [1, 2, 3]
 
 
+def test_a_copy_follows_the_newest_timeline_past_what_a_restore_gave_up_and_numbers_that_nobody_took(origin: Backups, place: Path) -> None:
+    node = origin.cluster.the_leader()
+    query(node, "CREATE TABLE t (i int)")
+    origin.must("backup", "run")
+    target = write(node, 1)
+    write(node, 2)
+    archived(origin, node)
+    origin.must("backup", "run")
+    back = ("restore", "--to", target.isoformat(), "--confirm", "demo")
+    origin.fault("die_in_restore")
+    assert origin.command(*back, timeout_s=240).returncode == 1  # it has claimed timeline 2
+    origin.fault(None)
+    origin.cluster.wait_ready()
+    origin.must(*back, timeout_s=240)
+    origin.cluster.wait_ready()
+    write(node, 3)
+    archived(origin, node)
+    assert not (origin.repository / "wal" / "00000002.history").exists()
+    with backup_cluster(place, nodes=1, local=method(origin), scope="copy") as copy:
+        assert rows(copy.cluster.the_leader()) == [1, 3]
+
+
 def test_a_target_that_the_archive_does_not_reach_is_no_cluster_and_says_where_the_wal_ends(origin: Backups, place: Path) -> None:
     node = origin.cluster.the_leader()
     query(node, "CREATE TABLE t (i int)")

@@ -24,7 +24,7 @@ from hacore.postgres.connection import Connection
 from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.server import PostgresNode
-from hacore.postgres.surroundings import ReplicaSite, RestoreOrder, RestoreSettings, Surroundings
+from hacore.postgres.surroundings import ReplicaSite, RestoredFiles, RestoreOrder, RestoreSettings, Surroundings
 from hacore.postgres.worker import JobWorker
 from tests.unit.postgres.samples import settings
 
@@ -45,7 +45,7 @@ def basebackup(site: ReplicaSite, job: Job) -> RestoreSettings:
     return ()
 
 
-def no_repository(order: RestoreOrder, _: JobHandle) -> str | None:
+def no_repository(order: RestoreOrder, _: JobHandle) -> RestoredFiles:
     """One that does not answer."""
     raise DataDirectoryError(f"{order.data_dir}: the repository is away")
 
@@ -81,7 +81,7 @@ class Node:
         self.shut_down: list[Lsn] = []
         self.around_vetoes = False
         self.create_replica: Callable[[ReplicaSite, Job], RestoreSettings] = basebackup
-        self.restore_files: Callable[[RestoreOrder, JobHandle], str | None] = no_repository
+        self.restore_files: Callable[[RestoreOrder, JobHandle], RestoredFiles] = no_repository
         self.adopt_agent()
         nodes[name] = self
 
@@ -115,7 +115,7 @@ class Node:
     def _create_replica(self, site: ReplicaSite, job: Job) -> RestoreSettings:
         return self.create_replica(site, job)
 
-    def _restore_files(self, order: RestoreOrder, job: JobHandle) -> str | None:
+    def _restore_files(self, order: RestoreOrder, job: JobHandle) -> RestoredFiles:
         return self.restore_files(order, job)
 
     def lead(self, token: int = 1) -> None:

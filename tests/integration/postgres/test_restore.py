@@ -9,7 +9,7 @@ from hacore.model.node import Role
 from hacore.model.recovery import RecoveryTarget
 from hacore.model.steps import RestoreFromBackup, StartServer, UndoRestore
 from hacore.postgres.job import JobHandle
-from hacore.postgres.surroundings import RestoreOrder
+from hacore.postgres.surroundings import RestoredFiles, RestoreOrder
 from tests.integration.plugins.archive_in_a_directory import DirectoryArchive
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import Node
@@ -30,14 +30,14 @@ def wish(node: Node, *, keep: bool) -> RestoreFromBackup:
     )
 
 
-def torn(order: RestoreOrder, _: JobHandle) -> str | None:
+def torn(order: RestoreOrder, _: JobHandle) -> RestoredFiles:
     """A tool that fails in the middle."""
     order.make_room()
     Path(order.data_dir, "PG_VERSION").write_text("half a directory\n")
     raise DataDirectoryError("the tool has failed")
 
 
-def died(order: RestoreOrder, _: JobHandle) -> str | None:
+def died(order: RestoreOrder, _: JobHandle) -> RestoredFiles:
     """The agent is killed in the middle: nobody puts anything back. The worker of this test lives on to say so."""
     order.make_room()
     Path(order.data_dir, "PG_VERSION").write_text("half a directory\n")
