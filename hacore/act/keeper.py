@@ -101,6 +101,8 @@ class LeaseKeeper:
         lease, before = self.lease, self._own
         if lease is None or before is None:
             return None
+        is_restoring = before.restore is not None and before.restore.is_active  # what it runs on may be given up again
+        is_known = node.is_primary and node.timeline is not None and not is_restoring
         published_s = max(lease.ttl_s, times.ttl_s)
         in_force_s = min(before.ttl_s, times.ttl_s)
         own = replace(
@@ -108,8 +110,8 @@ class LeaseKeeper:
             heartbeat=before.heartbeat + 1,
             instance=lease.lock.instance,
             ttl_s=published_s,
-            timeline=node.timeline if node.is_primary and node.timeline else before.timeline,
-            parent=parent_of(node) if node.is_primary and node.timeline else before.parent,
+            timeline=node.timeline if is_known else before.timeline,
+            parent=parent_of(node) if is_known else before.parent,
             times=(times.ttl_s, times.loop_wait_s, times.retry_timeout_s),
             known_members=tuple(sorted({*before.known_members, *self.remembered.memory.members})),
         )

@@ -1,6 +1,7 @@
 """What the keeper of the lease does when the disk does not take what must be on it."""
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,12 @@ from hacore.act.remembered import Remembered
 from hacore.errors import DataDirectoryError, DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, ReleaseRequest, Renewed, RenewRequest, Snapshot, Written
 from hacore.model.clock import BootClock
-from hacore.model.cluster import ClusterView, OwnRecord, Status
+from hacore.model.cluster import ClusterView, OwnRecord, Restore, RestoreState, Status
 from hacore.model.lease import Lock
 from hacore.model.memory import Memory
 from hacore.model.node import DataDirectory, DirectoryState, FenceState, NodeState, Role, ServerState
 from hacore.model.policy import Policy, Times
+from hacore.model.recovery import RecoveryTarget
 from hacore.model.steps import AcquireLease
 from hacore.ports import Ports
 from hacore.records.own import read_own
@@ -52,6 +54,7 @@ class Store:
     is_silent: bool = False
     asked: int = 0
     released: list[ReleaseRequest] = field(default_factory=list)
+    renewed: list[RenewRequest] = field(default_factory=list)
 
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired:
         del request, timeout_s
@@ -59,7 +62,8 @@ class Store:
         return Acquired(lock=LOCK, sent_at=CLOCK.now())
 
     def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed:
-        del request, timeout_s
+        del timeout_s
+        self.renewed.append(request)
         sent_at = CLOCK.now()
         return Renewed(sent_at=sent_at, snapshot=Snapshot(sent_at=sent_at, revision=1, lock=LOCK, records={}, members={}))
 
@@ -179,3 +183,18 @@ def test_a_fault_of_the_disk_is_remembered_until_it_takes_what_is_noted_again() 
     disk.takes = 1
     remembered.note(remembered.memory)
     assert remembered.fault is None
+
+
+@pytest.mark.parametrize(("state", "timeline"), [(RestoreState.RESTORING, 1), (RestoreState.DONE, 2), (None, 2)])
+def test_the_timeline_of_a_restore_that_may_yet_fail_is_nobodys_record(state: RestoreState | None, timeline: int) -> None:
+    restore = None
+    if state is not None:
+        at = datetime(2026, 5, 4, tzinfo=UTC)
+        restore = Restore(id="r", member="a", state=state, backup="b", target=RecoveryTarget(), along=1, keep=True, asked_at=at)
+    store = Store()
+    keeper = keeper_of(Disk(takes=2), store)
+    own = replace(OWN, timeline=1, restore=restore)
+    assert keeper.acquire(AcquireLease(own=own, own_version=1), times=TIMES, policy=POLICY, node=node())
+    keeper.renew(node=replace(node(Role.PRIMARY), timeline=2), times=TIMES, policy=POLICY)
+    (text,) = [put.value for request in store.renewed for put in request.puts if put.name == "hacore"]
+    assert read_own(text or "").timeline == timeline
