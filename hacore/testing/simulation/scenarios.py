@@ -341,8 +341,8 @@ def restore_is_interrupted(simulation: Simulation) -> None:
     rule_answers(simulation, "restore_ended", within_s=80.0)
     simulation.must_become_whole()
     again = _restore(simulation)
+    before = again.server.directory  # once all stand still it may be moved aside before anybody looks
     reach(simulation, lambda: again.server.is_down, "all stand still")
-    before = again.server.directory
     reach(simulation, lambda: again.server.directory.mark == "restore", "it is moved aside")
     again.kill_agent()
     again.command(CancelRestoreCommand(id="cancel", received_at=again.clock.now()))  # to the next one, before it has begun anew
