@@ -80,6 +80,7 @@ def test_a_beat_that_is_due_proves_the_picture_of_the_pods(shared: Served, scope
 def test_leader_and_member_prove_each_others_pictures_by_what_they_have_heard(shared: Served, scope: str, kind: Kind) -> None:
     with opened(shared, kind, scope) as leader, opened(shared, kind, scope, "b") as calm:
         lock = take(leader, LONG_S)
+        calm.publish(RUNNING, ttl_s=LONG_S, timeout_s=CALL_S)  # a watch under another ttl would be opened again
         watching(leader)
         watching(calm)
 

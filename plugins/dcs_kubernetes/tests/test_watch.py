@@ -95,6 +95,17 @@ def test_a_watch_that_the_server_ends_in_order_goes_on_and_so_does_its_picture(s
         assert one.picture.recall(kept.sent_at) is not None
 
 
+def test_another_bound_on_silence_counts_from_the_next_event_and_the_picture_stays(shared: Served, scope: str) -> None:
+    with opened(shared, CONFIG_MAPS, scope) as session, following(shared, scope) as one:
+        one.follower.start()
+        eventually(lambda: one.picture.recall(0.0) is not None)
+        one.follower.silence_s = 1.0
+        written(session, Put(name="config", value="1"))
+        eventually(lambda: config_of(one.picture) == "1")
+        assert one.heard.lists == 1
+        eventually(lambda: one.heard.lists == 2)  # nobody has written since
+
+
 def test_a_picture_that_is_said_to_be_over_begins_anew_with_the_next_change(shared: Served, scope: str) -> None:
     with opened(shared, CONFIG_MAPS, scope) as session, following(shared, scope) as one:
         one.follower.start()

@@ -167,6 +167,7 @@ class KubernetesDcs:
     def publish(self, value: str, *, ttl_s: float, timeout_s: float) -> None:
         """Write this member's record and labels onto its pod where they differ, and keep the record alive."""
         leads, until = self._watch.leading, self._clock.now() + timeout_s
+        self._watch.expect(ttl_s)
         self._members.publish(value, leads=leads, ttl_s=ttl_s, heard=None if leads else self._shelf.heard(), until=until)
 
     def withdraw(self, *, timeout_s: float) -> None:

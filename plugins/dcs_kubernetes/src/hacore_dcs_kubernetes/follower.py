@@ -72,14 +72,17 @@ class Means:
 
 
 class Follower(Generic[T]):
-    """One watch at a time, until it is closed."""
+    """One watch at a time, until it is closed.
+
+    :param silence_s: after which it counts as dead. Another one may be set at any time; the watch goes on under it with the next event.
+    """
 
     def __init__(self, collection: Collection[T], picture: Picture[T], listener: Listener[T], means: Means, *, silence_s: float) -> None:
         self._collection = collection
         self._picture = picture
         self._listener = listener
         self._means = means
-        self._silence_s = silence_s
+        self.silence_s = silence_s
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -126,15 +129,16 @@ class Follower(Generic[T]):
 
         :raises DcsUnavailableError: the watch has ended in any other way than in order.
         """
-        began = time.monotonic()
-        lasts_s = self._means.lasts_s
+        began, lasts_s, silence_s = time.monotonic(), self._means.lasts_s, self.silence_s
         query = {"resourceVersion": str(version), "allowWatchBookmarks": "true", "timeoutSeconds": str(lasts_s), "watch": "true"}
         path, headers = self._collection.all_of_them(**query), self._collection.headers
-        for event in self._collection.client.watch(path, headers=headers, silence_s=self._silence_s):
+        for event in self._collection.client.watch(path, headers=headers, silence_s=silence_s):
             if self._ended.is_set() or not self._picture.is_followed:
                 return 0
             version = int(event["object"]["metadata"]["resourceVersion"])
             self._tell(version, event)
+            if self.silence_s != silence_s:
+                return version
         # Only its own time ends a watch in order. What ends it earlier may have been the end of a server whose successor knows less.
         return version if time.monotonic() - began >= lasts_s else 0
 

@@ -28,8 +28,6 @@ from hacore_dcs_kubernetes.watch import Known, Watch, Watched
 
 _OPEN_S: Final = 8.0
 _VALIDATE_S: Final = 5.0
-_SILENT_TURNS: Final = 1.5  # the leader writes once in each turn
-_SILENCE_MORE_S: Final = 1.0
 _SCOPE: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
 
@@ -94,7 +92,7 @@ class KubernetesPlugin:
             objects=Objects(of_objects, kind, place),
             pods=Pods(of_pods, place),
             of_pods=members.beats,
-            silence_s=request.loop_wait_s * _SILENT_TURNS + _SILENCE_MORE_S,
+            ttl_s=request.ttl_s,
             member=request.member,
         )
         watch = Watch(watched, known, Means(clock=clock, directory=directory))

@@ -1,8 +1,9 @@
 """What the watches of a session tell: when the loop must act, new versions as early as possible, and the pictures of objects and pods.
 
 The loop is woken when the lock changes hands or has expired, when ``config``, ``failover`` or another leader's ``status`` changes, and each
-time that the watch of the objects begins anew. The server tells nobody that a lock has expired: an alarm rings then. A leader renews in
-each turn, so a watch of the objects that is silent for longer is suspicious by itself; one of pods has nothing regular but bookmarks.
+time that the watch of the objects begins anew. The server tells nobody that a lock has expired: an alarm rings then. A leader renews
+before half of its lease is spent, so a watch of the objects that is silent for longer is suspicious by itself; one of pods has nothing
+regular but bookmarks.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from hacore_dcs_kubernetes.picture import Picture
 from hacore_dcs_kubernetes.pods import Metadata, Pods
 from hacore_dcs_kubernetes.records import CONFIG, FAILOVER, LEADER, Found
 
+_HALF: Final = 0.5
+_LATE_S: Final = 1.0  # for the turn itself
 _QUIET_S: Final = 135.0  # of a watch without changes: a server sends a bookmark in each minute
 _WAKING: Final = {CONFIG: ("config",), FAILOVER: ("failover",)}
 
@@ -45,7 +48,7 @@ class Watched:
     objects: Objects
     pods: Pods
     of_pods: Listener[Metadata]  # hears of them
-    silence_s: float  # of the objects, after which their watch counts as dead
+    ttl_s: float  # until another one is in force
     member: str  # whose session this is
 
 
@@ -60,8 +63,12 @@ class Watch:
         self._told: dict[str, object] = {}  # what was told of the things that wake
         self._wake: Callable[[], None] | None = None
         self._alarm: Alarm | None = None
-        self._of_objects = Follower(watched.objects, known.objects, self, means, silence_s=watched.silence_s)
+        self._of_objects = Follower(watched.objects, known.objects, self, means, silence_s=_silence_s(watched.ttl_s))
         self._of_pods = Follower(watched.pods, known.pods, watched.of_pods, means, silence_s=_QUIET_S)
+
+    def expect(self, ttl_s: float) -> None:
+        """Take the ttl in force, which people change."""
+        self._of_objects.silence_s = _silence_s(ttl_s)
 
     def note(self, lock: Lock | None) -> None:
         """Note whether this member leads, as its session has just seen it."""
@@ -125,3 +132,8 @@ class Watch:
     def _is_news(self, what: str, found: object) -> bool:
         known, self._told[what] = self._told.get(what), found
         return known != found
+
+
+def _silence_s(ttl_s: float) -> float:
+    """Return after how long without a word the watch of the objects counts as dead."""
+    return ttl_s * _HALF + _LATE_S
