@@ -57,10 +57,15 @@ def adopted_primary_needs_a_deadline(seen: Unsure) -> Answer | None:
 
 
 def read_only_without_store(seen: Unsure) -> Answer | None:
-    """A server that was stopped because its lease ended serves reads again as a standby of nobody."""
-    world = seen.world
-    was_seen = world.sightings.store_lost_since is not None and world.sightings.store_lost_since > world.sightings.started_at
-    if not was_seen or world.node.server is not ServerState.STOPPED or world.node.directory.state is not DirectoryState.INITIALIZED:
+    """A server that was stopped because its lease ended serves reads again as a standby of nobody; so does one that was a standby.
+
+    A former primary waits where the store was not seen since the agent began: made a standby, it could not return to its lock at once.
+    """
+    world, directory = seen.world, seen.world.node.directory
+    was_seen = world.sightings.own_version is not None or bool(world.sightings.members_seen)
+    if world.node.server is not ServerState.STOPPED or directory.state is not DirectoryState.INITIALIZED:
+        return None
+    if not was_seen and not directory.has_standby_signal:
         return None
     if world.node.last_start_failed is not None:
         return None

@@ -1,5 +1,6 @@
 """The store fails, or the way to it: scenarios 5, 7, 8, 9, 10 and 11 of safety.md 10."""
 
+import signal
 from http import HTTPStatus
 from typing import Any
 
@@ -61,6 +62,40 @@ def test_without_the_store_writes_end_in_time_and_afterwards_there_is_one_leader
     assert last is not None
     assert last <= lost_at + TTL_S  # the last renewal that the store can have seen was sent before that
     assert last <= writes.renewals.fence_instant(leader.name, token=known["token"])
+
+
+@on_etcd
+def test_after_a_power_cut_that_the_store_outlasts_the_former_leader_goes_on(cluster: Cluster, store: StoreAtWork) -> None:
+    leader, known = cluster.the_leader(), leadership(store)
+    with store.outage():
+        for node in cluster.nodes.values():
+            node.kill("everything")
+        for node in cluster.nodes.values():
+            node.start()
+        cluster.wait_for(lambda: all(node.rule for node in cluster.nodes.values()), "the agents are there")
+        let_pass(cluster, TTL_S)
+        assert leader.server_pids() == []
+    assert cluster.wait_ready() is leader
+    assert leadership(store)["timeline"] == known["timeline"]
+
+
+@on_all_stores
+def test_an_agent_that_is_started_again_in_a_pause_knows_of_it_without_the_store(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    standby = cluster.others(leader)[0]
+    assert cluster.configure(pause=True).status == HTTPStatus.OK
+    cluster.wait_for(lambda: all(node.status().get("pause") for node in cluster.nodes.values()), "all know of the pause")
+    standby.kill("postmaster", signal.SIGINT)
+    cluster.wait_for(lambda: not standby.server_pids(), "a person has stopped a server")
+    before = postmasters(cluster)
+    with store.outage():
+        for node in (leader, standby) * 2:
+            node.restart()
+            cluster.wait_for(lambda one=node: one.rule, "the agent is there")  # type: ignore[misc]
+        let_pass(cluster, TTL_S)
+        assert postmasters(cluster) == before
+    cluster.wait_for(lambda: cluster.configure(pause=None).status == HTTPStatus.OK, "the store answers again")
+    cluster.wait_ready()
 
 
 @on_three_servers

@@ -40,6 +40,24 @@ def store_is_restored_with_the_lock_of_a_former_leader(simulation: Simulation) -
         raise ScenarioError(f"{simulation.engine.seed}: commits are lost by a restore of the store, or a token came back with it")
 
 
+def power_is_back_before_the_store(simulation: Simulation) -> None:
+    """All machines come up while the store is still away: the former leader waits, and leads again on its timeline once it is back."""
+    leader = whole(simulation)
+    simulation.store.is_available = False
+    for machine in simulation.machines.values():
+        machine.lose_power()
+    leader.server.end_known_at = simulation.engine.now
+    simulation.run_for(1.0)
+    for machine in simulation.machines.values():
+        machine.boot(5.0)
+    simulation.run_for(4 * simulation.plan.times.ttl_s)
+    simulation.store.is_available = True
+    simulation.judge.store_is_back()
+    simulation.must_become_whole()
+    if leader_of(simulation) is not leader or simulation.judge.promotions:
+        raise ScenarioError(f"{simulation.engine.seed}: the leader has changed, or has begun another timeline")
+
+
 def leader_ends_while_its_standbys_lag(simulation: Simulation) -> None:
     """The service of the leader is stopped while WAL is under way: the lock is kept until a standby has all of it, nothing is lost."""
     leader = whole(simulation)

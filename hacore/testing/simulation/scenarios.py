@@ -25,6 +25,7 @@ from hacore.testing.simulation.faults import heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.planned import (
     leader_ends_while_its_standbys_lag,
+    power_is_back_before_the_store,
     restarts_in_pause,
     store_is_restored_with_the_lock_of_a_former_leader,
 )
@@ -393,6 +394,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     scheduled_restart_is_stale,
     restarts_in_pause,
     leader_ends_while_its_standbys_lag,
+    power_is_back_before_the_store,
     store_is_restored_with_the_lock_of_a_former_leader,
     bootstrap_fails,
     bootstrap_is_abandoned,

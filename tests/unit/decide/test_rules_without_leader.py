@@ -12,7 +12,7 @@ from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCom
 from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
-from hacore.model.memory import Memory
+from hacore.model.memory import Memory, Sightings
 from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState
 from hacore.model.policy import Policy, Tags
 from hacore.model.steps import (
@@ -43,6 +43,8 @@ from . import worlds as w
 SHUTDOWN = ShutdownCommand(id="end", received_at=w.NOW)
 BEHIND = w.standby(received_lsn=Lsn(1000), replayed_lsn=Lsn(1000))
 NEW = w.cluster(None, initialize=None, initialize_version=None, members=(), own=None, own_version=None, config=None, history=None)
+BEGUN = Sightings(started_at=w.NOW - 20, store_lost_since=w.NOW - 19)  # an agent that has not seen the store yet
+STOPPED_STANDBY = w.stopped(directory=w.directory(control=w.control("shut down in recovery"), has_standby_signal=True))
 BOOTSTRAPPING = w.cluster("a", initialize="", own=w.own(holder="a", bootstrapping=True, claims=()))
 
 
@@ -86,6 +88,8 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
         w.world(cluster=None, node=w.stopped(), sightings=w.sightings(store_lost_since=w.NOW - 20)),
         (StartServer,),
     ),
+    ("read_only_without_store", w.world(cluster=None, node=STOPPED_STANDBY, sightings=BEGUN), (StartServer,)),
+    ("waiting_for_store", w.world(cluster=None, node=w.stopped(), sightings=BEGUN), ()),
     ("waiting_for_store", w.world(cluster=None), ()),
     # identity
     ("foreign_system_id", w.world(cluster=w.cluster(initialize="7999999999999999999")), (Exit,)),
