@@ -30,6 +30,7 @@ from hacore.model.world import Answer
 
 _HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
 _RETRY_START_S = 5.0
+_READ_S = 10.0  # what it may take to find the end of the local WAL
 
 
 def wait_for_heir(seen: Known) -> Answer | None:
@@ -44,22 +45,19 @@ def wait_for_heir(seen: Known) -> Answer | None:
 
 
 def former_holder_returns(seen: Known) -> Answer | None:
-    """The last holder takes its lock again at once: its token is the newest, nobody can have written since (safety.md 5)."""
-    world, node = seen.world, seen.node
-    if not is_former_holder(world, seen.cluster) or world.job is not None or why_not_eligible(world) is not None:
+    """The last holder takes its lock again at once: its token is the newest, nobody can have written since (safety.md 5).
+
+    Where the end of its WAL is not known yet it is waited for: once it is a standby it could not return.
+    """
+    if not _may_return(seen):
         return None
-    control = node.directory.control
-    can_write = node.is_primary or (
-        node.server is ServerState.STOPPED and control is not None and control.was_primary and not node.directory.has_standby_signal
-    )
-    own, request = seen.cluster.own, seen.cluster.failover
-    if own is not None and is_clean(own) and not node.is_primary and electable(world.peers):
-        return None  # it was given back for somebody else to take
-    end, recorded = wal_end(node), max(seen.cluster.status.optime or Lsn(0), world.memory.lsn or Lsn(0))
-    is_whole = node.is_primary or (end is not None and end >= recorded)
-    if not can_write or not is_whole or living_primary(world) is not None or (request is not None and request.candidate != seen.name):
-        return None
-    return _take(seen, "held the newest lease")
+    node, since = seen.node, seen.world.sightings.leaderless_since
+    end, recorded = wal_end(node), max(seen.cluster.status.optime or Lsn(0), seen.world.memory.lsn or Lsn(0))
+    if node.is_primary or (end is not None and end >= recorded):
+        return _take(seen, "held the newest lease")
+    if node.directory.wal_end is None and since is not None and seen.now - since <= min(_READ_S, seen.world.times.ttl_s):
+        return Answer(reason="held the newest lease; waits until the end of its WAL is known", wake_after_s=0.2)
+    return None
 
 
 def adopt_running_primary(seen: Known) -> Answer | None:
@@ -167,6 +165,20 @@ def take_the_lock(seen: Known) -> Answer | None:
     if not seen.world.peers_asked:
         return Answer(reason="asks the other members", wake_after_s=0)
     return _take(seen, "the best candidate")
+
+
+def _may_return(seen: Known) -> bool:
+    """Tell whether this node held the newest lease and may take it again, its WAL apart."""
+    world, node = seen.world, seen.node
+    if not is_former_holder(world, seen.cluster) or world.job is not None or why_not_eligible(world) is not None:
+        return False
+    control, own, request = node.directory.control, seen.cluster.own, seen.cluster.failover
+    can_write = node.is_primary or (
+        node.server is ServerState.STOPPED and control is not None and control.was_primary and not node.directory.has_standby_signal
+    )
+    if own is not None and is_clean(own) and not node.is_primary and electable(world.peers):
+        return False  # it was given back for somebody else to take
+    return can_write and living_primary(world) is None and (request is None or request.candidate == seen.name)
 
 
 def _take(seen: Known, reason: str) -> Answer:

@@ -58,6 +58,20 @@ def power_is_back_before_the_store(simulation: Simulation) -> None:
         raise ScenarioError(f"{simulation.engine.seed}: the leader has changed, or has begun another timeline")
 
 
+def power_is_back_and_wal_takes_long_to_read(simulation: Simulation) -> None:
+    """All machines come up beside their store: the former leader waits until it knows where its WAL ends, and leads on its timeline."""
+    leader = whole(simulation)
+    for machine in simulation.machines.values():
+        machine.lose_power()
+    simulation.run_for(2 * simulation.plan.times.ttl_s)
+    for machine in simulation.machines.values():
+        machine.boot(0.5)
+    leader.server.end_known_at = simulation.engine.now + 4.0
+    simulation.must_become_whole()
+    if leader_of(simulation) is not leader or simulation.judge.promotions:
+        raise ScenarioError(f"{simulation.engine.seed}: the leader has changed, or has begun another timeline")
+
+
 def leader_ends_while_its_standbys_lag(simulation: Simulation) -> None:
     """The service of the leader is stopped while WAL is under way: the lock is kept until a standby has all of it, nothing is lost."""
     leader = whole(simulation)

@@ -25,6 +25,7 @@ from hacore.testing.simulation.faults import heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.planned import (
     leader_ends_while_its_standbys_lag,
+    power_is_back_and_wal_takes_long_to_read,
     power_is_back_before_the_store,
     restarts_in_pause,
     store_is_restored_with_the_lock_of_a_former_leader,
@@ -395,6 +396,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     restarts_in_pause,
     leader_ends_while_its_standbys_lag,
     power_is_back_before_the_store,
+    power_is_back_and_wal_takes_long_to_read,
     store_is_restored_with_the_lock_of_a_former_leader,
     bootstrap_fails,
     bootstrap_is_abandoned,

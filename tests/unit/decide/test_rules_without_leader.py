@@ -193,6 +193,19 @@ def test_a_name_proves_nothing_for_a_former_holder_whose_disk_has_another_token(
     assert decide(seen).rule == "superseded_primary"
 
 
+@pytest.mark.parametrize(("waited_s", "rule"), [(1.0, "former_holder_returns"), (11.0, "start_before_election")])
+def test_a_crashed_holder_waits_a_while_for_the_end_of_its_wal(waited_s: float, rule: str) -> None:
+    node = w.stopped("in production", directory=w.directory(control=w.control("in production"), wal_end=None, wal_end_timeline=None))
+    seen = w.leaderless(
+        node=node,
+        cluster=w.cluster(None, own=w.own(holder="a")),
+        memory=w.memory(held_token=1, lsn=Lsn(w.POSITION + 1)),
+        sightings=w.sightings(own_version_since=w.NOW - 40, leaderless_since=w.NOW - waited_s),
+    )
+    decision = decide(seen)
+    assert (decision.rule, bool(decision.steps)) == (rule, waited_s > 10)
+
+
 def test_a_stopped_former_primary_takes_its_lock_again_to_start_in_place() -> None:
     seen = w.leaderless(node=w.stopped("in production"), cluster=w.cluster(None, own=w.own(holder="a")), memory=w.memory(held_token=1))
     assert decide(seen).rule == "former_holder_returns"
