@@ -1,6 +1,7 @@
 """``switchover`` and ``failover``: another leader, planned or not (interface reference 9 and 4.6). The members decide; this asks them."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -64,7 +65,7 @@ def switchover(
         _warn(view)
         confirm(_question(site.scope, "switchover", holder.name, candidate, at), force=force)
         body = {"leader": leader, "candidate": candidate, "scheduled_at": at.isoformat() if at else None}
-        _carry_out(site, view, holder, "switchover", {key: value for key, value in body.items() if value}, form)
+        _carry_out(site, view, [holder], "switchover", {key: value for key, value in body.items() if value}, form)
         _conclude(site, form, wait_s=timeout_s if wait and at is None else None)
 
 
@@ -86,8 +87,8 @@ def failover(place: Place, cluster: str | None, candidate: str | None, form: str
         chosen = _candidate(site, view, candidate, asks=not force, is_needed=True)
         _warn(view)
         confirm(_question(site.scope, "failover", view.leader.name if view.leader else None, chosen, None), force=force)
-        asked = view.leader or view.member(chosen)
-        _carry_out(site, view, asked, "failover", {"candidate": chosen or ""}, form)
+        asked = dict.fromkeys((view.leader, view.member(chosen) if chosen else None))
+        _carry_out(site, view, [one for one in asked if one is not None], "failover", {"candidate": chosen or ""}, form)
         _conclude(site, form, wait_s=timeout_s if wait else None)
 
 
@@ -130,14 +131,18 @@ def _question(scope: str, action: str, leader: str | None, candidate: str | None
     return f"Are you sure you want to {action} cluster {scope}{target}{demoted}{when}?"
 
 
-def _carry_out(site: Site, view: ClusterView, member: Member | None, action: str, body: dict[str, str], form: str) -> None:
+def _carry_out(site: Site, view: ClusterView, members: Sequence[Member], action: str, body: dict[str, str], form: str) -> None:
     answer = Answer(status=0, text="no member can be asked")
-    if member is not None:
-        limit_s = 2 * max(_SHORTEST_S, loop_wait_s(view)) + _GRACE_S
-        with MemberApi(site.settings.ctl) as api:
+    limit_s = 2 * max(_SHORTEST_S, loop_wait_s(view)) + _GRACE_S
+    with MemberApi(site.settings.ctl) as api:
+        for member in members:
+            if answer.is_lost:
+                click.echo(f"Warning: {answer.said}; nothing has come of it, {member.name} is asked", err=True)
             answer = api.ask(member, "POST", f"/{action}", body, read_s=limit_s)
             if answer.status == _NO_SUCH_PATH:  # a member of an old release knows one path for both
                 answer = api.ask(member, "POST", "/failover", body, read_s=limit_s)
+            if not answer.is_lost or not _is_as_before(site, view):
+                break
     if answer.is_lost:
         raise CommandError(f"{action.capitalize()} status unknown, see hacore list: {answer.said}; {_standing(site, body)}")
     if not answer.was_asked:
@@ -150,6 +155,15 @@ def _carry_out(site: Site, view: ClusterView, member: Member | None, action: str
         click.echo(f"{datetime.now().astimezone().isoformat(sep=' ', timespec='milliseconds')} {answer.said}")
     else:
         click.get_current_context().meta["hacore.answer"] = answer
+
+
+def _is_as_before(site: Site, before: ClusterView) -> bool:
+    """Tell whether a request whose answer was lost has done nothing yet. A failover done twice is done once: its candidate leads then."""
+    try:
+        view = site.view()
+    except DcsUnavailableError:
+        return False
+    return view.failover is None and view.lock == before.lock
 
 
 def _standing(site: Site, body: dict[str, str]) -> str:

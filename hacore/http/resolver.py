@@ -1,6 +1,6 @@
 """Addresses of host names. A look-up cannot be given a limit, so each runs on a thread of its own and is waited for no longer than allowed.
 
-An address that was found stays known: after a minute it is asked for again, and used until there is an answer.
+An address that was found stays known: after a minute it is asked for again, and used where there is no answer at once.
 """
 
 import ipaddress
@@ -13,6 +13,7 @@ from hacore.model.clock import Clock, Instant
 
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]  # family, and what connect() takes
 _FRESH_S: Final = 60.0
+_AT_ONCE_S: Final = 0.1  # what a name server that is well takes, many times over; and a quarter of what is left at most
 
 
 class Resolver:
@@ -36,16 +37,25 @@ class Resolver:
         if known is not None and self._clock.now() - known[0] < _FRESH_S:
             return known[1]
         lookup = self._lookups.get(place)
-        if lookup is None or self._clock.now() - lookup.ended_at >= _FRESH_S:  # nobody has asked for it since: it is of long ago
+        if lookup is not None and self._clock.now() - lookup.ended_at >= _FRESH_S:  # nobody has asked since: newer than what was known
+            known = self._take(place, lookup) or known
+            lookup = None
+        if lookup is None:
             lookup = self._lookups[place] = _Lookup(host, port, self._clock)
-        if lookup.ended.wait(max(0.0, until - self._clock.now()) if known is None else 0.0):
-            del self._lookups[place]
-            if lookup.found:
-                self._known[place] = (lookup.ended_at, lookup.found)
-                return lookup.found
+        left_s = max(0.0, until - self._clock.now())
+        if lookup.ended.wait(left_s if known is None else min(_AT_ONCE_S, left_s / 4)):
+            known = self._take(place, lookup) or known
         if known is not None:
             return known[1]
         raise lookup.error or TimeoutError(f"no answer in time to the question for {host}")
+
+    def _take(self, place: tuple[str, int], lookup: "_Lookup") -> tuple[Instant, list[Address]] | None:
+        """Keep what was found, as of when it was."""
+        del self._lookups[place]
+        if not lookup.found:
+            return None
+        self._known[place] = found = (lookup.ended_at, lookup.found)
+        return found
 
 
 class _Lookup:

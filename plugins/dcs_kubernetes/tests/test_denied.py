@@ -3,6 +3,7 @@
 import contextlib
 import http
 import itertools
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -83,6 +84,17 @@ def test_who_is_not_let_in_by_the_only_server_that_answers_is_told_so() -> None:
         pytest.raises(RefusedByServerError, match="403"),
     ):
         client.get("/", until=now() + CALL_S)
+
+
+def test_a_silent_server_beside_one_that_does_not_let_us_in_costs_little_of_the_time() -> None:
+    closed = Door(http.HTTPStatus.FORBIDDEN)
+    with closed.open() as first, socket.create_server(("127.0.0.1", 0)) as silent:
+        second = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with contextlib.closing(asking_first(first, second)) as client:
+            until = now() + CALL_S
+            with pytest.raises(RefusedByServerError, match="403"):
+                client.get("/", until=until)
+            assert now() < until - CALL_S / 2
 
 
 def test_a_token_that_another_thread_has_read_since_is_tried(scratch: Path) -> None:

@@ -13,7 +13,7 @@ from hacore_router_pgbouncer import targets
 from hacore_router_pgbouncer.schema import PgbouncerSchema
 from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
 
-STRANGE_USER, STRANGE_GROUP = 54321, 54322
+STRANGE_USER, STRANGE_GROUP, OTHER_USER = 54321, 54322, 54323
 A, B, C = (Endpoint(member=name, host=f"10.0.0.{number}", port=5432) for number, name in enumerate("abc", start=1))
 SETTINGS = PgbouncerSettings(
     console="port=6432",
@@ -87,6 +87,30 @@ def test_who_may_read_the_file_stays_and_a_first_one_is_not_for_everybody(scratc
         targets.write(path, "two")
         assert (path.read_text(), mode_of(path)) == ("two", mode)
     assert list(scratch.iterdir()) == [path]
+
+
+def test_an_owner_who_could_not_read_it_any_more_keeps_the_file(scratch: Path) -> None:
+    if os.geteuid() != 0:
+        return  # only root has files of others
+    path = scratch / "hacore.ini"
+    path.write_text("")
+    os.chown(path, STRANGE_USER, STRANGE_GROUP)
+    path.chmod(0o660)
+    targets.write(path, "one")
+    assert (path.stat().st_uid, path.stat().st_gid, mode_of(path)) == (STRANGE_USER, STRANGE_GROUP, 0o660)
+    scratch.chmod(0o777)
+    try:
+        os.setegid(STRANGE_GROUP)
+        os.seteuid(OTHER_USER)  # who may write to it, and to its directory
+        with pytest.raises(PluginUnavailableError, match=f"owner {STRANGE_USER}"):
+            targets.write(path, "two")
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    assert (path.read_text(), path.stat().st_uid) == ("one", STRANGE_USER)
+    path.chmod(0o664)
+    targets.write(path, "three")
+    assert path.read_text() == "three"
 
 
 def test_a_group_that_is_not_ours_keeps_the_file_and_one_that_we_cannot_give_it_to_is_said(scratch: Path) -> None:

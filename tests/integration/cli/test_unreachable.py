@@ -114,6 +114,20 @@ def test_a_switchover_that_a_member_took_without_an_answer_is_not_wished_for_aga
     assert stands.value == put.value
 
 
+def test_a_failover_goes_past_a_leader_that_takes_requests_and_answers_none(
+    hacore: Command, members: tuple[Dcs, Dcs], breaking: Breaking
+) -> None:
+    leader, other = members
+    for session_of, role in ((leader, "primary"), (other, "replica")):
+        session_of.publish(record(breaking.port, role), ttl_s=120, timeout_s=5)
+    put = Put(name="failover", value=failover_json(None, OTHER))
+    breaking.then = lambda: leader.write(WriteRequest(puts=(put,)), timeout_s=5) if len(breaking.taken) > 1 else None
+    said = hacore("failover", "--candidate", OTHER, "--force")
+    assert f"nothing has come of it, {OTHER} is asked" in said.err
+    assert breaking.taken == ["POST /failover", "POST /failover"]
+    assert (said.code, said.err.endswith(f"the wish stands in the store, {LEADER} leads\n")) == (1, True)
+
+
 def test_a_restart_whose_end_is_not_known_is_the_last_of_the_round(hacore: Command, members: tuple[Dcs, Dcs], breaking: Breaking) -> None:
     for session_of, role in zip(members, ("primary", "replica"), strict=True):
         session_of.publish(record(breaking.port, role), ttl_s=120, timeout_s=5)

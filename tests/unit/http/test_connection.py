@@ -204,11 +204,22 @@ def test_what_was_found_long_ago_and_never_asked_for_is_not_taken_for_new(monkey
     settle()
     clock.seconds = 300_000.0
     may.clear()
-    assert found(clock.seconds + PATIENCE_S) == "10.0.0.1"  # its answer is days old by now: there is a third
+    assert found(clock.seconds + PATIENCE_S) == "10.0.0.2"  # its answer is days old by now, but the newest: there is a third
     may.set()
     settle()
     assert found(clock.seconds + PATIENCE_S) == "10.0.0.3"
     assert len(asked) == 3
+
+
+def test_a_name_that_is_asked_for_once_in_a_while_is_where_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may = counted(monkeypatch)
+    may.set()
+    clock = Later()
+    resolver = Resolver(clock)
+    for number in range(1, 5):
+        clock.seconds = number * 600.0
+        assert resolver.addresses("server.example", 80, until=clock.seconds + 1e6)[0][1][0] == f"10.0.0.{number}"
+    assert len(asked) == 4
 
 
 def test_a_question_that_is_on_its_way_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The file that pgbouncer.ini includes: where each database leads, and under which token that was said. Pure but for the file."""
 
 import os
+import pwd
 import re
 import stat
 from collections.abc import Iterable, Iterator
@@ -62,13 +63,22 @@ def write(path: Path, text: str) -> None:
 
 
 def _let_in(arriving: Path, path: Path) -> None:
-    """Give the new file group and mode of the one that is there; one that is the first is read by us and our group."""
+    """Give the new file owner, group and mode of the one that is there; one that is the first is read by us and our group.
+
+    The owner is the agent's user where that may give nothing away: PgBouncer then reads it through the group, or as everybody.
+    """
     try:
         there = path.stat()
     except FileNotFoundError:
         arriving.chmod(_MODE)
         return
     mode = stat.S_IMODE(there.st_mode)
+    if there.st_uid != arriving.stat().st_uid:
+        try:
+            os.chown(arriving, there.st_uid, -1)
+        except PermissionError as error:
+            if not _may_read(there.st_uid, there.st_gid, mode):
+                raise PluginUnavailableError(f"{path}: its owner {there.st_uid} could not read it then, want it in the group") from error
     if there.st_gid != arriving.stat().st_gid:
         try:
             os.chown(arriving, -1, there.st_gid)
@@ -76,6 +86,18 @@ def _let_in(arriving: Path, path: Path) -> None:
             if not mode & stat.S_IROTH:
                 raise PluginUnavailableError(f"{path}: want the agent's user in its group {there.st_gid}, or the file in ours") from error
     arriving.chmod(mode)
+
+
+def _may_read(user: int, group: int, mode: int) -> bool:
+    """Tell whether a user who is not the owner may read a file."""
+    if user == 0:
+        return True
+    try:
+        entry = pwd.getpwuid(user)
+    except KeyError:
+        return bool(mode & stat.S_IROTH)
+    is_in_group = group in os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return bool(mode & (stat.S_IRGRP if is_in_group else stat.S_IROTH))
 
 
 def _lines(databases: Iterable[Database], place: tuple[str, int]) -> Iterator[str]:
