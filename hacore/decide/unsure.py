@@ -5,6 +5,7 @@ from typing import Final
 
 from hacore.decide.table import Table
 from hacore.decide.unleased import limited
+from hacore.decide.upstreams import NOBODY
 from hacore.decide.views import Unsure, unsure
 from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import StartServer, StopMode, StopServer
@@ -69,7 +70,8 @@ def read_only_without_store(seen: Unsure) -> Answer | None:
         return None
     if world.node.last_start_failed is not None:
         return None
-    return Answer(reason="serves reads until the store is back", steps=(StartServer(role=Role.STANDBY),))
+    step = StartServer(role=Role.STANDBY, upstream=NOBODY)  # who led before the outage may be cut off, and have WAL that nobody else has
+    return Answer(reason="serves reads until the store is back", steps=(step,))
 
 
 def waiting_for_store(seen: Unsure) -> Answer | None:

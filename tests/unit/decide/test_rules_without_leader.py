@@ -13,7 +13,7 @@ from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory, Sightings
-from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState
+from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState, Upstream
 from hacore.model.policy import Policy, Tags
 from hacore.model.steps import (
     AcquireLease,
@@ -160,6 +160,12 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
 def test_the_rule_answers_with_its_steps(rule: str, seen: World, steps: tuple[type, ...]) -> None:
     decision = decide(seen)
     assert (decision.rule, tuple(type(step) for step in decision.steps)) == (rule, steps)
+
+
+def test_a_server_that_serves_reads_without_the_store_streams_from_nobody_also_not_from_who_led_before() -> None:
+    (step,) = decide(w.world(cluster=None, node=STOPPED_STANDBY, sightings=BEGUN)).steps
+    assert isinstance(step, StartServer)
+    assert step.upstream == Upstream(member=None)
 
 
 def test_an_acquisition_compares_the_revision_that_was_seen_for_a_whole_ttl() -> None:
