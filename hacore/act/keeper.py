@@ -7,7 +7,7 @@ the copy as it was: the next renewal writes it again.
 from dataclasses import replace
 from typing import Final
 
-from hacore.act.leader_puts import Seen, final_status_put, own_put, parent_of, status_puts
+from hacore.act.leader_puts import Seen, final_status_put, own_put, status_puts
 from hacore.act.remembered import Remembered
 from hacore.errors import DataDirectoryError, DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Put, Refused, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
@@ -111,7 +111,7 @@ class LeaseKeeper:
             instance=lease.lock.instance,
             ttl_s=published_s,
             timeline=node.timeline if is_known else before.timeline,
-            parent=parent_of(node) if is_known else before.parent,
+            parent=node.parent if is_known else before.parent,
             times=(times.ttl_s, times.loop_wait_s, times.retry_timeout_s),
             known_members=tuple(sorted({*before.known_members, *self.remembered.memory.members})),
         )

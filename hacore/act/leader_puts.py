@@ -42,13 +42,5 @@ def final_status_put(optime: Lsn, seen: Seen) -> Put:
     return _put(replace(seen.status, optime=optime), seen)
 
 
-def parent_of(node: NodeState) -> tuple[int, int] | None:
-    """Return which timeline this primary's own one left, and where."""
-    history = node.history
-    if history is None or history.timeline != node.timeline or not history.switches:
-        return None
-    return history.switches[-1].timeline, int(history.switches[-1].switchpoint)
-
-
 def _put(status: Status, seen: Seen) -> Put:
     return Put(name=names.STATUS, value=status_json(status, seen.texts.get(names.STATUS)))

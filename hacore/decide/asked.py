@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from hacore.decide.own import on_timeline_of
 from hacore.decide.table import Table
 from hacore.decide.upstreams import clone_source, is_ready_to_copy, wanted_upstream
 from hacore.decide.views import Known, known
@@ -164,8 +165,9 @@ def restore_requested(seen: Known) -> Answer | None:
         keep=command.keep,
         asked_at=seen.world.wall,
     )
+    noted = on_timeline_of(own, seen.node)  # renewals say nothing of it until the restore has ended
     steps = (
-        WriteOwn(own=replace(own, restore=restore, heartbeat=own.heartbeat + 1)),
+        WriteOwn(own=replace(noted, restore=restore, heartbeat=own.heartbeat + 1)),
         AnswerCommand(id=command.id, done=True, text="the restore begins"),
     )
     return Answer(reason=f"asked to restore to {command.target}", steps=steps, wake_after_s=0)

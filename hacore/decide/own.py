@@ -1,9 +1,13 @@
 """The next content of hacore's own record, and the next fencing token (safety.md 5)."""
 
 from dataclasses import replace
+from typing import Final
 
 from hacore.model.cluster import ClusterView, OwnRecord
+from hacore.model.node import NodeState
 from hacore.model.world import World
+
+_NOBODY: Final = 0  # tokens begin with 1
 
 
 def next_token(world: World, cluster: ClusterView) -> int:
@@ -48,6 +52,18 @@ def with_claim(own: OwnRecord, timeline: int) -> OwnRecord:
     claims = dict(own.claims)
     claims[timeline] = own.token
     return replace(own, claims=tuple(sorted(claims.items())), heartbeat=own.heartbeat + 1)
+
+
+def on_timeline_of(own: OwnRecord, node: NodeState) -> OwnRecord:
+    """Return the record with the timeline that this primary is on, and the one which that left: ``/history`` is compared with both."""
+    return own if node.timeline is None else replace(own, timeline=node.timeline, parent=node.parent)
+
+
+def without_idle_claims(own: OwnRecord) -> OwnRecord:
+    """Return the record with nothing claimed by its token beyond its timeline: the numbers stay used up."""
+    newest = own.timeline or 0
+    claims = ((number, _NOBODY if token == own.token and number > newest else token) for number, token in own.claims)
+    return replace(own, claims=tuple(claims), heartbeat=own.heartbeat + 1)
 
 
 def without_hold(own: OwnRecord) -> OwnRecord:

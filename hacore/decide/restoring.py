@@ -9,11 +9,11 @@ from typing import Final
 
 from hacore.decide.election import challenge_at, store_went_back
 from hacore.decide.following import resume_lease
-from hacore.decide.own import acquisition, with_claim
+from hacore.decide.own import acquisition, on_timeline_of, with_claim, without_idle_claims
 from hacore.decide.promoting import guard_must_be_armed
 from hacore.decide.table import Table
 from hacore.decide.views import Restoring, following, leaderless, restoring
-from hacore.model.cluster import OwnRecord, Restore, RestoreState
+from hacore.model.cluster import RestoreState
 from hacore.model.commands import CancelRestoreCommand
 from hacore.model.jobs import JobKind
 from hacore.model.node import ServerState
@@ -52,7 +52,7 @@ def restore_cancelled(seen: Restoring) -> Answer | None:
     if seen.restore.state is RestoreState.RESTORING:
         return _ending(seen, command, UndoRestore(id=seen.restore.id, command=_undoing(seen)))
     answer = AnswerCommand(id=command.id, done=True, text="the restore has ended, the cluster is as it was before")
-    return Answer(reason="asked to end the restore", steps=(_write(seen, _failed(seen.restore, _ENDED)), answer), wake_after_s=0)
+    return Answer(reason="asked to end the restore", steps=(_failed(seen, _ENDED), answer), wake_after_s=0)
 
 
 def work_of_restoring(seen: Restoring) -> Answer | None:
@@ -119,15 +119,14 @@ def restore_ended(seen: Restoring) -> Answer | None:
     """Tell everybody how it went."""
     error = _failure(seen)
     if error is not None:
-        return Answer(reason=f"the restore has failed: {error}", steps=(_write(seen, _failed(seen.restore, error)),), wake_after_s=0)
+        return Answer(reason=f"the restore has failed: {error}", steps=(_failed(seen, error),), wake_after_s=0)
     if not _has_succeeded(seen):
         return None
     if not seen.node.is_primary or seen.node.timeline is None:
         return Answer(reason="restored; waits until the server answers", wake_after_s=0.2)
     timeline = seen.node.timeline
-    own = with_claim(
-        replace(seen.own, timeline=timeline, restore=replace(seen.restore, state=RestoreState.DONE, timeline=timeline)), timeline
-    )
+    done = replace(seen.own, restore=replace(seen.restore, state=RestoreState.DONE, timeline=timeline))
+    own = with_claim(on_timeline_of(done, seen.node), timeline)
     return Answer(reason=f"restored, on timeline {timeline}", steps=(WriteOwn(own=own),), wake_after_s=0)
 
 
@@ -140,8 +139,8 @@ def wait_for_members_to_stop(seen: Restoring) -> Answer | None:
         return None
     waited_s = (seen.world.wall - seen.restore.asked_at).total_seconds()
     if waited_s > _STOP_S:
-        failed = _failed(seen.restore, f"{', '.join(running)} did not stop in {_STOP_S:.0f} s")
-        return Answer(reason=failed.error or "", steps=(_write(seen, failed),), wake_after_s=0)
+        error = f"{', '.join(running)} did not stop in {_STOP_S:.0f} s"
+        return Answer(reason=error, steps=(_failed(seen, error),), wake_after_s=0)
     return Answer(reason=f"waits until {', '.join(running)} stands still", wake_after_s=0.5)
 
 
@@ -210,13 +209,9 @@ def _undoing(seen: Restoring) -> str:
     return f"{_attempt(seen)} undone"
 
 
-def _failed(restore: Restore, error: str) -> Restore:
-    return replace(restore, state=RestoreState.FAILED, error=error)
-
-
-def _write(seen: Restoring, restore: Restore) -> WriteOwn:
-    own: OwnRecord = replace(seen.own, restore=restore, heartbeat=seen.own.heartbeat + 1)
-    return WriteOwn(own=own)
+def _failed(seen: Restoring, error: str) -> WriteOwn:
+    """Nobody leads on the timelines that its attempts have claimed: while a claim is ahead of its leader others wait for a promotion."""
+    return WriteOwn(own=without_idle_claims(replace(seen.own, restore=replace(seen.restore, state=RestoreState.FAILED, error=error))))
 
 
 RESTORING: Final = Table(

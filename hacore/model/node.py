@@ -167,6 +167,14 @@ class NodeState:
         known = [lsn for lsn in (self.received_lsn, self.replayed_lsn) if lsn is not None]
         return max(known, default=None)
 
+    @property
+    def parent(self) -> tuple[int, int] | None:
+        """Return which timeline this node's own one left, and where."""
+        history = self.history
+        if history is None or history.timeline != self.timeline or not history.switches:
+            return None
+        return history.switches[-1].timeline, int(history.switches[-1].switchpoint)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerState:

@@ -426,6 +426,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     restore_meets_the_unexpected,
 )
 _PLANS: Final = {
+    "cluster_is_restored": Plan(drains=True),
+    "restore_is_interrupted": Plan(drains=True),
     "switchover_with_routers": Plan(drains=True),
     "agent_dies_while_work_is_held_back": Plan(drains=True),
     "primary_answers_slowly_once": Plan(policy=Policy(use_pg_rewind=True, primary_start_timeout_s=0.0)),

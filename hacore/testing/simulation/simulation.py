@@ -187,10 +187,10 @@ class Simulation:
             return "a failover request stands"
         if "hold" in json.loads(self.store.value("hacore") or "{}"):
             return "the own record says that work is held back"
-        held = next((machine.name for machine in self.wanted if machine.traffic.held is not None), None)
-        if held is not None:
-            return f"{held} holds work back"
-        return next((why for machine in self.wanted if machine is not leader and (why := _why_not_following(machine, leader))), None)
+        misled = next((why for machine in self.wanted if (why := _why_traffic_does_not_go_to(leader, machine))), None)
+        return misled or next(
+            (why for machine in self.wanted if machine is not leader and (why := _why_not_following(machine, leader))), None
+        )
 
     def state(self) -> tuple[object, ...]:
         """Return what must not change in a cluster that is left alone."""
@@ -251,6 +251,14 @@ class Simulation:
             virtual_s=self.engine.now,
             steps=self.engine.steps,
         )
+
+
+def _why_traffic_does_not_go_to(leader: Machine, machine: Machine) -> str | None:
+    if machine.traffic.held is not None:
+        return f"{machine.name} holds work back"
+    if machine.agent is None or not machine.traffic.drains or machine.agent.traffic.leads_to == leader.name:
+        return None
+    return f"{machine.name} leads traffic to {machine.agent.traffic.leads_to}"
 
 
 def _why_not_following(machine: Machine, leader: Machine) -> str | None:

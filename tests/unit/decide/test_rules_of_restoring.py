@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from hacore.decide.decision import decide
+from hacore.decide.lineage import recorded_history
 from hacore.model.backups import BackupRecord
 from hacore.model.cluster import Restore, RestoreState
 from hacore.model.commands import CancelRestoreCommand, RestoreCommand
 from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
+from hacore.model.lsn import Lsn
 from hacore.model.node import FenceState
 from hacore.model.recovery import RecoveryTarget
 from hacore.model.steps import (
@@ -25,7 +27,9 @@ from hacore.model.steps import (
     UndoRestore,
     WriteOwn,
 )
+from hacore.model.timeline import TimelineHistory, TimelineSwitch
 from hacore.model.world import Decision, World
+from hacore.publish.routing import is_primary_under_its_lock
 from tests.unit.decide.worlds import (
     NOW,
     WALL,
@@ -43,6 +47,7 @@ from tests.unit.decide.worlds import (
     paused,
     primary,
     sightings,
+    standby,
     stopped,
     world,
 )
@@ -216,6 +221,38 @@ def test_how_it_ended_is_told_to_everybody() -> None:
     decision = decide(restoring(done, state=RestoreState.RESTORING, attempt=ATTEMPT, timeline=2))
     record = step_of(decision, WriteOwn).own
     assert (record.restore.state, record.timeline, record.claimed_by(2)) == (RestoreState.DONE, 2, 1)
+
+
+def test_a_restore_that_failed_leaves_no_claim_ahead_of_the_timeline_that_the_leader_goes_back_to() -> None:
+    record = own(holder="a", token=5, claims=((1, 1), (2, 9), (3, 5), (7, 5), (8, 9)), timeline=3)
+    failed = (outcome(JobKind.RESTORE, error="the WAL ends before it", command=ATTEMPT),)
+    base = restoring(holder(cluster=cluster("a", own=record), outcomes=failed), state=RestoreState.RESTORING, attempt=ATTEMPT, timeline=7)
+    told = step_of(decide(base), WriteOwn).own
+    assert told.claims == ((1, 1), (2, 9), (3, 5), (7, 0), (8, 9))
+    assert is_primary_under_its_lock(cluster("a", own=told))
+    again = restoring(holder(cluster=cluster("a", own=told)), id="r2")
+    assert step_of(decide(again), WriteOwn).own.restore.timeline == 9
+    left = cluster("a", own=replace(told, claims=told.claims[:-1], restore=None))
+    candidate = leading(cluster=left, node=standby(timeline=3, fence=FENCE), peers_asked=True)
+    assert step_of(decide(candidate), WriteOwn).own.claimed_by(8) == 5  # 7 is skipped
+
+
+def test_the_record_of_a_restore_says_which_timeline_is_left_and_that_of_its_end_which_one_begins() -> None:
+    history = TimelineHistory(timeline=2, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(30_000_000)),))
+    asked = decide(leading(node=primary(timeline=2, history=history), commands=(command(),)))
+    noted = step_of(asked, WriteOwn).own  # promoted, not renewed yet
+    assert (noted.timeline, noted.parent) == (2, (1, 30_000_000))
+    before = own(holder="a", timeline=4, parent=(3, 90_000_000), claims=((4, 1), (5, 1)))
+    after_it = TimelineHistory(timeline=5, switches=(*history.switches, TimelineSwitch(timeline=2, switchpoint=Lsn(40_000_000))))
+    done = leading(
+        cluster=cluster("a", own=before),
+        node=primary(timeline=5, history=after_it),
+        outcomes=(outcome(JobKind.RESTORE, command=ATTEMPT),),
+    )
+    told = step_of(decide(restoring(done, state=RestoreState.RESTORING, attempt=ATTEMPT, timeline=5)), WriteOwn).own
+    assert (told.timeline, told.parent) == (5, (2, 40_000_000))
+    old = cluster("a", own=told, history=lines((1, 30_000_000), (2, 70_000_000), (3, 90_000_000)))
+    assert recorded_history(old) is None
 
 
 def test_one_that_an_agent_before_this_one_has_finished_is_done() -> None:
