@@ -60,7 +60,7 @@ class Recovery:
     along: int | None = None  # the timeline to follow; ``None``: as the target says, PostgreSQL looks for the newest itself
     timeline: int | None = None  # the first that may be begun; those before it belong to others
     system_id: str | None = None
-    restore_command: str | None = None  # ``None``: that of this node's own archive
+    restore_command: str | None = None  # of another cluster's archive, which may be in use; ``None``: that of this node's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +219,8 @@ def _verify(target: RecoveryTarget, reached: Recovered) -> None:
 
 def _refuse_gap(instance: Instance, job: JobHandle, how: Recovery, reached: Recovered) -> None:
     """The server has come to the end of the WAL: what it was told to follow must end there, too."""
-    gap = gap_after(instance, job, reached.timeline, how.restore_command or _own_restore_command(instance))
+    command = how.restore_command or _own_restore_command(instance)
+    gap = gap_after(instance, job, reached.timeline, command, is_written_to=how.restore_command is not None)
     if gap is not None:
         raise DataDirectoryError(f"{gap}; reached was {reached}: bring that file back, or choose a time or transaction before that")
 

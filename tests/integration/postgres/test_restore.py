@@ -7,13 +7,14 @@ import pytest
 from hacore.errors import DataDirectoryError
 from hacore.model.node import Role
 from hacore.model.recovery import RecoveryTarget
-from hacore.model.steps import RestoreFromBackup, StartServer, UndoRestore
+from hacore.model.steps import CreateReplica, RestoreFromBackup, StartServer, UndoRestore
 from hacore.postgres.job import JobHandle
 from hacore.postgres.surroundings import RestoredFiles, RestoreOrder
 from tests.integration.plugins.archive_in_a_directory import DirectoryArchive
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import Node
-from tests.integration.postgres.test_archive import FAST, IMMEDIATE, archived_primary, archives, fill, values
+from tests.integration.postgres.test_archive import FAST, IMMEDIATE, archived_primary, archives, fill, until, values
+from tests.integration.postgres.test_replication import without_wal
 
 MOVING = "restore, the old directory is being renamed"
 
@@ -120,3 +121,47 @@ def test_a_directory_that_was_about_to_be_moved_is_whole(make_node: MakeNode, st
     node.instance.mark.set(MOVING)  # as an agent leaves it that is killed just before it renames
     node.do(UndoRestore(id="r1234567", command="r1 undone"))
     assert starts_with(node, {1})
+
+
+def backed_up(make_node: MakeNode, node: Node) -> Path:
+    """A copy of the files, and nothing of their WAL."""
+    copy = make_node("copy")
+    copy.create_replica = without_wal
+    copy.do(CreateReplica(leader=node.name, source=node.name, system_id=node.read().system_id))
+    return copy.data_dir
+
+
+def traffic(node: Node) -> str:
+    """Fill a segment up, and begin the next one; return the name of the one that is full."""
+    [(name,)] = node.sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+    while node.sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())") == [(name,)]:
+        node.sql("SELECT pg_logical_emit_message(true, 'test', repeat('much', 500000))")
+    return str(name)
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["it comes after the end", "it does not come"])
+def test_wal_of_another_cluster_that_comes_meanwhile_is_no_gap(
+    make_node: MakeNode, store: DirectoryArchive, directory: Path, comes: bool
+) -> None:
+    node = archived_primary(make_node, store)
+    files = backed_up(make_node, node)
+    fill(node, 1)
+    traffic(node)
+    lost, later = traffic(node), *fill(node, 2)
+    node.do(FAST)
+    until(lambda: later in store.names(), "all is archived")
+    aside = (store.wal / lost).rename(directory / lost)
+    come = f"[ %f != 00000002.history ] || cp -p {aside} {store.wal}; " if comes else ""
+
+    def restored(order: RestoreOrder, job: JobHandle) -> RestoredFiles:
+        order.make_room()
+        assert job.run(("cp", "-a", f"{files}/.", order.data_dir), environment={}).exit_code == 0
+        return RestoredFiles(restore_command=f"test -e {store.wal}/%f && exec cp {store.wal}/%f %p; {come}exit 1")
+
+    node.restore_files = restored
+    outcome = node.run(wish(node, keep=True))
+    if comes:
+        assert outcome.is_done, outcome.error
+        assert values(node) == {1}
+    else:
+        assert f"{lost} is missing or damaged, and {later} comes after it" in (outcome.error or "")
