@@ -30,7 +30,6 @@ class _Wait:
     since: Instant
     earlier: EarlierWal
     segment: str | None = None
-    is_archived: bool = False  # that segment
 
 
 class BackupCompletion:
@@ -54,16 +53,15 @@ class BackupCompletion:
             wait.segment = switch_wal(self._instance, f"hacore backup {made.backup}")
             ask_for_checkpoint(self._instance)
         try:
-            wait.is_archived = wait.segment is not None and is_archived(self._instance, wait.segment)
-            is_done = wait.is_archived and wait.earlier.is_there(task, made, token, history)
-        except HacoreError:
+            lacking = self._lacking(wait, task, made, token, history)
+        except HacoreError as error:
             if not is_late:
                 raise
-            is_done = False
-        if is_done:
+            lacking = f"{made.backup} is made, but whether it can be restored is not known after {ARCHIVE_S:g} s: {error}"
+        if lacking is None:
             self._end(task, replace(made, ended_at=self._clock.wall()))
         elif is_late:
-            self._end(task, replace(made, ended_at=self._clock.wall(), error=self._missing(made, wait)))
+            self._end(task, replace(made, ended_at=self._clock.wall(), error=lacking))
 
     def _end(self, task: BackupTask, result: BackupResult) -> None:
         def ended(record: BackupRecord, _: ClusterView) -> BackupRecord | None:
@@ -71,8 +69,14 @@ class BackupCompletion:
 
         self._store.change(ended, as_leader=True)
 
-    def _missing(self, made: BackupResult, wait: _Wait) -> str:
-        if wait.is_archived:
+    def _lacking(self, wait: _Wait, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> str | None:
+        """Return what is not in the archive, for people; ``None``: it has everything.
+
+        :raises HacoreError: the server or the tool did not answer.
+        """
+        if wait.segment is not None and is_archived(self._instance, wait.segment):
+            if wait.earlier.is_there(task, made, token, history):
+                return None
             needs = f"whether the archive has {wait.earlier.lacking} cannot be known"
             return f"{made.backup} was made before a failover: {needs} after {ARCHIVE_S:g} s; verify it by restoring, or make another"
         state = self._instance.archiving.state

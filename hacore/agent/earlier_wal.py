@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from hacore.errors import HacoreError
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupResult, BackupTask
 from hacore.model.clock import Clock, Instant
@@ -37,6 +38,7 @@ class EarlierWal:
     def __init__(self, instance: Instance, clock: Clock, listed: Callable[[], Sequence[Backup]]) -> None:
         self._instance, self._clock, self._listed = instance, clock, listed
         self._asked_at: Instant | None = None
+        self._fault: HacoreError | None = None  # of the last question
         self.lacking: str | None = "what it needs of it"  # as far as is known: for people
 
     def is_there(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> bool:
@@ -45,18 +47,28 @@ class EarlierWal:
         :raises HacoreError: the tool or the server did not answer.
         """
         now = self._clock.now()
-        if self.lacking is None or (self._asked_at is not None and now - self._asked_at < _AGAIN_S):
-            return self.lacking is None
-        self._asked_at = now
+        if self.lacking is None:
+            return True
+        if self._asked_at is None or now - self._asked_at >= _AGAIN_S:
+            self._asked_at, self._fault = now, None
+            try:
+                self.lacking = self._ask(task, made, token, history)
+            except HacoreError as error:
+                self._fault = error
+        if self._fault is not None:
+            raise self._fault  # until it is asked again nothing else is known
+        return self.lacking is None
+
+    def _ask(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> str | None:
         backup = next((one for one in self._listed() if one.id == made.backup), None)
         if _is_own(backup, history, is_same_lease=task.token == token) or not archives(self._instance):
-            self.lacking = None
-        elif history is not None:
-            control = self._instance.control.read(self._instance.programs).control
-            start, stop = (None, None) if backup is None else (backup.start_lsn, backup.stop_lsn)
-            name = last_of_others(history, start, stop, control.wal_segment_bytes)
-            self.lacking = None if name is None or self._has(name) else f"WAL {name}"
-        return self.lacking is None
+            return None
+        if history is None:
+            return self.lacking
+        control = self._instance.control.read(self._instance.programs).control
+        start, stop = (None, None) if backup is None else (backup.start_lsn, backup.stop_lsn)
+        name = last_of_others(history, start, stop, control.wal_segment_bytes)
+        return None if name is None or self._has(name) else f"WAL {name}"
 
     def _has(self, name: str) -> bool:
         shim = self._instance.archiving.shim(self._instance.control.read(self._instance.programs).control)

@@ -1,6 +1,7 @@
 """A backup counts once the WAL of its end is archived: asked of a real primary and its archive."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hacore.agent.backup_completion import ARCHIVE_S, BackupCompletion
 from hacore.agent.backup_store import BackupStore, Change
 from hacore.config.postgres_settings import PostgresSettings
+from hacore.errors import PluginUnavailableError
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
 from hacore.model.clock import Instant
@@ -59,10 +61,16 @@ class Leading:
     """A leader's turns."""
 
     def __init__(self, node: Node, *backups: Backup) -> None:
-        self.clock, self.store, self._node = SteppedClock(), KeptStore(), node
+        self.clock, self.store, self._node, self._backups = SteppedClock(), KeptStore(), node, backups
+        self.fault: str | None = None  # of the tool
         self._completion = BackupCompletion(
-            store=cast("BackupStore", self.store), instance=node.instance, clock=self.clock, listed=lambda: backups
+            store=cast("BackupStore", self.store), instance=node.instance, clock=self.clock, listed=self._listed
         )
+
+    def _listed(self) -> tuple[Backup, ...]:
+        if self.fault is not None:
+            raise PluginUnavailableError(self.fault)
+        return self._backups
 
     def turn(self, token: int = 1) -> BackupResult | None:
         """Make one; the result, once there is one."""
@@ -141,6 +149,26 @@ def test_a_backup_whose_wal_was_lost_with_a_leader_before_is_not_called_good(mak
     result = leading.turn(token=2)
     assert result is not None
     assert "one was made before a failover" in str(result.error)
+
+
+def test_a_list_that_cannot_be_read_is_told_and_no_failover(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    leading = Leading(node)
+    leading.fault = "the repository is away"
+
+    def is_told() -> bool:
+        with suppress(PluginUnavailableError):
+            assert leading.turn() is None
+            return False
+        return True
+
+    until(is_told, "its end is archived, and the tool is asked")
+    leading.clock.at += ARCHIVE_S - 1
+    assert is_told()
+    leading.clock.at += 2  # it is not asked again yet
+    result = leading.turn()
+    assert result is not None
+    assert "is not known after 600 s: the repository is away" in str(result.error)
 
 
 def without_a_command(settings: PostgresSettings) -> PostgresSettings:
