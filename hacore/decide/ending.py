@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
-from hacore.decide.election import electable, received
+from hacore.decide.election import electable, received, record_of
 from hacore.decide.table import Table
 from hacore.decide.views import Ending, ending, leading
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
-from hacore.model.node import NodeState, ServerState
+from hacore.model.node import NodeState, PeerState, ServerState
 from hacore.model.steps import AnswerCommand, CancelJob, Disarm, Exit, ReleaseLease, StopMode, StopServer, WriteOwn
 from hacore.model.world import Answer, World
 
@@ -92,7 +92,16 @@ def _is_still_sent(world: World, checkpoint: Lsn) -> bool:
     """Tell whether a candidate that streams may still get all: a server that stops sends the rest after its shutdown checkpoint."""
     if not world.peers_asked:
         return True
-    return not received(world, checkpoint) and any(peer.streams is not False for peer in electable(world.peers))
+    if received(world, checkpoint):
+        return False
+    is_silent = any(_streamed_before(world, peer) for peer in world.peers if not peer.reachable)
+    return is_silent or any(peer.streams is not False for peer in electable(world.peers))
+
+
+def _streamed_before(world: World, peer: PeerState) -> bool:
+    """Tell whether a peer that has not answered is a candidate by its record, and streams: that of one that has gone ends with its ttl."""
+    record = record_of(world, peer.name)
+    return record is not None and record.is_running and record.tags.may_lead and record.replication_state == "streaming"
 
 
 ENDING: Final = Table(

@@ -73,13 +73,20 @@ def power_is_back_and_wal_takes_long_to_read(simulation: Simulation) -> None:
 
 
 def leader_ends_while_its_standbys_lag(simulation: Simulation) -> None:
-    """The service of the leader is stopped while WAL is under way: the lock is kept until a standby has all of it, nothing is lost."""
+    """The service of the leader is stopped while WAL is under way: the lock is kept until a standby has all of it, nothing is lost.
+
+    Also where for a moment no standby can be asked.
+    """
     leader = whole(simulation)
     for machine in others(simulation, leader):
-        machine.server.faults.replication_lag_s = 1.0
-    simulation.run_for(2.0)
+        machine.server.faults.replication_lag_s = 3.0
+    simulation.run_for(4.0)
     leader.command(ShutdownCommand(id="end", received_at=leader.clock.now()))
     rule_answers(simulation, "waiting_for_candidate_at_end")
+    for machine in others(simulation, leader):
+        simulation.network.cut_both(leader.name, machine.name)
+    simulation.run_for(0.3)
+    simulation.network.heal()
     reach(simulation, lambda: simulation.leader not in (None, leader), "another leader", within_s=simulation.plan.times.ttl_s)
     if not leader.server.log.is_prefix_of(leader_of(simulation).server.log):
         raise ScenarioError(f"{simulation.engine.seed}: the next leader has not all that the one has that ended in order")

@@ -61,6 +61,15 @@ def ending(*peers: PeerState, **fields: Any) -> World:
     return w.leading(peers=peers, commands=(SHUTDOWN,), **{**values, **fields})
 
 
+GONE = PeerState(name="b", reachable=False)
+
+
+def silent(name: str, **fields: Any) -> World:
+    """The same where a member does not answer, of which its record says so much."""
+    members = (w.member("a", role="primary"), w.member(name, **fields))
+    return ending(replace(GONE, name=name), cluster=w.cluster("a", members=members))
+
+
 CASES: list[tuple[str, World, tuple[type, ...]]] = [
     # urgent
     ("orphaned_server", w.leading(node=w.primary(server=ServerState.ORPHANED, role=None)), (EndServer,)),
@@ -73,6 +82,11 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ("hand_over_at_end", ending(w.peer("b"), node=w.stopped()), (ReleaseLease,)),
     ("waiting_for_candidate_at_end", ending(w.peer("b"), w.peer("c", lsn=WHOLE, nofailover=True)), ()),
     ("waiting_for_candidate_at_end", ending(peers_asked=False), ()),
+    ("waiting_for_candidate_at_end", silent("b", replication_state="streaming"), ()),
+    ("hand_over_at_end", silent("b", replication_state="streaming", tags=Tags(nofailover=True)), (ReleaseLease,)),
+    ("hand_over_at_end", silent("b", replication_state="in archive recovery"), (ReleaseLease,)),
+    ("hand_over_at_end", silent("b", replication_state="streaming", state="stopped"), (ReleaseLease,)),
+    ("hand_over_at_end", ending(GONE), (ReleaseLease,)),
     ("cancel_work_at_end", ending(w.peer("b"), job=w.job(JobKind.RESTART)), (CancelJob,)),
     ("cancel_work_at_end", w.world(job=w.job(JobKind.CREATE_REPLICA), commands=(SHUTDOWN,)), (CancelJob,)),
     ("stop_at_end", w.leading(commands=(SHUTDOWN,)), (StopServer,)),
