@@ -19,11 +19,15 @@ _LOOK_AHEAD: Final = 8  # segments; how many are lost at once nobody knows, and 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """``segment`` is missing or damaged, and ``later`` is known to come after it."""
+    """``segment`` is missing or damaged, and ``later`` is known to come after it.
+
+    ``instead``: the timeline that is there to its end, where the segment is the first of the newest one: it may never have been archived.
+    """
 
     segment: str
     at: Lsn
     later: str
+    instead: int | None = None
 
     def __str__(self) -> str:
         return f"the WAL ends at {self.at}, {self.segment} is missing or damaged, and {self.later} comes after it"
@@ -45,17 +49,21 @@ def gap_after(instance: Instance, job: JobHandle, timeline: int, restore_command
         job.progress(f"asks the archive whether it has {name}")
         return is_in_archive(instance, job, name, restore_command)
 
-    return gap_in(history, segment_bytes) or gap_behind(history.switches[-1], segment_bytes, has, is_written_to=is_written_to)
+    return gap_in(history, segment_bytes, has) or gap_behind(history.switches[-1], segment_bytes, has, is_written_to=is_written_to)
 
 
-def gap_in(history: TimelineHistory, segment_bytes: int) -> Gap | None:
+def gap_in(history: TimelineHistory, segment_bytes: int, has: Callable[[str], bool]) -> Gap | None:
     """Tell whether the last timeline in a history was left before it began: its own first record comes after where the one before ended."""
     if len(history.switches) < 2 or history.switches[-1].switchpoint > history.switches[-2].switchpoint:  # noqa: PLR2004 - a pair
         return None
     *earlier, left = history.switches
     followed = TimelineHistory(timeline=left.timeline, switches=tuple(earlier))
-    segment = segment_on_the_way(followed, left.switchpoint // segment_bytes, segment_bytes)
-    return Gap(segment=segment, at=left.switchpoint, later=f"timeline {left.timeline}")
+    number, begins = left.switchpoint // segment_bytes, earlier[-1].switchpoint // segment_bytes
+    here, after = (segment_on_the_way(followed, number + step, segment_bytes) for step in range(2))
+    is_inside = left.switchpoint % segment_bytes > 0 and number < begins and has(here) and not has(after)  # as in ``gap_behind``
+    number, segment = (number + 1, after) if is_inside else (number, here)
+    instead = earlier[-1].timeline if number == begins else None
+    return Gap(segment=segment, at=left.switchpoint, later=f"timeline {left.timeline}", instead=instead)
 
 
 def gap_behind(left: TimelineSwitch, segment_bytes: int, has: Callable[[str], bool], *, is_written_to: bool) -> Gap | None:

@@ -222,7 +222,9 @@ def _refuse_gap(instance: Instance, job: JobHandle, how: Recovery, reached: Reco
     command = how.restore_command or _own_restore_command(instance)
     gap = gap_after(instance, job, reached.timeline, command, is_written_to=how.restore_command is not None)
     if gap is not None:
-        raise DataDirectoryError(f"{gap}; reached was {reached}: bring that file back, or choose a time or transaction before that")
+        ways = "bring that file back, or choose a time or transaction before that"
+        instead = "" if gap.instead is None else f", or, where the archive never had it, timeline {gap.instead}"
+        raise DataDirectoryError(f"{gap}; reached was {reached}: {ways}{instead}")
 
 
 def _why_ended(instance: Instance, target: RecoveryTarget) -> str:

@@ -1,10 +1,13 @@
 """What a restore in place does with the old directory, on a real server: nothing is given up for a backup that cannot be had."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hacore.errors import DataDirectoryError
+from hacore.model.lsn import Lsn
 from hacore.model.node import Role
 from hacore.model.recovery import RecoveryTarget
 from hacore.model.steps import CreateReplica, RestoreFromBackup, StartServer, UndoRestore
@@ -16,6 +19,7 @@ from tests.integration.postgres.node import Node
 from tests.integration.postgres.test_archive import FAST, IMMEDIATE, archived_primary, archives, fill, until, values
 from tests.integration.postgres.test_replication import without_wal
 
+SEGMENT = 16 << 20
 MOVING = "restore, the old directory is being renamed"
 
 
@@ -139,6 +143,17 @@ def traffic(node: Node) -> str:
     return str(name)
 
 
+def restored_from(files: Path, command: str) -> Callable[[RestoreOrder, JobHandle], RestoredFiles]:
+    """A tool that copies."""
+
+    def restored(order: RestoreOrder, job: JobHandle) -> RestoredFiles:
+        order.make_room()
+        assert job.run(("cp", "-a", f"{files}/.", order.data_dir), environment={}).exit_code == 0
+        return RestoredFiles(restore_command=command)
+
+    return restored
+
+
 @pytest.mark.parametrize("comes", [True, False], ids=["it comes after the end", "it does not come"])
 def test_wal_of_another_cluster_that_comes_meanwhile_is_no_gap(
     make_node: MakeNode, store: DirectoryArchive, directory: Path, comes: bool
@@ -152,16 +167,32 @@ def test_wal_of_another_cluster_that_comes_meanwhile_is_no_gap(
     until(lambda: later in store.names(), "all is archived")
     aside = (store.wal / lost).rename(directory / lost)
     come = f"[ %f != 00000002.history ] || cp -p {aside} {store.wal}; " if comes else ""
-
-    def restored(order: RestoreOrder, job: JobHandle) -> RestoredFiles:
-        order.make_room()
-        assert job.run(("cp", "-a", f"{files}/.", order.data_dir), environment={}).exit_code == 0
-        return RestoredFiles(restore_command=f"test -e {store.wal}/%f && exec cp {store.wal}/%f %p; {come}exit 1")
-
-    node.restore_files = restored
+    node.restore_files = restored_from(files, f"test -e {store.wal}/%f && exec cp {store.wal}/%f %p; {come}exit 1")
     outcome = node.run(wish(node, keep=True))
     if comes:
         assert outcome.is_done, outcome.error
         assert values(node) == {1}
     else:
         assert f"{lost} is missing or damaged, and {later} comes after it" in (outcome.error or "")
+
+
+def test_a_newest_timeline_that_was_never_archived_is_told_with_the_way_out(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    files = backed_up(make_node, node)
+    traffic(node)
+    last, lost = traffic(node), *fill(node, 1)
+    [(end,)] = node.sql("SELECT pg_current_wal_lsn()")
+    node.do(FAST)
+    for name in store.segments(1):
+        if name > last:
+            (store.wal / name).unlink()  # of the leader that was lost, and of the one after it
+    (store.wal / "00000002.history").write_text(f"1\t{end}\tno recovery target specified\n")
+    node.restore_files = restored_from(files, f"cp {store.wal}/%f %p")
+    error = node.run(replace(wish(node, keep=True), along=2, timeline=3)).error or ""
+    assert f"00000001{lost[8:]} is missing or damaged, and timeline 2 comes after it" in error
+    (store.wal / "00000002.history").write_text(f"1\t{Lsn(Lsn.parse(end) - SEGMENT)}\tno recovery target specified\n")
+    error = node.run(replace(wish(node, keep=True), id="r2", along=2, timeline=3)).error or ""
+    assert f"00000002{lost[8:]} is missing or damaged, and timeline 2 comes after it" in error
+    assert error.endswith("where the archive never had it, timeline 1")
+    node.do(replace(wish(node, keep=True), id="r3", along=1, timeline=3))
+    assert node.read().timeline == 3

@@ -18,7 +18,7 @@ def history(*switches: tuple[int, int]) -> TimelineHistory:
     "switches", [(), ((1, 5 * SEGMENT),), ((1, 5 * SEGMENT), (2, 5 * SEGMENT + 1)), ((1, 5 * SEGMENT), (2, 8 * SEGMENT))]
 )
 def test_an_end_on_the_timeline_that_was_followed_is_no_gap(switches: tuple[tuple[int, int], ...]) -> None:
-    assert gap_in(history(*switches), SEGMENT) is None
+    assert gap_in(history(*switches), SEGMENT, lambda _: False) is None
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,28 @@ def test_an_end_on_the_timeline_that_was_followed_is_no_gap(switches: tuple[tupl
     ],
 )
 def test_a_timeline_that_was_left_before_it_began_was_not_reached(switches: tuple[tuple[int, int], ...], segment: str, later: int) -> None:
-    assert gap_in(history(*switches), SEGMENT) == Gap(segment=segment, at=Lsn(switches[-1][1]), later=f"timeline {later}")
+    gap = gap_in(history(*switches), SEGMENT, lambda _: False)
+    instead = switches[-2][0] if int(segment[:8], 16) == switches[-1][0] else None  # nothing of the newest timeline may be there
+    assert gap == Gap(segment=segment, at=Lsn(switches[-1][1]), later=f"timeline {later}", instead=instead)
+
+
+@pytest.mark.parametrize(
+    ("begins", "there", "segment", "instead"),
+    [
+        pytest.param(5 * SEGMENT + 9, (), "000000010000000000000004", None, id="it is not there"),
+        pytest.param(5 * SEGMENT + 9, ("000000010000000000000004",), "000000020000000000000005", 1, id="nothing of the newest"),
+        pytest.param(6 * SEGMENT, ("000000010000000000000004",), "000000010000000000000005", None, id="in the middle of the older one"),
+        pytest.param(
+            6 * SEGMENT, ("000000010000000000000004", "000000010000000000000005"), "000000010000000000000004", None, id="it is damaged"
+        ),
+        pytest.param(5 * SEGMENT - 9, ("000000020000000000000004",), "000000020000000000000004", 1, id="that of the newest is damaged"),
+    ],
+)
+def test_where_the_end_is_inside_a_record_the_segment_after_it_may_be_the_missing_one(
+    begins: int, there: tuple[str, ...], segment: str, instead: int | None
+) -> None:
+    gap = gap_in(history((1, begins), (2, 5 * SEGMENT - 80)), SEGMENT, there.__contains__)
+    assert gap == Gap(segment=segment, at=Lsn(5 * SEGMENT - 80), later="timeline 2", instead=instead)
 
 
 def segment(number: int) -> str:
