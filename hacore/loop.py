@@ -140,6 +140,7 @@ class Loop:
             commands=commands,
             lease=keeper.lease,
             attempted_token=keeper.attempted_token,
+            noted_unfenced=keeper.noted_unfenced,
             memory=keeper.remembered.memory,
             memory_fault=keeper.remembered.fault,
             sightings=sightings,

@@ -37,6 +37,11 @@ class LeaseKeeper:
         self._own: OwnRecord | None = None
         self._seen = Seen()
 
+    @property
+    def noted_unfenced(self) -> bool:
+        """Tell whether the own record, of which this copy counts while the lease is held, names this node as not fenced."""
+        return self.lease is not None and self._own is not None and self._own.unfenced == self._name
+
     def drop(self) -> None:
         """Forget the lease: it has ended, was refused, or the guard has fired under it."""
         self.lease = None

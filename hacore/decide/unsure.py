@@ -8,7 +8,7 @@ from hacore.decide.unleased import limited
 from hacore.decide.upstreams import NOBODY
 from hacore.decide.views import Unsure, unsure
 from hacore.model.node import DirectoryState, Role, ServerState
-from hacore.model.steps import StartServer, StopMode, StopServer
+from hacore.model.steps import Disarm, StartServer, StopMode, StopServer
 from hacore.model.world import Answer
 
 _RETRY_S = 1.0
@@ -21,8 +21,11 @@ def work_goes_on_without_store(seen: Unsure) -> Answer | None:
 
 
 def pause_without_store(seen: Unsure) -> Answer | None:
-    """In maintenance nothing is done."""
-    return Answer(reason="pause; the store does not answer", wake_after_s=_RETRY_S) if seen.world.policy.pause else None
+    """In maintenance nothing is done, but that a guard that was armed for a restart is disarmed while the lease stands."""
+    if not seen.world.policy.pause:
+        return None
+    steps = (Disarm(reason="pause"),) if seen.world.noted_unfenced and seen.world.node.fence.armed else ()
+    return Answer(reason="pause; the store does not answer", steps=steps, wake_after_s=_RETRY_S)
 
 
 def lease_about_to_expire(seen: Unsure) -> Answer | None:

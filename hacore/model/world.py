@@ -50,6 +50,7 @@ class World:
     commands: tuple[Command, ...] = ()
     lease: Lease | None = None  # held, as far as this node knows
     attempted_token: int | None = None  # of an acquisition whose answer was lost
+    noted_unfenced: bool = False  # the own record, as it was last written under the lease, names this node as not fenced
     memory: Memory
     memory_fault: str | None = None  # why the disk did not take it
     sightings: Sightings

@@ -25,6 +25,25 @@ def restarts_in_pause(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def store_goes_away_during_a_restart_in_pause(simulation: Simulation) -> None:
+    """The guard that was armed for the restart is disarmed without the store, too: the primary runs on though its lease ends."""
+    leader = whole(simulation)
+    simulation.judge.paused_until = float("inf")
+    simulation.change_config(pause=True)
+    rule_answers(simulation, "disarm_in_pause")
+    run = leader.server.run
+    leader.command(RestartCommand(id="restart", received_at=leader.clock.now()))
+    rule_answers(simulation, "restart_requested")
+    simulation.store.is_available = False
+    simulation.run_for(3 * simulation.plan.times.ttl_s)
+    if not leader.server.accepts_writes or leader.server.run != run + 1 or leader.guard.deadline.latch.is_armed:
+        raise ScenarioError(f"{simulation.engine.seed}: the primary that was restarted in maintenance was ended, or may be")
+    simulation.store.is_available = True
+    simulation.judge.store_is_back()
+    end_of_maintenance(simulation)
+    simulation.must_become_whole()
+
+
 def store_is_restored_with_the_lock_of_a_former_leader(simulation: Simulation) -> None:
     """The lock comes back in the name of one that led when the backup was made, and stands: it leads no more, nothing is lost."""
     former, token = whole(simulation), simulation.judge.number("hacore", "token")

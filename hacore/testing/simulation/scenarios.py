@@ -28,6 +28,7 @@ from hacore.testing.simulation.planned import (
     power_is_back_and_wal_takes_long_to_read,
     power_is_back_before_the_store,
     restarts_in_pause,
+    store_goes_away_during_a_restart_in_pause,
     store_is_restored_with_the_lock_of_a_former_leader,
 )
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
@@ -394,6 +395,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     foreign_data_directory,
     scheduled_restart_is_stale,
     restarts_in_pause,
+    store_goes_away_during_a_restart_in_pause,
     leader_ends_while_its_standbys_lag,
     power_is_back_before_the_store,
     power_is_back_and_wal_takes_long_to_read,

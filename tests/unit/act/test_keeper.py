@@ -10,7 +10,7 @@ import pytest
 from hacore.act.keeper import LeaseKeeper
 from hacore.act.remembered import Remembered
 from hacore.errors import DataDirectoryError, DcsUnavailableError
-from hacore.interfaces import Acquired, AcquireRequest, ReleaseRequest, Renewed, RenewRequest, Snapshot, Written
+from hacore.interfaces import Acquired, AcquireRequest, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
 from hacore.model.clock import BootClock
 from hacore.model.cluster import ClusterView, OwnRecord, Restore, RestoreState, Status
 from hacore.model.lease import Lock
@@ -66,6 +66,10 @@ class Store:
         self.renewed.append(request)
         sent_at = CLOCK.now()
         return Renewed(sent_at=sent_at, snapshot=Snapshot(sent_at=sent_at, revision=1, lock=LOCK, records={}, members={}))
+
+    def write(self, request: WriteRequest, *, timeout_s: float) -> Written:
+        del request, timeout_s
+        return Written(versions=())
 
     def release(self, request: ReleaseRequest, *, timeout_s: float) -> Written:
         del timeout_s
@@ -198,3 +202,15 @@ def test_the_timeline_of_a_restore_that_may_yet_fail_is_nobodys_record(state: Re
     keeper.renew(node=replace(node(Role.PRIMARY), timeline=2), times=TIMES, policy=POLICY)
     (text,) = [put.value for request in store.renewed for put in request.puts if put.name == "hacore"]
     assert read_own(text or "").timeline == timeline
+
+
+def test_while_the_lease_is_held_the_record_as_it_was_last_written_says_whether_this_node_is_fenced() -> None:
+    keeper = keeper_of(Disk(takes=2), Store())
+    own = replace(OWN, unfenced="a")
+    assert keeper.acquire(AcquireLease(own=own, own_version=1), times=TIMES, policy=POLICY, node=node())
+    found = [keeper.noted_unfenced]
+    for unfenced in (None, "b", "a"):
+        assert keeper.write_own(replace(own, unfenced=unfenced), timeout_s=1.0)
+        found.append(keeper.noted_unfenced)
+    keeper.drop()
+    assert [*found, keeper.noted_unfenced] == [True, False, False, True, False]

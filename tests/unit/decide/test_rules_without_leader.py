@@ -94,6 +94,8 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     # unsure
     ("work_goes_on_without_store", w.world(cluster=None, job=w.job(JobKind.START)), ()),
     ("pause_without_store", w.paused(w.leading(cluster=None)), ()),
+    ("pause_without_store", w.paused(w.leading(cluster=None, noted_unfenced=True)), (Disarm,)),
+    ("pause_without_store", w.paused(w.leading(cluster=None, noted_unfenced=True, node=w.primary(fence=FenceState()))), ()),
     ("lease_about_to_expire", w.leading(cluster=None, lease=w.lease(sent_at=w.NOW - 24.5)), (StopServer,)),
     ("leading_without_store", w.leading(cluster=None), ()),
     ("adopted_primary_needs_a_deadline", w.world(cluster=None, node=w.primary(fence=FenceState())), (ArmAdopted,)),
