@@ -77,6 +77,7 @@ def test_the_kernel_drops_the_address_of_a_process_that_is_frozen_or_killed(lab:
 def test_a_frozen_leader_that_goes_on_does_not_draw_clients_back(lab: Lab) -> None:
     a, b = lab.node("a", announce_every=1), lab.node("b")
     a.leads(3.0)
+    wait_for(lambda: a.metrics()["vip_announcements", None] >= 2, "both addresses are announced", deadline_s=2.0)  # none is under way
     a.send(signal.SIGSTOP)
     wait_until_gone(lab, "a", within_s=10.0)
     b.leads(60.0, token=2)
