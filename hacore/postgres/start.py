@@ -13,6 +13,7 @@ from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.launcher import asked, wait_settled
 from hacore.postgres.pidfile import READY
+from hacore.postgres.socket_locks import drop_empty
 from hacore.postgres.stop import role_of
 
 _LOOK_S: Final = 0.03
@@ -46,13 +47,12 @@ def start(instance: Instance, job: JobHandle, how: Start) -> None:
     """
     instance.note(stopping=None)
     pid = instance.processes.postmaster()
-    was_running = pid is not None
     try:
         _refuse_unfit(instance, how)
         if pid is None:
-            pid = _launch(instance, how)
-        wait_ready(instance, job, pid, how.timeout_s or instance.settings.pg_ctl_timeout_s)
-        if was_running:
+            _start_anew(instance, job, how)
+        else:
+            wait_ready(instance, job, pid, _limit_s(instance, how))
             _refuse_other_role(instance, how.role)
     except JobCancelledError:
         if how.role is Role.PRIMARY:
@@ -90,6 +90,19 @@ def wait_ready(instance: Instance, job: JobHandle, pid: int, timeout_s: float) -
     finally:
         if session is not None:
             session.close()
+
+
+def _start_anew(instance: Instance, job: JobHandle, how: Start) -> None:
+    try:
+        wait_ready(instance, job, _launch(instance, how), _limit_s(instance, how))
+    except DataDirectoryError as error:
+        if not drop_empty(str(error), owner=instance.layout.data_dir.stat().st_uid):
+            raise
+        wait_ready(instance, job, _launch(instance, how), _limit_s(instance, how))
+
+
+def _limit_s(instance: Instance, how: Start) -> float:
+    return how.timeout_s or instance.settings.pg_ctl_timeout_s
 
 
 def last_words(instance: Instance) -> str:

@@ -147,6 +147,21 @@ def test_a_server_that_cannot_start_says_why(make_node: MakeNode) -> None:
     assert node.worker.outcomes()[-1].failures == 2
 
 
+@pytest.mark.parametrize("age_s", [60.0, -60.0])
+def test_an_empty_lock_file_of_a_socket_is_removed_unless_it_may_be_of_a_server_that_starts_now(make_node: MakeNode, age_s: float) -> None:
+    node = make_node("a")
+    node.create_cluster()
+    node.do(IMMEDIATE)
+    lock = Path(node.settings.parameters["unix_socket_directories"]) / f".s.PGSQL.{node.port}.lock"
+    lock.touch(0o600)
+    owner, written_at = node.instance.layout.data_dir.stat(), time.time() - age_s
+    os.chown(lock, owner.st_uid, owner.st_gid)
+    os.utime(lock, (written_at, written_at))
+    outcome = node.run(StartServer(role=Role.PRIMARY))
+    assert outcome.is_done == (age_s > 0)
+    assert outcome.is_done or lock.read_bytes() == b""
+
+
 def test_a_bootstrap_that_fails_is_moved_aside(make_node: MakeNode, directory: Path) -> None:
     node = make_node("a")
     node.around_vetoes = True
