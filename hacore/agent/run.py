@@ -103,7 +103,7 @@ def _turn_until_exit(agent: Agent, heartbeat: Heartbeat | None) -> Exit:
         if turn.exit is not None:
             logger.log(logging.INFO if turn.exit.code == exit_codes.OK else logging.CRITICAL, "ends", extra={"reason": turn.exit.reason})
             return turn.exit
-        if heartbeat is not None:
+        if heartbeat is not None and is_alone:  # until then the store is being opened, which may take longer than a short ttl
             heartbeat.set_limit(turn.world.times.ttl_s)
         agent.site.waiter.watch(turn.world.node.pid)
         _wait(agent, turn.next_at, heartbeat)

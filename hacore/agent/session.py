@@ -1,7 +1,7 @@
 """The session with the store, opened when it is first needed and again after it could not be: an agent starts without its store, too.
 
-Settings that a store refuses end an agent that begins. One that finds its server running goes on without the store, for it has been let in
-before: rights that are away for a moment when it is started again may not cost a primary.
+Settings that a store refuses for a while end an agent that begins: a store that has just been started itself may not know of rights yet.
+One that finds its server running goes on without the store, for it has been let in before: rights that are away may not cost a primary.
 """
 
 import logging
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _RETRY_OPEN_S: Final = 1.0
+REFUSED_S: Final = 60.0  # an API server that has started takes some of them to read its roles
 
 
 class StoreRefusedError(ConfigError):
@@ -46,6 +47,7 @@ class LateDcs:
         self._wake: Callable[[], None] | None = None
         self._has_had_server = False  # since this agent began: it may be down again while the store is waited for
         self._failed_at: Instant | None = None
+        self._refused_since: Instant | None = None
         self._error = ""
 
     def snapshot(self, *, timeout_s: float, max_age_s: float = 0.0) -> Snapshot:
@@ -98,10 +100,11 @@ class LateDcs:
         try:
             session = self._open()
         except DcsUnavailableError as error:
-            self._failed_at, self._error = self._clock.now(), str(error)
+            self._failed_at, self._error, self._refused_since = self._clock.now(), str(error), None
             raise
         except (ConfigError, PluginError) as error:
-            if not self._has_had_server:
+            self._refused_since = now if self._refused_since is None else self._refused_since
+            if not self._has_had_server and now - self._refused_since >= REFUSED_S:
                 raise StoreRefusedError(str(error)) from error
             if str(error) != self._error:
                 logger.error("the store refuses this configuration", extra={"error": str(error)})  # noqa: TRY400 - it is no crash

@@ -80,6 +80,6 @@ class DcsPlugin(AnyPlugin, Protocol):
             may read (boot-time seconds). One frozen object, so that fields can be added.
         :returns: an open session that holds no lease yet.
         :raises DcsUnavailableError: no server answered; the core tries again with backoff.
-        :raises ConfigError: a server answered, the settings are wrong; the core exits with 2, unless PostgreSQL runs here already: then
-            it goes on without the store and tries again.
+        :raises ConfigError: a server answered, the settings are wrong; after a minute of it the core exits with 2. Where PostgreSQL runs
+            here already it goes on without the store and tries again.
         """

@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
+from hacore.agent.session import REFUSED_S
 from hacore.testing.cluster import Cluster
 from hacore.testing.workdir import give_away
 
 
+@pytest.mark.timeout(300)
 def test_what_the_store_refuses_ends_a_node_that_begins_and_costs_a_primary_nothing(cluster_directory: Path) -> None:
     place, aside = cluster_directory / "store", cluster_directory / "aside"
     section = {"sqlite": {"path": str(place / "store.db")}}
     with Cluster(cluster_directory, store=section, nodes=1, dynamic={"hacore": {"ttl": 20}}, start=False) as cluster:
         node = cluster["n1"]
         node.start()
-        assert node.wait_end() == 2
+        assert node.wait_end(within_s=REFUSED_S + 60) == 2
         assert node.says("no directory")
 
         place.mkdir()

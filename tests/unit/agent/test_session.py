@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hacore.agent.session import LateDcs, StoreRefusedError
+from hacore.agent.session import REFUSED_S, LateDcs, StoreRefusedError
 from hacore.errors import ConfigError, DcsUnavailableError, HacoreError, PluginError
 from hacore.interfaces import Dcs
 from hacore.model.clock import BootClock
@@ -24,21 +24,27 @@ class Moved:
         return datetime.fromtimestamp(self.at, UTC)
 
 
-def opened_late(error: HacoreError, *, has_server: bool) -> LateDcs:
+def opened_late(error: HacoreError, *, has_server: bool, clock: Moved | None = None) -> LateDcs:
     def refuse() -> Dcs:
         raise error
 
-    return LateDcs(refuse, BootClock(), has_server=lambda: has_server)
+    return LateDcs(refuse, clock or BootClock(), has_server=lambda: has_server)
 
 
 @pytest.mark.parametrize("refusal", [ConfigError("no right"), PluginError("no session")])
-def test_a_store_that_refuses_its_settings_ends_an_agent_without_a_server_only(refusal: HacoreError) -> None:
-    with pytest.raises(StoreRefusedError, match=str(refusal)):
-        opened_late(refusal, has_server=False).snapshot(timeout_s=1.0)
-    session = opened_late(refusal, has_server=True)
+def test_a_store_that_goes_on_refusing_its_settings_ends_an_agent_without_a_server_only(refusal: HacoreError) -> None:
+    clock = Moved()
+    begun, running = (opened_late(refusal, has_server=has_server, clock=clock) for has_server in (False, True))
     for _ in range(2):
-        with pytest.raises(DcsUnavailableError, match=str(refusal)):
-            session.snapshot(timeout_s=1.0)
+        for session in (begun, running):  # a store that has just been started may not know of rights yet
+            with pytest.raises(DcsUnavailableError, match=str(refusal)):
+                session.snapshot(timeout_s=1.0)
+        clock.at += REFUSED_S / 3
+    clock.at += REFUSED_S / 3
+    with pytest.raises(StoreRefusedError, match=str(refusal)):
+        begun.snapshot(timeout_s=1.0)
+    with pytest.raises(DcsUnavailableError, match=str(refusal)):
+        running.snapshot(timeout_s=1.0)
 
 
 @pytest.mark.parametrize("has_server", [True, False])
