@@ -95,6 +95,7 @@ def test_an_agent_that_is_started_again_in_a_pause_knows_of_it_without_the_store
         let_pass(cluster, TTL_S)
         assert postmasters(cluster) == before
     cluster.wait_for(lambda: cluster.configure(pause=None).status == HTTPStatus.OK, "the store answers again")
+    cluster.wait_for(lambda: not any(node.status().get("pause") for node in cluster.nodes.values()), "all know that it is over")
     cluster.wait_ready()
 
 
