@@ -187,7 +187,7 @@ def _backups(site: "_Site", node: PostgresNode) -> BackupKeeper:
     )
     store = BackupStore(site.desk, site.clock)
     member = BackupMember(store=store, tool=tool, clock=site.clock)
-    completion = BackupCompletion(store=store, instance=node.instance, clock=site.clock, listed=tool.listed)
+    completion = BackupCompletion(store=store, instance=node.instance, clock=site.clock, listed=tool.known)
     leader = BackupLeader(store=store, tool=tool, completion=completion, clock=site.clock, new_id=lambda: uuid4().hex)
     return BackupKeeper(site.desk.latest, member, leader)
 

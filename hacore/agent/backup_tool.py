@@ -66,6 +66,13 @@ class BackupTool:
         """
         return list_backups(self.plugin(), backup_site(self.instance, self.context(), system_id=self.system_id()))
 
+    def known(self) -> tuple[Backup, ...]:
+        """Return what the repository holds, nothing where this node has no tool to ask: its leader may leave backups to others.
+
+        :raises PluginUnavailableError: it could not be read.
+        """
+        return () if self.name is None else self.listed()
+
     def carry_out(self, task: BackupTask, job: JobHandle) -> Ended:
         """Do the work of a task, for as long as it takes.
 

@@ -84,7 +84,7 @@ class PlainPlugin(BackupPlugin, ArchivePlugin, ReplicaPlugin):
     @hookimpl
     def hacore_replica_offer(self, request: ReplicaRequest) -> Offer | Refusal:
         """Offer what leads to the leader."""
-        return request.offer_of([_backup(one) for one in self._list(request.environment)], most_megabytes=10240, most_percent=30)
+        return request.offer_of([_backup(one) for one in self._list(request.environment)], most_megabytes=10240, most_percent=10_000)
 
     @hookimpl
     def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed:
