@@ -1,9 +1,18 @@
 """Since when this session has known which version of a record: what a challenger counts from."""
 
 import threading
+from typing import Final
 
 from hacore.interfaces import Record
 from hacore.model.clock import Clock
+
+_HALF: Final = 0.5
+_LATE_S: Final = 1.0  # for the turn itself
+
+
+def longest_silence_s(ttl_s: float) -> float:
+    """Return after how long without a change a watch counts as dead: a leader renews before half of its lease is spent."""
+    return ttl_s * _HALF + _LATE_S
 
 
 class Sightings:

@@ -13,8 +13,7 @@ from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
 from hacore.model.backups import BackupTask, BackupWork
-from hacore.model.node import ServerState
-from hacore.model.timeline import TimelineHistory
+from hacore.model.node import NodeState, ServerState
 from hacore.plugins.backup import list_backups
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.selection import backup_of
@@ -95,8 +94,7 @@ class BackupTool:
             yield backup_site(self.instance, self.context(), system_id=self.system_id(), passfile=passfile)
 
     def _back_up(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
-        latest = self.desk.latest()
-        node = latest[0].node if latest is not None else None
+        node = self._node()
         if node is None or node.server is not ServerState.RUNNING or node.role is None:
             return Ended(error="the server of this node does not run")
         labels = {"scope": site.context.scope, "member": site.context.member, "token": str(task.token), "task": task.id}
@@ -110,10 +108,10 @@ class BackupTool:
             return Ended(error=f"plugin {plugin.name}: hacore_backup returned nothing")
         return self._looked_up(outcome)
 
-    def _history(self) -> TimelineHistory | None:
-        """Return the history of this node's server."""
+    def _node(self) -> NodeState | None:
+        """Return this node as its last turn has read it."""
         latest = self.desk.latest()
-        return latest[0].node.history if latest is not None else None
+        return latest[0].node if latest is not None else None
 
     def _ours(self, site: BackupSite) -> list[Backup]:
         """Return what the repository holds of this cluster."""
@@ -128,10 +126,11 @@ class BackupTool:
         return Ended(backup=made.id)
 
     def _verify(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
-        plugin = self.plugin()
+        plugin, node = self.plugin(), self._node()
+        history = node.history if node is not None else None
         ours = self._ours(site)
         good = sorted((one for one in ours if one.state is BackupState.OK), key=age)
-        leading = [one for one in good if leads_to(one, self._history())]  # one of a time that was given up is nobody's next restore
+        leading = [one for one in good if leads_to(one, history)]  # one of a time that was given up is nobody's next restore
         backup = next((one for one in good if one.id == task.backup), None) if task.backup else leading[-1] if leading else None
         if backup is None:
             return Ended(error=f"there is no good backup {task.backup or 'to verify'}", backup=task.backup)

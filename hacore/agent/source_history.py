@@ -13,6 +13,7 @@ from hacore.postgres.files import read_if_there
 from hacore.postgres.history import FIRST, name_of, parse_history
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.marks import filled
 
 _SKIPPED: Final = 8  # numbers that were claimed in a row and never begun: of restores and promotions that failed
 _PLACE: Final = "archive.asked"  # below the state directory
@@ -52,7 +53,7 @@ def _fetched(instance: Instance, settings: ArchiveSettings, name: str, job: JobH
     command = restore_command_for(settings, ShimPlace(directory=place, data_dir=place))
     found: Path = place / "found"
     found.unlink(missing_ok=True)
-    argv = ("/bin/sh", "-c", command.replace("%f", name).replace("%p", str(found)).replace("%%", "%"))
+    argv = ("/bin/sh", "-c", filled(command, {"%f": name, "%p": str(found)}))
     finished = job.run(argv, environment=instance.server_environment(), cwd=str(place))
     if finished.exit_code not in {0, 1}:
         raise DataDirectoryError(f"the archive does not say whether it has {name}: {finished.output.strip()[-300:]}")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hacore.backup.choice import leads_to
+from hacore.backup.choice import age, leads_to
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.timeline import TimelineHistory
 
@@ -45,7 +45,7 @@ def expiry(
     :param history: of the leader; a backup that does not lead to it, as after a restore to an earlier point, stands for no other one.
         ``None``: not known, all of them count.
     """
-    ordered = sorted(backups, key=lambda one: (_ended(one) or datetime.min.replace(tzinfo=now.tzinfo)).timestamp() if _ended(one) else 0.0)
+    ordered = sorted(backups, key=lambda one: age(one)[0])
     reasons = {one.id: _reason_of_its_own(one, now, system_id) for one in ordered}
     good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
     leading = [one for one in good if leads_to(one, history)]

@@ -4,7 +4,7 @@ from typing import Final
 
 from hacore.decide.election import store_went_back
 from hacore.decide.ending import writes_have_ended
-from hacore.decide.lineage import divergence, local_end, recorded_history
+from hacore.decide.lineage import READ_S, divergence, local_end, recorded_history
 from hacore.decide.table import Table
 from hacore.decide.unleased import limited
 from hacore.decide.upstreams import clone_source, slot_changes, wanted_upstream
@@ -31,7 +31,6 @@ from hacore.model.steps import (
 from hacore.model.world import Answer
 
 _RETRY_S = 5.0
-_READ_S = 10.0  # what it may take to find the end of the local WAL after a stop
 
 
 def resume_lease(seen: Following) -> Answer | None:
@@ -135,7 +134,7 @@ def wait_for_history_of_restore(seen: Following) -> Answer | None:
     if not _is_before_restore(seen) or seen.node.server is not ServerState.STOPPED:
         return None
     stopped = seen.world.outcome(JobKind.STOP)
-    is_read = stopped is None or seen.now - stopped.ended_at > _READ_S or local_end(seen.node) is not None
+    is_read = stopped is None or seen.now - stopped.ended_at > READ_S or local_end(seen.node) is not None
     if recorded_history(seen.cluster) is not None and is_read:
         return None
     return Answer(reason="the cluster was restored; waits until it is known where its history leaves the local one", wake_after_s=0.5)

@@ -17,6 +17,7 @@ from hacore.decide.election import (
     why_behind,
     why_not_eligible,
 )
+from hacore.decide.lineage import READ_S
 from hacore.decide.own import acquisition
 from hacore.decide.table import Table
 from hacore.decide.unleased import limited
@@ -30,7 +31,6 @@ from hacore.model.world import Answer
 
 _HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
 _RETRY_START_S = 5.0
-_READ_S = 10.0  # what it may take to find the end of the local WAL
 
 
 def wait_for_heir(seen: Known) -> Answer | None:
@@ -55,7 +55,7 @@ def former_holder_returns(seen: Known) -> Answer | None:
     end, recorded = wal_end(node), max(seen.cluster.status.optime or Lsn(0), seen.world.memory.lsn or Lsn(0))
     if node.is_primary or (end is not None and end >= recorded):
         return _take(seen, "held the newest lease")
-    if node.directory.wal_end is None and since is not None and seen.now - since <= min(_READ_S, seen.world.times.ttl_s):
+    if node.directory.wal_end is None and since is not None and seen.now - since <= min(READ_S, seen.world.times.ttl_s):
         return Answer(reason="held the newest lease; waits until the end of its WAL is known", wake_after_s=0.2)
     return None
 

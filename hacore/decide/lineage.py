@@ -3,10 +3,14 @@
 The rewind itself looks again over a replication connection: this is the question that starts or spares it.
 """
 
+from typing import Final
+
 from hacore.model.cluster import ClusterView
 from hacore.model.lsn import Lsn
 from hacore.model.node import NodeState, ServerState
 from hacore.model.timeline import TimelineHistory, TimelineSwitch
+
+READ_S: Final = 10.0  # what it may take to find the end of the WAL of a server that has stopped
 
 
 def recorded_history(cluster: ClusterView) -> TimelineHistory | None:

@@ -1,15 +1,14 @@
 """Which segments lie on the way of a history, and whether the archive has one: asked by the ``restore_command``, as PostgreSQL does."""
 
-import re
 from typing import Final
 
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.marks import filled
 from hacore.postgres.wal_end import Start, segment_of
 
-_MARKS: Final = re.compile("%[fpr%]")
 _PLACE: Final = "wal.looked-for"  # below the state directory
 
 
@@ -36,8 +35,7 @@ def is_in_archive(instance: Instance, job: JobHandle, name: str, restore_command
     :raises JobCancelledError: the work was cancelled.
     """
     place = instance.layout.state_dir / _PLACE
-    values = {"%f": name, "%p": str(place), "%r": name, "%%": "%"}
-    argv = ("/bin/sh", "-c", _MARKS.sub(lambda found: values[found[0]], restore_command))
+    argv = ("/bin/sh", "-c", filled(restore_command, {"%f": name, "%p": str(place), "%r": name}))
     try:
         finished = job.run(argv, environment=instance.server_environment(), cwd=str(instance.layout.data_dir))
         return finished.exit_code == 0 and place.exists()

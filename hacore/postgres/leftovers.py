@@ -6,7 +6,6 @@ that it has streamed for archived.
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +15,7 @@ from hacore.postgres.archive_parameters import COMMAND
 from hacore.postgres.archiver import mark_done, ready_files
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.marks import filled
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,7 @@ class _Pusher:
     conflict_codes: tuple[int, ...] = ()
 
     def words(self, name: str) -> list[str]:
-        marks = {"%%": "%", "%p": f"pg_wal/{name}", "%f": name}
-        return ["".join(marks.get(part, part) for part in _parts(word)) for word in self.argv]
+        return [filled(word, {"%p": f"pg_wal/{name}", "%f": name}) for word in self.argv]
 
 
 def push_leftovers(instance: Instance, job: JobHandle, *, stops_at_conflict: bool, patience_s: float = _PATIENCE_S) -> None:
@@ -96,11 +95,3 @@ def _pusher(instance: Instance) -> _Pusher | None:
         logger.warning("WAL of the time as primary is not archived", extra={"reason": reason})
         return None
     return _Pusher(argv=(str(shim.push_program).replace("%", "%%"), "%p", "%f"), conflict_codes=shim.settings.conflict_codes)
-
-
-def _parts(word: str) -> Iterator[str]:
-    position = 0
-    while position < len(word):
-        width = 2 if word[position] == "%" else 1
-        yield word[position : position + width]
-        position += width

@@ -6,7 +6,7 @@ from hacore.model.node import Role, Upstream
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Simulation
-from hacore.testing.simulation.staging import ScenarioError, directory_of, leader_of, others, reach, rule_answers, whole
+from hacore.testing.simulation.staging import ScenarioError, directory_of, in_maintenance, leader_of, others, reach, rule_answers, whole
 
 
 def primary_was_made_by_hand(simulation: Simulation) -> None:
@@ -71,10 +71,7 @@ def standby_is_promoted_by_hand_under_a_fired_fence(simulation: Simulation) -> N
 
 def old_primary_finds_another_leader(simulation: Simulation) -> None:
     """Maintenance ends while somebody else holds the lock: the primary that ran on ends its writes."""
-    leader = whole(simulation)
-    simulation.judge.paused_until = float("inf")
-    simulation.change_config(pause=True)
-    rule_answers(simulation, "disarm_in_pause")
+    leader = in_maintenance(simulation)
     simulation.run_for(3.0)
     other = others(simulation, leader)[0]
     leader.stop_agent()

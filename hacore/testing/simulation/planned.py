@@ -5,15 +5,12 @@ import json
 from hacore.model.commands import RestartCommand, ShutdownCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.simulation import Simulation
-from hacore.testing.simulation.staging import ScenarioError, leader_of, others, reach, rule_answers, whole
+from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, others, reach, rule_answers, whole
 
 
 def restarts_in_pause(simulation: Simulation) -> None:
     """What a person restarts in maintenance runs again afterwards in its role, the primary's guard disarmed as before."""
-    leader = whole(simulation)
-    simulation.judge.paused_until = float("inf")
-    simulation.change_config(pause=True)
-    rule_answers(simulation, "disarm_in_pause")
+    leader = in_maintenance(simulation)
     for machine in (leader, others(simulation, leader)[0]):
         run, role = machine.server.run, machine.server.role
         machine.command(RestartCommand(id=f"restart {machine.name}", received_at=machine.clock.now()))
@@ -27,10 +24,7 @@ def restarts_in_pause(simulation: Simulation) -> None:
 
 def store_goes_away_during_a_restart_in_pause(simulation: Simulation) -> None:
     """The guard that was armed for the restart is disarmed without the store, too: the primary runs on though its lease ends."""
-    leader = whole(simulation)
-    simulation.judge.paused_until = float("inf")
-    simulation.change_config(pause=True)
-    rule_answers(simulation, "disarm_in_pause")
+    leader = in_maintenance(simulation)
     run = leader.server.run
     leader.command(RestartCommand(id="restart", received_at=leader.clock.now()))
     rule_answers(simulation, "restart_requested")

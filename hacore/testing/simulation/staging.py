@@ -34,6 +34,15 @@ def whole(simulation: Simulation) -> Machine:
     return leader_of(simulation)
 
 
+def in_maintenance(simulation: Simulation) -> Machine:
+    """Bring a cluster up and pause it; return its leader, whose guard is disarmed."""
+    leader = whole(simulation)
+    simulation.judge.paused_until = float("inf")
+    simulation.change_config(pause=True)
+    rule_answers(simulation, "disarm_in_pause")
+    return leader
+
+
 def leader_of(simulation: Simulation) -> Machine:
     """Return the leader.
 

@@ -1,28 +1,13 @@
 """What follows from being heard of, without a server."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-
 import pytest
 
+from hacore.testing.clocks import SetClock
 from hacore_dcs_kubernetes.heard import Sent, of_member, pair, text_of
 
 
-@dataclass(slots=True)
-class Moved:
-    """A clock that is set."""
-
-    at: float = 100.0
-
-    def now(self) -> float:
-        return self.at
-
-    def wall(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-
 def test_who_was_heard_of_knows_when_the_other_wrote_at_the_earliest() -> None:
-    clock = Moved()
+    clock = SetClock()
     sent = Sent(clock)
     sent.note("7.1", 100.0)
     clock.at = 130.0
@@ -31,7 +16,7 @@ def test_who_was_heard_of_knows_when_the_other_wrote_at_the_earliest() -> None:
 
 
 def test_nothing_is_proven_of_what_was_not_sent_here_or_is_yet_to_come() -> None:
-    clock = Moved()
+    clock = SetClock()
     sent = Sent(clock)
     sent.note("7.1", 100.0)
     assert (sent.proven(None), sent.proven(("7.2", 1.0))) == (None, None)
@@ -41,14 +26,14 @@ def test_nothing_is_proven_of_what_was_not_sent_here_or_is_yet_to_come() -> None
 
 
 def test_what_may_have_been_sent_twice_counts_from_the_first_time() -> None:
-    sent = Sent(Moved(at=200.0))
+    sent = Sent(SetClock(at=200.0))
     sent.note("7.1", 100.0)
     sent.note("7.1", 110.0)
     assert sent.proven(("7.1", 0.0)) == 100.0
 
 
 def test_only_the_newest_are_kept() -> None:
-    sent = Sent(Moved(at=2000.0))
+    sent = Sent(SetClock(at=2000.0))
     for number in range(1000):
         sent.note(str(number), float(number))
     assert sent.proven(("0", 0.0)) is None

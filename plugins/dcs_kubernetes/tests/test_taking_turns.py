@@ -6,6 +6,7 @@ from typing import Any
 
 from hacore.model.clock import Instant
 from hacore.sightings import Sightings
+from hacore.testing.clocks import SetClock
 from hacore_dcs_kubernetes.heard import Sent
 from hacore_dcs_kubernetes.lock import OwnClock
 from hacore_dcs_kubernetes.members import Members
@@ -13,7 +14,6 @@ from hacore_dcs_kubernetes.pods import Metadata, Pods
 from hacore_dcs_kubernetes.settings import KubernetesSettings
 from hacore_dcs_kubernetes.watch import Known
 from plugins.dcs_kubernetes.tests.sessions import RUNNING
-from plugins.dcs_kubernetes.tests.test_heard import Moved
 
 TTL_S, TURN_S = 30.0, 10.0
 
@@ -36,7 +36,7 @@ class PaperPods(Pods):
         return self.stored[name]
 
 
-def turns(clock: Moved, *names: str) -> Iterator[set[str]]:
+def turns(clock: SetClock, *names: str) -> Iterator[set[str]]:
     """Let all members publish in each turn; yield who wrote."""
     pods = PaperPods()
     pods.members = [
@@ -58,14 +58,14 @@ def turns(clock: Moved, *names: str) -> Iterator[set[str]]:
 
 
 def test_a_member_alone_beats_in_every_second_turn() -> None:
-    assert list(itertools.islice(turns(Moved(), "b"), 5)) == [{"b"}, set(), {"b"}, set(), {"b"}]
+    assert list(itertools.islice(turns(SetClock(), "b"), 5)) == [{"b"}, set(), {"b"}, set(), {"b"}]
 
 
 def test_members_that_beat_together_part_and_stay_apart() -> None:
-    found = list(itertools.islice(turns(Moved(), "b", "c", "d"), 7))
+    found = list(itertools.islice(turns(SetClock(), "b", "c", "d"), 7))
     assert found == [{"b", "c", "d"}, {"c", "d"}, {"b"}, {"c", "d"}, {"b"}, {"c", "d"}, {"b"}]
 
 
 def test_so_they_do_in_whatever_order_they_are_told() -> None:
-    found = list(itertools.islice(turns(Moved(), "d", "c", "b"), 6))
+    found = list(itertools.islice(turns(SetClock(), "d", "c", "b"), 6))
     assert found == [{"b", "c", "d"}, {"c", "d"}, {"b"}, {"c", "d"}, {"b"}, {"c", "d"}]

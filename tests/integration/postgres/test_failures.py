@@ -272,7 +272,8 @@ def test_a_replica_of_another_cluster_is_not_sealed(make_node: MakeNode) -> None
     assert c.read().directory.state is DirectoryState.UNFINISHED
 
 
-def test_a_rewind_that_is_killed_leaves_a_directory_that_is_never_started(make_node: MakeNode) -> None:
+def diverged(make_node: MakeNode) -> tuple[Node, Node]:
+    """A former primary that is down with WAL of its own, and the primary that has left it."""
     a, b = make_node("a"), make_node("b")
     a.create_cluster()
     b.follow_from_scratch(a)
@@ -282,6 +283,11 @@ def test_a_rewind_that_is_killed_leaves_a_directory_that_is_never_started(make_n
     b.sql("CHECKPOINT")
     a.sql("CREATE TABLE public.lost (a int)")
     a.do(IMMEDIATE)
+    return a, b
+
+
+def test_a_rewind_that_is_killed_leaves_a_directory_that_is_never_started(make_node: MakeNode) -> None:
+    a, b = diverged(make_node)
     killer = a.instance.layout.state_dir / "pg_rewind"
     killer.write_text("#!/bin/sh\necho 'pg_rewind: need to copy 1 MB'\nkill -9 $$\n")
     killer.chmod(0o755)
@@ -296,15 +302,7 @@ def test_a_rewind_that_is_killed_leaves_a_directory_that_is_never_started(make_n
 
 
 def test_a_rewind_that_is_cancelled_as_it_begins_to_write_leaves_its_mark(make_node: MakeNode) -> None:
-    a, b = make_node("a"), make_node("b")
-    a.create_cluster()
-    b.follow_from_scratch(a)
-    b.until(lambda found: found.replication_state == "streaming")
-    b.lead()
-    assert b.promote(2).is_done
-    b.sql("CHECKPOINT")
-    a.sql("CREATE TABLE public.lost (a int)")
-    a.do(IMMEDIATE)
+    a, _ = diverged(make_node)
     slow = a.instance.layout.state_dir / "pg_rewind"
     asked = slow.with_name("asked")
     copies = "echo 'pg_rewind: reading'; echo 'pg_rewind: need to copy 1 MB'; exit 1"
@@ -320,15 +318,7 @@ def test_a_rewind_that_is_cancelled_as_it_begins_to_write_leaves_its_mark(make_n
 
 
 def test_a_rewind_that_is_refused_before_it_writes_leaves_the_directory_whole(make_node: MakeNode) -> None:
-    a, b = make_node("a"), make_node("b")
-    a.create_cluster()
-    b.follow_from_scratch(a)
-    b.until(lambda found: found.replication_state == "streaming")
-    b.lead()
-    assert b.promote(2).is_done
-    b.sql("CHECKPOINT")
-    a.sql("CREATE TABLE public.lost (a int)")
-    a.do(IMMEDIATE)
+    a, _ = diverged(make_node)
     a.do(RecoverFromCrash())
     for segment in (a.data_dir / "pg_wal").glob("0000000100*"):
         segment.unlink()

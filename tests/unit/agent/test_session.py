@@ -1,30 +1,15 @@
 """A store that cannot be opened: tried again, or the end of an agent that begins."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-
 import pytest
 
 from hacore.agent.session import REFUSED_S, LateDcs, StoreRefusedError
 from hacore.errors import ConfigError, DcsUnavailableError, HacoreError, PluginError
 from hacore.interfaces import Dcs
 from hacore.model.clock import BootClock
+from hacore.testing.clocks import SetClock
 
 
-@dataclass(slots=True)
-class Moved:
-    """A clock that is set."""
-
-    at: float = 100.0
-
-    def now(self) -> float:
-        return self.at
-
-    def wall(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
-
-
-def opened_late(error: HacoreError, *, has_server: bool, clock: Moved | None = None) -> LateDcs:
+def opened_late(error: HacoreError, *, has_server: bool, clock: SetClock | None = None) -> LateDcs:
     def refuse() -> Dcs:
         raise error
 
@@ -33,7 +18,7 @@ def opened_late(error: HacoreError, *, has_server: bool, clock: Moved | None = N
 
 @pytest.mark.parametrize("refusal", [ConfigError("no right"), PluginError("no session")])
 def test_a_store_that_goes_on_refusing_its_settings_ends_an_agent_without_a_server_only(refusal: HacoreError) -> None:
-    clock = Moved()
+    clock = SetClock()
     begun, running = (opened_late(refusal, has_server=has_server, clock=clock) for has_server in (False, True))
     for _ in range(2):
         for session in (begun, running):  # a store that has just been started may not know of rights yet
@@ -54,7 +39,7 @@ def test_a_store_that_does_not_answer_is_waited_for(*, has_server: bool) -> None
 
 
 def test_a_server_that_is_down_again_while_the_store_is_waited_for_changes_nothing() -> None:
-    clock, found = Moved(), [True, False, False]
+    clock, found = SetClock(), [True, False, False]
 
     def refuse() -> Dcs:
         raise ConfigError("no right")

@@ -1,34 +1,21 @@
 """Which server is asked when, and when no second one may be asked."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
 from hacore.http.connection import NotSentError
 from hacore.http.rotation import NoAnswerError, Rotation
 from hacore.model.clock import Instant
+from hacore.testing.clocks import SetClock
 
 ABC = ("http://a", "http://b", "http://c")
-
-
-class SteppedClock:
-    """Stands still unless a server is asked."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def now(self) -> Instant:
-        return self.at
-
-    def wall(self) -> datetime:
-        return datetime.fromtimestamp(self.at, UTC)
 
 
 class Servers:
     """Servers that fail as told, each after having used its time up."""
 
-    def __init__(self, clock: SteppedClock, **faults: Exception) -> None:
+    def __init__(self, clock: SetClock, **faults: Exception) -> None:
         self.clock = clock
         self.faults = faults
         self.asked: list[tuple[str, float, float]] = []
@@ -45,22 +32,22 @@ class Servers:
 
 
 @pytest.fixture
-def clock() -> SteppedClock:
-    return SteppedClock()
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture
-def make(clock: SteppedClock) -> Callable[..., Rotation]:
+def make(clock: SetClock) -> Callable[..., Rotation]:
     return lambda *names: Rotation(names or ABC, clock, shuffled=False)
 
 
-def test_the_first_server_answers_and_stays_the_first(clock: SteppedClock, make: Callable[..., Rotation]) -> None:
+def test_the_first_server_answers_and_stays_the_first(clock: SetClock, make: Callable[..., Rotation]) -> None:
     rotation, servers = make(), Servers(clock)
     assert [rotation.ask(servers, until=108.0, repeatable=True) for _ in range(2)] == ["a", "a"]
 
 
 def test_a_server_that_never_answers_leaves_half_of_the_time_to_the_others_and_stands_last_from_then_on(
-    clock: SteppedClock, make: Callable[..., Rotation]
+    clock: SetClock, make: Callable[..., Rotation]
 ) -> None:
     rotation, servers = make(), Servers(clock, a=TimeoutError(), b=TimeoutError())
     assert rotation.ask(servers, until=108.0, repeatable=True) == "c"
@@ -69,7 +56,7 @@ def test_a_server_that_never_answers_leaves_half_of_the_time_to_the_others_and_s
 
 
 def test_what_may_not_be_repeated_has_all_the_time_for_its_answer_and_is_never_sent_twice(
-    clock: SteppedClock, make: Callable[..., Rotation]
+    clock: SetClock, make: Callable[..., Rotation]
 ) -> None:
     rotation, servers = make(), Servers(clock, a=ConnectionResetError("gone"))
     with pytest.raises(NoAnswerError, match="http://a: gone"):
@@ -77,12 +64,12 @@ def test_what_may_not_be_repeated_has_all_the_time_for_its_answer_and_is_never_s
     assert servers.asked == [("a", 4.0, 8.0)]
 
 
-def test_what_no_server_can_have_received_may_be_sent_to_the_next(clock: SteppedClock, make: Callable[..., Rotation]) -> None:
+def test_what_no_server_can_have_received_may_be_sent_to_the_next(clock: SetClock, make: Callable[..., Rotation]) -> None:
     rotation, servers = make(), Servers(clock, a=NotSentError("refused"))
     assert rotation.ask(servers, until=108.0, repeatable=False) == "b"
 
 
-def test_an_answer_that_comes_too_late_is_none(clock: SteppedClock, make: Callable[..., Rotation]) -> None:
+def test_an_answer_that_comes_too_late_is_none(clock: SetClock, make: Callable[..., Rotation]) -> None:
     def late(endpoint: str, connect_until: Instant, answer_until: Instant) -> str:
         clock.at = answer_until + 0.1
         return endpoint
@@ -91,7 +78,7 @@ def test_an_answer_that_comes_too_late_is_none(clock: SteppedClock, make: Callab
         make("http://a").ask(late, until=108.0, repeatable=True)
 
 
-def test_what_a_server_refuses_is_asked_of_nobody_else(clock: SteppedClock, make: Callable[..., Rotation]) -> None:
+def test_what_a_server_refuses_is_asked_of_nobody_else(clock: SetClock, make: Callable[..., Rotation]) -> None:
     rotation, servers = make(), Servers(clock, a=RefusedError())
     with pytest.raises(RefusedError):
         rotation.ask(servers, until=108.0, repeatable=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from hacore.errors import DcsUnavailableError
-from hacore.sightings import Sightings
+from hacore.sightings import Sightings, longest_silence_s
 from hacore_dcs_etcd.client import Client
 from hacore_dcs_etcd.discovery import Discovery
 from hacore_dcs_etcd.picture import Change, Picture
@@ -22,8 +22,6 @@ _CONNECT_S: Final = 2.0
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEADY_S: Final = 2.0  # a stream that lasted this long is opened again without a pause
 _JOIN_S: Final = 3.0
-_HALF: Final = 0.5
-_LATE_S: Final = 1.0  # for the turn itself
 logger = logging.getLogger(__name__)
 
 
@@ -75,7 +73,7 @@ class Watch:
 
     def _follow(self, wake: Callable[[], None]) -> None:
         ttl_s = self._ttl_s
-        for answer in self._answers(silence_s=ttl_s * _HALF + _LATE_S):
+        for answer in self._answers(silence_s=longest_silence_s(ttl_s)):
             if self._ended.is_set():
                 return
             if answer.get("canceled"):  # also where it was never opened: we may not

@@ -12,7 +12,7 @@ from typing import Final
 
 from hacore.model.clock import Clock
 from hacore.model.lease import Lock
-from hacore.sightings import Sightings
+from hacore.sightings import Sightings, longest_silence_s
 from hacore_dcs_kubernetes.alarm import Alarm
 from hacore_dcs_kubernetes.follower import Follower, Listener, Means
 from hacore_dcs_kubernetes.heard import HEARD, Sent, of_member
@@ -22,8 +22,6 @@ from hacore_dcs_kubernetes.picture import Picture
 from hacore_dcs_kubernetes.pods import Metadata, Pods
 from hacore_dcs_kubernetes.records import CONFIG, FAILOVER, LEADER, Found
 
-_HALF: Final = 0.5
-_LATE_S: Final = 1.0  # for the turn itself
 _QUIET_S: Final = 135.0  # of a watch without changes: a server sends a bookmark in each minute
 _WAKING: Final = {CONFIG: ("config",), FAILOVER: ("failover",)}
 
@@ -63,12 +61,12 @@ class Watch:
         self._told: dict[str, object] = {}  # what was told of the things that wake
         self._wake: Callable[[], None] | None = None
         self._alarm: Alarm | None = None
-        self._of_objects = Follower(watched.objects, known.objects, self, means, silence_s=_silence_s(watched.ttl_s))
+        self._of_objects = Follower(watched.objects, known.objects, self, means, silence_s=longest_silence_s(watched.ttl_s))
         self._of_pods = Follower(watched.pods, known.pods, watched.of_pods, means, silence_s=_QUIET_S)
 
     def expect(self, ttl_s: float) -> None:
         """Take the ttl in force, which people change."""
-        self._of_objects.silence_s = _silence_s(ttl_s)
+        self._of_objects.silence_s = longest_silence_s(ttl_s)
 
     def note(self, lock: Lock | None) -> None:
         """Note whether this member leads, as its session has just seen it."""
@@ -132,8 +130,3 @@ class Watch:
     def _is_news(self, what: str, found: object) -> bool:
         known, self._told[what] = self._told.get(what), found
         return known != found
-
-
-def _silence_s(ttl_s: float) -> float:
-    """Return after how long without a word the watch of the objects counts as dead."""
-    return ttl_s * _HALF + _LATE_S
