@@ -42,6 +42,7 @@ _NO_ARCHIVE: Final = "false"  # PostgreSQL insists on a command
 _NOT_YET: Final = "exit 200"  # above 128 the archiver ends, and does not try again while the server stops
 _ARCHIVE_LIBRARY: Final = 15  # major version
 _TIMELINE_DIGITS: Final = 8
+_TOO_SHORT: Final = "recovery ended before configured recovery target was reached"
 _ENDED_AT: Final = re.compile(r"last completed transaction was at log time ([^|\n]+)")
 _PROGRESS: Final = (
     "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,"
@@ -85,7 +86,12 @@ def recover(instance: Instance, job: JobHandle, token: int, how: Recovery, aroun
     _prepare(instance, how)
     kept = {path: text for path, text in instance.files.take().items() if path == instance.layout.hba}
     job.progress("recovery begins")
-    start(instance, job, _start_of(instance, token, how))
+    try:
+        start(instance, job, _start_of(instance, token, how))
+    except DataDirectoryError as error:
+        if _TOO_SHORT in str(error):  # so soon that nobody had seen it take connections
+            raise DataDirectoryError(_why_ended(instance, how.target)) from error
+        raise
     session = instance.session(statement_timeout_s=_ANSWER_S, database="template1")
     try:
         reached = _follow(instance, job, session, how.target)
@@ -230,7 +236,7 @@ def _refuse_gap(instance: Instance, job: JobHandle, how: Recovery, reached: Reco
 def _why_ended(instance: Instance, target: RecoveryTarget) -> str:
     log = read_if_there(instance.layout.log) or ""
     ended = _ENDED_AT.findall(log)
-    if "recovery ended before configured recovery target was reached" in log:
+    if _TOO_SHORT in log:
         end = f"its last transaction was at {ended[-1].strip()}" if ended else "there is no transaction after the backup"
         return f"the WAL ends before {target}: {end}; choose that or latest"
     return f"the recovery to {target} has failed: {last_words(instance)}"
