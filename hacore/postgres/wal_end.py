@@ -5,6 +5,7 @@ the finder answers when it is done. Of a server that runs nothing is asked here.
 """
 
 import logging
+import os
 import re
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from hacore.errors import DataDirectoryError
+from hacore.guard.jobs import job_mark
 from hacore.model.lsn import Lsn
 from hacore.model.node import ControlData
 from hacore.postgres.history import FIRST, HistoryReader
@@ -214,7 +216,7 @@ class _Search:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=dict(ENVIRONMENT),
+            env={**ENVIRONMENT, **job_mark(os.environ)},  # main ends it should we be killed
         )
 
     def _conclude(self) -> WalEnd | None:

@@ -60,8 +60,9 @@ def test_a_backup_of_a_standby_that_is_promoted_meanwhile_is_none(served: Site) 
         work = lambda: outcome.append(built(served).hacore_backup(BackupRequest(site=site, is_primary=False), JobHandle()))  # noqa: E731 - a thread's
         thread = threading.Thread(target=work)
         thread.start()
-        begun = (
-            "SELECT pid FROM pg_stat_activity WHERE query ~ 'pg_(backup_start|start_backup|control_checkpoint)' AND pid <> pg_backend_pid()"
+        begun = (  # what the plugin itself asks before it begins, redo_wal_file, is not meant
+            "SELECT pid FROM pg_stat_activity WHERE query ~ 'pg_(backup_start|start_backup)|timeline_id FROM pg_control_checkpoint'"
+            " AND pid <> pg_backend_pid()"
         )
         wait_for(lambda: standby.query(begun), "the backup has begun")
         program = wait_for(lambda: program_of(served, str(standby.data)), "the program is found")

@@ -59,11 +59,11 @@ class Site:
         wait_for(lambda: self.whole_holders() == self.holders() == [node.name], f"{node.name} alone has the addresses")
 
     def is_held_by(self, node: ClusterNode, *, until: Callable[[], bool]) -> None:
-        """See that the node has the addresses all the time, until the condition holds and a renewal after that."""
+        """See that the node has the addresses all the time, until the condition holds, its agent answers, and the lease is a new one."""
 
         def is_over() -> bool:
             assert self.whole_holders() == [node.name]
-            return until() and self.valid_s(node) >= LONG_S - 1
+            return until() and node.is_ok("/config") and self.valid_s(node) >= LONG_S - 1
 
         wait_for(is_over, f"{node.name} leads again", deadline_s=60.0)
 
