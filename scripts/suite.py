@@ -80,16 +80,16 @@ def pytest(name: str, paths: Sequence[str], *, deadline_s: float, options: tuple
 
 def tests(*, slow: bool) -> list[Stage]:
     chosen = () if slow else ("-m", "not slow")
-    computing, clusters, waiting = (
-        ("-n", str(round(share * int(WORKERS))), "--dist", "loadgroup") for share in (1, 1.5, 2)
-    )  # most of what a store is tried for is that time passes; a cluster waits for a third of its time
+    computing, waiting = (
+        ("-n", str(share * int(WORKERS)), "--dist", "loadgroup") for share in (1, 2)
+    )  # most of what a store is tried for is that time passes; a cluster waits for more than half of its time
     more = 6.0 if slow else 1.0
     return [
         pytest("unit", ["tests/unit"], deadline_s=300 * more, options=(*chosen, *computing)),
         pytest("simulation", ["tests/simulation"], deadline_s=600 * more, options=(*chosen, *computing)),
         looking_again(pytest("plugins", ["plugins"], deadline_s=1800 * more, options=(*chosen, *waiting))),
         looking_again(  # whole sites first: each takes minutes, and others fill the time beside it
-            pytest("integration", ["tests/sites", "tests/integration", "tests/chaos"], deadline_s=2400 * more, options=(*chosen, *clusters))
+            pytest("integration", ["tests/sites", "tests/integration", "tests/chaos"], deadline_s=2400 * more, options=(*chosen, *waiting))
         ),
     ]
 
