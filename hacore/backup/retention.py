@@ -40,6 +40,9 @@ def expiry(
 ) -> Expiry:
     """Choose. Pass a list that was read, never one that stands for "could not be read".
 
+    Ages are counted back from the newest good backup where that is before ``now``: a clock that runs ahead, or backups that have stopped
+    for weeks, make nothing old.
+
     :param system_id: whose backups these are; those of other clusters stay. ``None``: not known, nothing goes.
     :param verified: ids that were checked and found good; with it one goes only after a newer one was. ``None``: good is enough.
     :param history: of the leader; a backup that does not lead to it, as after a restore to an earlier point, stands for no other one.
@@ -49,8 +52,9 @@ def expiry(
     reasons = {one.id: _reason_of_its_own(one, now, system_id) for one in ordered}
     good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
     leading = [one for one in good if leads_to(one, history)]
-    _note_needed(reasons, leading, retention, now)
-    _note_young(reasons, good, retention, now)
+    counted_from = min([now, *[ended for one in leading[-1:] if (ended := _ended(one)) is not None]])
+    _note_needed(reasons, leading, retention, counted_from)
+    _note_young(reasons, good, retention, counted_from)
     _note_without_successor(reasons, leading, ordered, verified)
     _note_parents(reasons, ordered)
     remove = tuple(one for one in ordered if reasons[one.id] is None)
@@ -76,27 +80,27 @@ def _reason_of_its_own(backup: Backup, now: datetime, system_id: str | None) -> 
     return None
 
 
-def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retention: Retention, now: datetime) -> None:
+def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retention: Retention, counted_from: datetime) -> None:
     full = [one for one in good if one.kind is BackupKind.FULL]
     for one in full[-retention.min_count :] if retention.min_count else ():
         reasons[one.id] = f"one of the {retention.min_count} newest full ones (min_count)"
     if good:
         reasons[good[-1].id] = LAST_GOOD
-    begins = now - timedelta(seconds=retention.min_age_s)
+    begins = counted_from - timedelta(seconds=retention.min_age_s)
     before = [one for one in good if (ended := _ended(one)) is not None and ended <= begins]
     if retention.min_age_s and before:
         reasons[before[-1].id] = reasons[before[-1].id] or "the recovery window begins with it (min_age)"
 
 
-def _note_young(reasons: dict[str, str | None], backups: Sequence[Backup], retention: Retention, now: datetime) -> None:
-    begins = now - timedelta(seconds=retention.min_age_s)
+def _note_young(reasons: dict[str, str | None], backups: Sequence[Backup], retention: Retention, counted_from: datetime) -> None:
+    begins = counted_from - timedelta(seconds=retention.min_age_s)
     for one in backups:
         ended = _ended(one)
         if ended is None or reasons[one.id] is not None:
             continue
         if ended > begins:
             reasons[one.id] = "it lies in the recovery window (min_age)"
-        elif (now - ended).total_seconds() < retention.max_age_s:
+        elif (counted_from - ended).total_seconds() < retention.max_age_s:
             reasons[one.id] = "it is not old enough yet (max_age)"
 
 

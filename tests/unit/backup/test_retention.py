@@ -21,11 +21,11 @@ def judged(*backups: Backup, min_count: int = 1, min_age: float = 0, max_age: fl
     return expiry(backups, retention, now=NOW, system_id=SYSTEM_ID, verified=verified)
 
 
-WEEK = tuple(backup(f"b{days}", days) for days in range(7, 0, -1))
+WEEK = tuple(backup(f"b{days}", days) for days in range(7, -1, -1))  # the newest is of this moment
 
 
 def test_the_newest_stay_by_count() -> None:
-    assert removed(*WEEK, min_count=3) == ["b7", "b6", "b5", "b4"]
+    assert removed(*WEEK, min_count=3) == ["b7", "b6", "b5", "b4", "b3"]
 
 
 def test_every_point_of_the_window_stays_within_reach() -> None:
@@ -37,7 +37,7 @@ def test_what_nobody_needs_stays_until_it_is_old() -> None:
 
 
 def test_the_three_numbers_count_together() -> None:
-    assert removed(*WEEK, min_count=6, min_age=1, max_age=2) == ["b7"]
+    assert removed(*WEEK, min_count=7, min_age=1, max_age=2) == ["b7"]
     assert removed(*WEEK, min_count=1, min_age=5.5, max_age=2) == ["b7"]
 
 
@@ -49,7 +49,7 @@ def test_what_does_not_lead_to_where_the_cluster_is_stands_for_nothing() -> None
     found = expiry([led, *lost], retention, now=NOW, system_id=SYSTEM_ID, history=history)
     assert (found.remove, {one.id: why for one, why in found.keep}["led"]) == ((), LAST_GOOD)
     anew = replace(backup("anew", 4), timeline=2, stop_lsn=Lsn(0x5000000))
-    found = expiry([led, *lost, anew], retention, now=NOW, system_id=SYSTEM_ID, history=history)
+    found = expiry([led, *lost, anew, replace(backup("newest", 0), timeline=2)], retention, now=NOW, system_id=SYSTEM_ID, history=history)
     assert [one.id for one in found.remove] == ["led", "lost6", "lost5"]
 
 
@@ -82,12 +82,12 @@ def test_parents_of_those_that_stay_stay() -> None:
 
 def test_only_full_ones_count() -> None:
     incr = tuple(replace(one, kind=BackupKind.INCREMENTAL, parent="b7") for one in WEEK[1:])
-    assert removed(backup("b9", 9), WEEK[0], *incr, min_count=2) == ["b6", "b5", "b4", "b3", "b2"]
+    assert removed(backup("b9", 9), WEEK[0], *incr, min_count=2) == ["b6", "b5", "b4", "b3", "b2", "b1"]
 
 
 def test_a_locked_one_and_its_parent_stay() -> None:
     child = replace(WEEK[1], kind=BackupKind.INCREMENTAL, parent="b7", is_locked=True)
-    assert removed(WEEK[0], child, *WEEK[2:]) == ["b5", "b4", "b3", "b2"]
+    assert removed(WEEK[0], child, *WEEK[2:]) == ["b5", "b4", "b3", "b2", "b1"]
 
 
 def test_one_that_runs_stays_and_a_failed_one_goes_after_a_day() -> None:
@@ -112,6 +112,19 @@ def test_each_one_that_stays_has_a_reason() -> None:
     assert found.remove == ()
     assert all(reason for _, reason in found.keep)
     assert len(found.keep) == len(WEEK)
+
+
+def test_a_clock_that_runs_ahead_makes_nothing_old() -> None:
+    retention = Retention(min_count=1, min_age_s=3.5 * DAY, max_age_s=5.5 * DAY)
+    for ahead in (0, 30, 9999):
+        found = expiry(WEEK, retention, now=NOW + timedelta(days=ahead), system_id=SYSTEM_ID)
+        assert [one.id for one in found.remove] == ["b7", "b6"], ahead
+
+
+def test_a_clock_that_was_ahead_when_the_newest_was_made_makes_nothing_old_once_it_is_right() -> None:
+    retention = Retention(min_count=1, min_age_s=3.5 * DAY)
+    found = expiry([*WEEK[:-1], backup("from-the-future", -300)], retention, now=NOW, system_id=SYSTEM_ID)
+    assert [one.id for one in found.remove] == ["b7", "b6", "b5"]
 
 
 def test_no_setting_removes_everything() -> None:
