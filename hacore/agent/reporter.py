@@ -3,6 +3,7 @@
 Not the store: its thread renews the lease.
 """
 
+import math
 import re
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from hacore.publish.picture import Sample, Scalar
 _EVERY_S: Final = 10.0
 _MOST: Final = 500  # samples, and words, of one plugin: the picture has a limit
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}")
+_INTEGER_BITS: Final = 63  # what every reader of JSON takes; Python itself refuses to write thousands of digits
 _OWN_NAMES: Final = frozenset({"calls"})  # of hacore's own: hacore_plugin_calls
 _OWN_LABELS: Final = frozenset({"scope", "name", "plugin"})
 _HOOKS: Final = ("hacore_metrics", "hacore_status")
@@ -77,4 +79,13 @@ def _samples(plugin: str, metrics: tuple[Metric, ...]) -> Iterator[Sample]:
 
 
 def _short(value: Scalar | None) -> Scalar | None:
-    return short(value) if isinstance(value, str) else value
+    """Return it as JSON can carry it."""
+    match value:
+        case str():
+            return short(value)
+        case float() if not math.isfinite(value):
+            return str(value)
+        case int() if value.bit_length() > _INTEGER_BITS:
+            return f"an integer of {value.bit_length()} bits"
+        case _:
+            return value

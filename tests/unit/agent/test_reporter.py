@@ -1,5 +1,6 @@
 """Plugins are asked how they are beside the loop; the store is not."""
 
+import json
 import threading
 
 import pytest
@@ -47,6 +48,14 @@ class Flood:
         return {f"{number}{'k' * 1000}": "x" * 1000 for number in range(1000)}
 
 
+class Counter:
+    """Says numbers that JSON does not carry."""
+
+    @hookimpl
+    def hacore_status(self) -> dict[str, object]:
+        return {"bytes": 10**5000, "age": float("nan"), "rate": float("-inf"), "is": True, "count": 2**63 - 1, "ratio": 0.5, "none": None}
+
+
 class Silent:
     pass
 
@@ -87,3 +96,21 @@ def test_where_nobody_has_anything_to_say_there_is_no_thread(kind: str) -> None:
     before = threading.active_count()
     Reporter(OfKinds(**{kind: plugin(Silent(), "p", kind)})).begin()
     assert threading.active_count() == before
+
+
+def test_numbers_that_json_does_not_carry_are_words() -> None:
+    reporter = Reporter(OfKinds(router=plugin(Counter(), "r", "router")), every_s=1000)
+    reporter.begin()
+    wait_until(lambda: reporter.words != ())
+    reporter.close()
+    said = {name: value for _, name, value in reporter.words}
+    assert said == {
+        "bytes": "an integer of 16610 bits",
+        "age": "nan",
+        "rate": "-inf",
+        "is": True,
+        "count": 2**63 - 1,
+        "ratio": 0.5,
+        "none": None,
+    }
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
