@@ -70,6 +70,7 @@ def test_a_state_under_an_older_token_is_older() -> None:
     ("wanted", "known", "leader", "is_taken_back"),
     [
         (state(None), Known(token=5), None, True),
+        (state(None, me="b"), Known(token=5, seen_leading=(5, "a")), None, False),
         (state("a"), Known(token=5), "a", False),
         (state("a"), Known(token=5, is_closed=True), "a", False),
         (state("a", me="b"), Known(token=5, is_closed=True), None, True),
@@ -153,6 +154,9 @@ def test_what_is_wrong_is_said() -> None:
         "no backend ro",
         "backend rw has no server for c",
         "the checks of rw/a say DOWN",
+    )
+    assert plan.problems(settings, {"rw": shown(NOBODY), "ro": LED_BY_A}, state("a", me="b"), None) == (
+        "a was taken back under token 5, and is opened when it leads again",
     )
 
 

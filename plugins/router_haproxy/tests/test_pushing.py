@@ -154,6 +154,14 @@ def test_what_a_node_took_back_no_other_gives_again(proxy: Haproxy, agent: Agent
     assert reached(proxy.primary_port) == "a"
 
 
+def test_a_proxy_that_only_another_node_tells_follows_a_leader_that_is_primary_again_under_the_same_lease(
+    proxy: Haproxy, other: Agent, servers: dict[str, Who]
+) -> None:
+    for leader, target in (("a", "a"), (None, None), ("a", "a")):  # a restore, a restart that failed once: it kept its lease
+        assert isinstance(other.route(leading(servers, leader, me="b")), Applied)
+        assert reached(proxy.primary_port) == target
+
+
 def test_new_connections_wait_in_a_switchover_and_reach_the_next_leader(proxy: Haproxy, agent: Agent, servers: dict[str, Who]) -> None:
     agent.route(leading(servers, "a"))
     with Visitor(proxy.primary_port) as before:

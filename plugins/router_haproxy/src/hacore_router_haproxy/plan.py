@@ -3,9 +3,10 @@
 **Who may tell.** The proxy keeps the newest token that it was told (:mod:`hacore_router_haproxy.wire`). A state under an older one changes
 nothing. Under the same one nodes differ in what they have learnt so far, so:
 
-- a state that names no leader takes the one that is shown back only where this is the node that is shown, or where this node has seen it
+- a state that names no leader closes the one that is shown only where this is the node that is shown, or where this node has seen it
   lead: that nobody leads *yet*, as far as it knows, is no reason;
-- what was taken back is given again only by the node that holds the lease;
+- what a node closes because it leads no more is taken back, and given again only by the node that holds the lease. What it closes because
+  it sees another lead no more is not: that one may be primary again under the same lease, and nobody else may tell this proxy;
 - connections that the leader holds back in a switchover are let go at once by the leader, by a newer one, or by a node that knows that the
   time is over. A node that has not read of the switchover waits until it must have, if there is one.
 
@@ -68,10 +69,14 @@ def leader_of(state: RoutingState, known: Known, primaries: Shown) -> str | None
 
 
 def is_taken_back(known: Known, state: RoutingState, primaries: Shown, leader: str | None) -> bool:
-    """Tell whether nobody but the holder of the lease may lead traffic under this token any more."""
+    """Tell whether nobody but the holder of the lease may lead traffic under this token any more.
+
+    Only the node whose server it is says so: what another one has not heard yet it may hear later, and a proxy that no other node tells
+    would stay closed for ever.
+    """
     if state.token > known.token or (state.leads and leader is not None):
         return False
-    return known.is_closed or (leader is None and bool(primaries.open))
+    return known.is_closed or (leader is None and server_name(state.me.member) in primaries.open)
 
 
 def is_held(state: RoutingState, now: Instant) -> bool:
@@ -123,6 +128,8 @@ def missing(shown: Shown, members: tuple[Endpoint, ...]) -> tuple[str, ...]:
 def problems(settings: HaproxySettings, shown: dict[str, Shown], state: RoutingState, leader: str | None) -> tuple[str, ...]:
     """Return how what a proxy shows, once it was told everything, differs from what is wanted."""
     found = [f"no backend {name}" for name in backends_of(settings) if name not in shown]
+    if state.leader is not None and leader is None and settings.primary_backend in shown:
+        found.append(f"{state.leader.member} was taken back under token {state.token}, and is opened when it leads again")
     for backend, servers in shown.items():
         lacking = missing(servers, state.members)
         if lacking:

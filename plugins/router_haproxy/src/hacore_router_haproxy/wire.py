@@ -2,7 +2,7 @@
 
 The proxy itself keeps the fencing token that it follows, so that agents which are started anew and several agents on one proxy agree:
 in the address of a server that never takes a connection (``MARKER``). ``0.0.1.44`` with port 1 is token 300. Port 2: the leader under
-this token has been taken back, and only a node that holds the lease leads traffic under it again. HAProxy keeps an address over reloads
+this token has taken itself back, and only a node that holds the lease leads traffic under it again. HAProxy keeps an address over reloads
 in its file of server states, and forgets it when it is restarted, together with who was ready.
 """
 
