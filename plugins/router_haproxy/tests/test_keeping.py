@@ -162,6 +162,17 @@ def test_a_text_that_was_changed_by_hand_is_written_anew(haproxy: Haproxy, agent
     assert reached(haproxy.primary_port) == "a"
 
 
+def test_files_that_are_no_text_are_written_anew(haproxy: Haproxy, agent: Agent, servers: dict[str, Who]) -> None:
+    assert agent.settings.config is not None
+    files = (haproxy.config, Path(agent.settings.config.hold_script))
+    texts = [one.read_text() for one in files]
+    for one in files:
+        one.write_bytes(b"\xff\xfe damaged")
+    assert isinstance(agent.route(leading(servers, "a")), Applied)
+    assert [one.read_text() for one in files] == texts
+    assert reached(haproxy.primary_port) == "a"
+
+
 def test_a_reload_that_is_owed_is_made_by_the_next_agent(haproxy: Haproxy, agent: Agent, servers: dict[str, Who]) -> None:
     section = site_section(haproxy, connect_timeout="3s")
     text_of = Agent(section).settings

@@ -204,6 +204,15 @@ def test_a_file_that_pgbouncer_refuses_is_said(servers: dict[str, PlainServer], 
     assert "its log says more" in answer.reason
 
 
+def test_a_file_that_is_no_text_is_written_anew(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    route(plugin, state(servers, "a", 1))
+    bouncers[0].databases.write_bytes(b"\xff\xfe damaged")
+    assert isinstance(route(plugin, state(servers, "b", 2, leads=False)), Applied)
+    with closing(Session(bouncers[0].conninfo("app"))) as client:
+        assert cluster_name(client) == "b"
+
+
 def test_a_bouncer_that_stood_still_at_the_change_is_led_on_when_it_answers_again(
     servers: dict[str, PlainServer], bouncers: list[PgBouncer]
 ) -> None:

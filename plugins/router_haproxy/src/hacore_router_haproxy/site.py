@@ -98,7 +98,7 @@ class Keeper:
         :raises ConfigError: HAProxy refuses it; the one that is there stays.
         """
         path = Path(self._site.path)
-        there = path.read_text() if path.exists() else ""
+        there = _text(path)
         text = rendering.render(scope, self._settings, self._site, rendering.wanted_members(state, there))
         if text == there:
             text = ""
@@ -107,7 +107,7 @@ class Keeper:
         if not text:
             return False
         new = path.with_name(f"{path.name}.hacore-new")
-        _replace(new, text, mode=path.stat().st_mode & 0o777 if there else _MODE)
+        _replace(new, text, mode=path.stat().st_mode & 0o777 if path.exists() else _MODE)
         try:
             self._check(new, until - clock.now())
         except ConfigError:
@@ -130,7 +130,7 @@ class Keeper:
     def _load(self, state: RoutingState, *, is_new: bool, clock: Clock, until: Instant) -> str | None:
         """Reload where HAProxy runs with another text than the one that is there."""
         before = self._running(state, clock, until)
-        stale = None if before is None else before.differs_from(Path(self._site.path).read_text())
+        stale = None if before is None else before.differs_from(_text(Path(self._site.path)))
         if not is_new and not stale:
             return None
         if not is_new and self._reloaded_at is not None and clock.now() - self._reloaded_at < _AGAIN_S:
@@ -150,11 +150,7 @@ class Keeper:
     def _is_loaded(self, before: "Running | None", state: RoutingState, clock: Clock, until: Instant) -> bool:
         """Tell whether another process answers than before, and runs with the text that is there."""
         now = self._running(state, clock, until)
-        if (
-            now is None
-            or now.differs_from(Path(self._site.path).read_text())
-            or (before is not None and now.process.pid == before.process.pid)
-        ):
+        if now is None or now.differs_from(_text(Path(self._site.path))) or (before is not None and now.process.pid == before.process.pid):
             return False
         return self._proxy.master is None or self._proxy.master.is_there(clock=clock, until=until)
 
@@ -186,9 +182,14 @@ class Keeper:
         return "HAProxy does not run with the new configuration yet"
 
 
+def _text(path: Path) -> str:
+    """Return a file's text, empty where there is none. One that is damaged differs from what is wanted, and is replaced."""
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
 def _replace(path: Path, text: str, *, mode: int = _MODE) -> None:
     """Put a text in a file's place, all at once; one that is right already is left alone."""
-    if path.exists() and path.read_text() == text:
+    if _text(path) == text:
         return
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -203,7 +204,14 @@ def _run(command: list[str], limit_s: float) -> str | None:
     """Run a program; return what was wrong with it, ``None`` when nothing was."""
     try:
         done = subprocess.run(
-            command, env=_ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=max(limit_s, 0.1), check=False
+            command,
+            env=_ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=max(limit_s, 0.1),
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"{command[0]} does not end"

@@ -34,15 +34,15 @@ def token_of(text: str) -> int:
 
 
 def read(path: Path) -> str:
-    """Return the text of the file, empty where there is none.
+    """Return the text of the file, empty where there is none. One that is damaged differs from what is wanted, and is replaced.
 
     :raises PluginUnavailableError: it cannot be read.
     """
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise PluginUnavailableError(f"{path}: {error}") from error
 
 
