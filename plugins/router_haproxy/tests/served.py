@@ -1,6 +1,7 @@
 """A real HAProxy, and servers behind it that say who they are."""
 
 import contextlib
+import csv
 import signal
 import socket
 import subprocess
@@ -164,6 +165,11 @@ class Haproxy:
         """Operational and administrative state of each server, as HAProxy's numbers."""
         rows = [line.split() for line in self.ask(f"show servers state {backend}").splitlines()[2:] if line.strip()]
         return {row[3]: (row[5], row[6]) for row in rows}
+
+    def checks(self, server: str) -> str:
+        """What the last check of a server for writes found."""
+        rows = csv.DictReader(self.ask("show stat hacore_primary 4 -1").lstrip("# ").splitlines())
+        return next(row["check_status"] for row in rows if row["svname"] == server)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,13 @@ import psutil
 import pytest
 
 from hacore.errors import PluginUnavailableError
-from hacore.interfaces import Applied, Degraded, Endpoint, Hold
+from hacore.interfaces import Applied, Degraded, Endpoint, Hold, RoutingState
 from hacore.testing.ports import Ports
 from hacore.testing.servers import locate
 from hacore.testing.waiting import wait_for
 from hacore_router_haproxy import rendering
 from plugins.router_haproxy.tests.driven import Agent
-from plugins.router_haproxy.tests.served import Haproxy, Visitor, Who, leading, reached, site_section, waits
+from plugins.router_haproxy.tests.served import Haproxy, Visitor, Who, behind, leading, reached, site_section, waits
 
 LIVES_S = 0.2  # a connection that was cut is heard within this time
 
@@ -101,6 +103,55 @@ def test_sessions_in_a_worker_that_was_replaced_are_cut_too(haproxy: Haproxy, ag
         agent.route(leading(joined(servers, third), "b", token=6))
         assert writer.hears() == ""
         assert reader.hears(LIVES_S) is None
+
+
+def test_members_are_reached_where_they_are_after_they_have_moved(
+    haproxy: Haproxy, agent: Agent, servers: dict[str, Who], ports: Ports
+) -> None:
+    with behind(ports, "a", "b") as moved:
+        assert isinstance(agent.route(leading(moved, "a")), Applied)
+        for one in servers.values():
+            one.close()
+        assert (reached(haproxy.primary_port), reached(haproxy.standby_port)) == ("a", "b")
+    assert agent.samples()[("haproxy_reloads",)] == 2
+
+
+def test_checks_ask_where_the_new_text_says(haproxy: Haproxy, agent: Agent, servers: dict[str, Who], ports: Ports) -> None:
+    for port in (ports.take(), ports.take()):
+        Agent(site_section(haproxy, rest_port=port)).route(leading(servers, "a"))
+        rows = [line.split() for line in haproxy.ask("show servers state hacore_standbys").splitlines()[2:] if line.strip()]
+        assert {row[21] for row in rows} == {str(port)}
+
+
+def named(servers: dict[str, Who]) -> RoutingState:
+    """a leads, and b has a name."""
+    state = leading(servers, "a")
+    b = Endpoint(member="b", host="localhost", port=servers["b"].endpoint.port)
+    return replace(state, standbys=(b,), members=(state.me, b))
+
+
+def test_a_name_that_means_another_address_now_is_followed(haproxy: Haproxy, agent: Agent, servers: dict[str, Who], ports: Ports) -> None:
+    assert isinstance(agent.route(named(servers)), Applied)
+    haproxy.ask("set server hacore_standbys/b addr 127.0.0.9 port 5432")
+    wait_for(lambda: isinstance(agent.route(named(servers)), Applied), "the router is well", deadline_s=20)
+    assert reached(haproxy.standby_port) == "b"
+
+
+def test_a_name_that_nobody_knew_when_haproxy_was_started_is_said_and_followed_once_it_is_known(
+    haproxy: Haproxy, agent: Agent, servers: dict[str, Who]
+) -> None:
+    assert isinstance(agent.route(named(servers)), Applied)
+    haproxy.stop()
+    text = haproxy.config.read_text()
+    late = text.replace(" localhost:", " late.invalid:")
+    haproxy.config.write_text(late)
+    haproxy.start()
+    answer = Agent(site_section(haproxy) | {"config": None}).route(named(servers))  # that keeps no configuration
+    assert isinstance(answer, Degraded)
+    assert "not done: set server hacore_standbys/b state ready" in answer.reason
+    haproxy.config.write_text(text)  # what the name server does then: the same words mean something
+    assert isinstance(agent.route(named(servers)), Applied)
+    assert reached(haproxy.standby_port) == "b"
 
 
 def test_a_node_that_comes_and_goes_costs_no_reload(haproxy: Haproxy, agent: Agent, servers: dict[str, Who]) -> None:
@@ -299,7 +350,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Rest(BaseHTTPRequestHandler):
     def do_OPTIONS(self):
-        self.send_response(503); self.end_headers()
+        self.send_response(int(sys.argv[2])); self.end_headers()
     def log_message(self, *_): pass
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Rest).serve_forever()
 """
@@ -308,27 +359,50 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Rest).serve_forever()
 def test_the_checks_have_the_last_word(haproxy: Haproxy, servers: dict[str, Who], ports: Ports) -> None:
     """A member that its own REST server does not call primary is not kept up by what the agents say, and that is said."""
     port = ports.take()
-    rest = psutil.Popen([sys.executable, "-c", CHECKED, str(port)])
-    try:
+    with rest(port, 503):
         agent = Agent(site_section(haproxy, rest_port=port))
         begin(haproxy, agent)
         agent.route(leading(servers, "a"))
-
-        def is_said() -> bool:
-            answer = agent.route(leading(servers, "a"))
-            return isinstance(answer, Degraded) and "the checks of hacore_primary/a say DOWN" in answer.reason
-
-        wait_for(is_said, "the check's word")
+        wait_for(lambda: is_down(agent, servers), "the check's word")
         assert agent.probe().target is None
+
+
+def test_in_maintenance_agents_may_be_away_and_clients_stay(haproxy: Haproxy, servers: dict[str, Who], ports: Ports) -> None:
+    port = ports.take()
+    with rest(port, 200):
+        agent = Agent(site_section(haproxy, rest_port=port))
+        begin(haproxy, agent)
+        agent.route(leading(servers, "a"))
+        wait_for(lambda: haproxy.checks("a") == "L7OK", "the check's first answer")
+        assert isinstance(agent.route(replace(leading(servers, "a"), is_paused=True)), Applied)
+    with Visitor(haproxy.primary_port) as writer:
+        assert writer.hears() == "a"
+        assert writer.hears(4.0) is None  # more than HAProxy takes to find a server down
+        assert reached(haproxy.primary_port) == "a"
+        next_one = Agent(site_section(haproxy, rest_port=port))  # that did not see the maintenance
+        wait_for(lambda: is_down(next_one, servers), "the checks go on")
+        assert writer.hears() == ""
+
+
+def is_down(agent: Agent, servers: dict[str, Who]) -> bool:
+    """Whether the leader is told to be closed by its check."""
+    answer = agent.route(leading(servers, "a"))
+    return isinstance(answer, Degraded) and "the checks of hacore_primary/a say DOWN" in answer.reason
+
+
+@contextmanager
+def rest(port: int, status: int) -> Iterator[None]:
+    """A REST server that answers all checks so."""
+    server = psutil.Popen([sys.executable, "-c", CHECKED, str(port), str(status)])
+    try:
+        yield
     finally:
-        rest.kill()
-        rest.wait(5)
+        server.kill()
+        server.wait(5)
 
 
 def test_a_standby_is_reached_by_name(haproxy: Haproxy, servers: dict[str, Who]) -> None:
     agent = Agent(site_section(haproxy))
     begin(haproxy, agent)
-    state = leading(servers, "a")
-    named = Endpoint(member="b", host="localhost", port=servers["b"].endpoint.port)
-    assert isinstance(agent.route(replace(state, standbys=(named,), members=(state.me, named))), Applied)
+    assert isinstance(agent.route(named(servers)), Applied)
     assert reached(haproxy.standby_port) == "b"

@@ -160,6 +160,20 @@ def test_what_is_wrong_is_said() -> None:
     )
 
 
+def test_what_was_told_and_does_not_show_is_said() -> None:
+    settings = HaproxySettings(stats_sockets=("/s",), primary_backend="rw", standby_backend=None)
+    undone = ["set server rw/a state ready", "shutdown sessions server rw/b", "disable health rw/c"]
+    assert plan.problems(settings, {"rw": shown(NOBODY)}, state("a"), "a", undone) == ("not done: set server rw/a state ready",)
+
+
+def test_checks_stand_still_in_maintenance_and_go_on_afterwards() -> None:
+    checked = {name: Server(name=name, status=status, sessions=0, queue=0, address="", is_checked=True) for name, status in NOBODY.items()}
+    there = Shown(servers=checked | {"b": replace(checked["b"], status="DOWN"), "c": replace(checked["c"], is_checked=False)}, token=5)
+    assert list(plan.check_commands("rw", there, is_paused=True, may_be_off=True)) == ["disable health rw/a"]
+    assert list(plan.check_commands("rw", there, is_paused=False, may_be_off=True)) == ["enable health rw/c"]
+    assert list(plan.check_commands("rw", there, is_paused=False, may_be_off=False)) == []
+
+
 def test_the_proxy_s_own_memory_says_more_than_ours() -> None:
     mine = Known(token=9, is_closed=True, seen_leading=(9, "a"))
     assert mine.with_shown(shown(NOBODY, token=3)) == Known(token=3, seen_leading=(9, "a"))

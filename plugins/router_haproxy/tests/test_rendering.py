@@ -101,3 +101,25 @@ def test_a_template_that_is_none_is_said(tmp_path: Path, text: str | bytes | Non
         template.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError, match=str(template)):
         rendering.render("demo", *settings(tmp_path, {"template": str(template)}), MEMBERS)
+
+
+def test_where_a_text_leads_each_server() -> None:
+    text = """
+backend rw
+    server hacore-token hacore-token.invalid:1 disabled
+    server a 10.0.0.1:5432 disabled
+    server b [fe80::1]:5433 check
+    server c db3.example:6432
+    server d db4.example:5432 resolvers dns
+    server e unix@/run/x
+peers all
+    server f 10.0.0.9:1024
+listen ro
+    server a 10.0.0.1:5432
+"""
+    assert rendering.addresses(text) == {
+        ("rw", "a"): ("10.0.0.1", 5432),
+        ("rw", "b"): ("fe80::1", 5433),
+        ("rw", "c"): ("db3.example", 6432),
+        ("ro", "a"): ("10.0.0.1", 5432),
+    }

@@ -1,5 +1,7 @@
 """The words of the runtime API."""
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from hacore_router_haproxy import wire
@@ -20,6 +22,24 @@ def test_a_backend_is_read_with_its_servers_and_its_queue() -> None:
     assert {name: (one.sessions, one.admin, one.is_usable) for name, one in shown["rw"].servers.items()} == {
         "a": (3, "ready", True),
         "b": (0, "maint", False),
+    }
+
+
+def test_states_are_kept_without_what_the_new_text_says_better() -> None:
+    line = "2 rw {} {} 10.0.0.1 2 4 1 1 0 1 0 2 6 0 0 0 - 5432 - 0 8008 - - 0"
+    states = "\n".join(["1", "# be_id be_name srv_id srv_name", line.format(1, "a"), line.format(2, "b"), ""])
+    assert wire.states_without(states, {("rw", "a"), ("ro", "b")}).splitlines() == [
+        "1",
+        "# be_id be_name srv_id srv_name",
+        line.format(2, "b").replace("8008", "0"),
+    ]
+
+
+def test_a_server_whose_name_nobody_knows_is_told_from_one_that_is_closed() -> None:
+    shown = wire.tables(table("rw,a,0,0,MAINT (resolution),", "rw,b,0,0,MAINT,10.0.0.1:5432"), ["rw"])["rw"].servers
+    assert {name: (one.is_unresolved, wire.ip_and_port(one.address)) for name, one in shown.items()} == {
+        "a": (True, None),
+        "b": (False, (IPv4Address("10.0.0.1"), 5432)),
     }
 
 

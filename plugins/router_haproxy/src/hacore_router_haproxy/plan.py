@@ -14,7 +14,7 @@ nothing. Under the same one nodes differ in what they have learnt so far, so:
 server that is told to be ready is up at once, whatever its checks say later, so only the leader ever is told so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,13 +120,32 @@ def standby_commands(backend: str, shown: Shown, state: RoutingState, reads_from
             yield wire.set_state(backend, server.name, wanted)
 
 
+def check_commands(backend: str, shown: Shown, *, is_paused: bool, may_be_off: bool) -> Iterator[str]:
+    """Return what the checks have to be told. In maintenance they stand still: agents may be away, and their servers run on.
+
+    One that is down by its check is left to it: nothing else would find it up again.
+
+    :param may_be_off: they may stand still although there is no maintenance. Nothing tells that from a server without checks.
+    """
+    for server in shown.servers.values():
+        if is_paused and server.is_checked and not server.status.startswith("DOWN"):
+            yield wire.set_checks(backend, server.name, on=False)
+        elif not is_paused and may_be_off and not server.is_checked:
+            yield wire.set_checks(backend, server.name, on=True)
+
+
 def missing(shown: Shown, members: tuple[Endpoint, ...]) -> tuple[str, ...]:
     """Return the members that have no server."""
     return tuple(one.member for one in members if server_name(one.member) not in shown.servers)
 
 
-def problems(settings: HaproxySettings, shown: dict[str, Shown], state: RoutingState, leader: str | None) -> tuple[str, ...]:
-    """Return how what a proxy shows, once it was told everything, differs from what is wanted."""
+def problems(
+    settings: HaproxySettings, shown: dict[str, Shown], state: RoutingState, leader: str | None, undone: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return how what a proxy shows, once it was told everything, differs from what is wanted.
+
+    :param undone: what it would have to be told again, although it has been.
+    """
     found = [f"no backend {name}" for name in backends_of(settings) if name not in shown]
     if state.leader is not None and leader is None and settings.primary_backend in shown:
         found.append(f"{state.leader.member} was taken back under token {state.token}, and is opened when it leads again")
@@ -138,6 +157,7 @@ def problems(settings: HaproxySettings, shown: dict[str, Shown], state: RoutingS
     server = primaries.servers.get(leader) if primaries is not None and leader is not None else None
     if server is not None and server.admin == READY and not server.is_usable:
         found.append(f"the checks of {settings.primary_backend}/{server.name} say {server.status}")
+    found += [f"not done: {command}" for command in undone if wire.is_state(command)]
     return tuple(found)
 
 

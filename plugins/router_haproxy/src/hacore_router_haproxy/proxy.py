@@ -49,6 +49,7 @@ class Proxy:
         self._client = Client(place)
         self.master = Master(settings.master_socket) if settings.master_socket is not None else None
         self._known = Known()
+        self._may_be_unchecked = True  # an agent before this one, or we in maintenance, may have let its checks stand still
         self._held_since: Instant | None = None  # connections are held back, and this node does not know why
         self._turn = threading.Lock()
 
@@ -70,10 +71,12 @@ class Proxy:
             if state.leader is not None:
                 self._known = replace(self._known, seen_leading=(state.token, server_name(state.leader.member)))
             kept = primaries is not None and self._is_kept_back(state, primaries, leader, clock.now(), patience_s)
-            commands = tuple(self._commands(backends, state, leader, hold=kept or plan.is_held(state, clock.now())))
-            complaints, backends = self._tell(commands, backends, clock, until)
+            hold = kept or plan.is_held(state, clock.now())
+            complaints, backends = self._tell(tuple(self._commands(backends, state, leader, hold=hold)), backends, clock, until)
+            self._may_be_unchecked = state.is_paused
+            undone = self._commands(backends, state, leader, hold=hold) if not complaints else ()
             complaints += self._cut_in_old_workers(leader, clock, until)
-            told = (*complaints, *plan.problems(self._settings, backends, state, leader))
+            told = (*complaints, *plan.problems(self._settings, backends, state, leader, undone))
             return (*told, plan.LEADER_HOLDS) if kept else told
 
     def revoke(self, token: int, member: str, *, clock: Clock, until: Instant) -> tuple[str, ...]:
@@ -160,6 +163,8 @@ class Proxy:
         name = self._settings.standby_backend or ""
         if name in backends:
             yield from plan.standby_commands(name, backends[name], state, self._settings.reads_from_leader)
+        for name, shown in backends.items():
+            yield from plan.check_commands(name, shown, is_paused=state.is_paused, may_be_off=self._may_be_unchecked)
 
     def _tell(
         self, commands: tuple[str, ...], backends: dict[str, Shown], clock: Clock, until: Instant

@@ -15,12 +15,14 @@ from typing import Final
 from hacore.errors import ConfigError
 from hacore.interfaces import Endpoint, RoutingState
 from hacore_router_haproxy.settings import HaproxySettings, Site
-from hacore_router_haproxy.wire import server_name
+from hacore_router_haproxy.wire import MARKER, address_of, server_name
 
 TEMPLATE: Final = "haproxy.cfg.j2"
 HOLD_SCRIPT: Final = "hacore-hold.lua"
 _FIRST_LINE: Final = "# Written by hacore for the cluster {scope}: changes of this file are undone, its template is the place for them."
 _MEMBERS: Final = "# Members: "
+_OF_CLIENTS: Final = ("backend", "listen")
+_WITH_SERVERS: Final = (*_OF_CLIENTS, "peers", "ring")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,6 +54,20 @@ def written_members(text: str) -> tuple[Member, ...]:
     found = re.search(rf"^{_MEMBERS}(.*)$", text, flags=re.MULTILINE)
     words = [word.split("=", 1) for word in found[1].split()] if found else []
     return tuple(Member(*word) for word in words if len(word) == 2)  # noqa: PLR2004 - name and address
+
+
+def addresses(text: str) -> dict[tuple[str, str], tuple[str, int]]:
+    """Return to which host and port a text leads the servers, by backend and name; without those that HAProxy itself looks up anew."""
+    found: dict[tuple[str, str], tuple[str, int]] = {}
+    backend = None
+    for words in filter(None, map(str.split, text.splitlines())):
+        if words[0] in _WITH_SERVERS:
+            backend = words[1] if words[0] in _OF_CLIENTS and len(words) > 1 else None
+        elif words[0] == "server" and backend is not None and len(words) > 2 and words[1] != MARKER and "resolvers" not in words:  # noqa: PLR2004 - name and address
+            place = address_of(words[2])
+            if isinstance(place, tuple):
+                found[backend, words[1]] = place
+    return found
 
 
 def render(scope: str, settings: HaproxySettings, site: Site, members: tuple[Member, ...]) -> str:

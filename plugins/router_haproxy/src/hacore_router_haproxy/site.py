@@ -9,21 +9,27 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from hacore.errors import ConfigError, PluginUnavailableError
+from hacore.http.resolver import Resolver
 from hacore.interfaces import RoutingState
-from hacore.model.clock import Clock, Instant
-from hacore_router_haproxy import plan, rendering
+from hacore.model.clock import BootClock, Clock, Instant
+from hacore_router_haproxy import plan, rendering, wire
 from hacore_router_haproxy.proxy import Process, Proxy
 from hacore_router_haproxy.settings import HaproxySettings, Site
+from hacore_router_haproxy.wire import Shown
 
 _CHECK_S: Final = 4.0
 _COMMAND_S: Final = 4.0
-_AGAIN_S: Final = 10.0  # after a reload that did not help; one that could not be asked for is tried again with the next state
+_AGAIN_S: Final = 10.0  # after a reload that did not help, then twice as long; one that could not be asked for: with the next state
+_LONGEST_AGAIN_S: Final = 3600.0
+_LOOK_UP_S: Final = 0.5  # of all names; what comes later is known the next time
 _DESCRIPTION: Final = re.compile(r"^ +description (\S+)$", flags=re.MULTILINE)
 _ALERT: Final = re.compile(r"^\[ALERT\] +\(\d+\) : (?:config : )?(.*)$", flags=re.MULTILINE)
 _PAUSE_S: Final = 0.05
@@ -38,13 +44,19 @@ class Running:
 
     process: Process
     lacking: tuple[str, ...]
+    astray: frozenset[tuple[str, str]]  # backend and name of each server that has another address than the text says, or none yet
 
-    def differs_from(self, text: str) -> str:
-        """Say how it differs from a text; empty where no difference can be seen."""
+    def lacks(self, text: str) -> str:
+        """Say what it has not loaded of a text; empty where nothing can be seen."""
         if self.lacking:
             return f"no {', '.join(self.lacking)}"
         described = _DESCRIPTION.search(text)
         return "it runs with another text" if described is not None and described[1] != self.process.description else ""
+
+    def differs_from(self, text: str) -> str:
+        """Say how it differs from a text; empty where no difference can be seen."""
+        servers = ", ".join(f"{backend}/{name}" for backend, name in sorted(self.astray))
+        return self.lacks(text) or (f"another address than the text says: {servers}" if servers else "")
 
 
 class Keeper:
@@ -56,7 +68,9 @@ class Keeper:
         self._settings = settings
         self._site = site
         self._proxy = proxy
-        self._reloaded_at: Instant | None = None
+        self._reloaded_at: Instant = 0.0
+        self._again_s = 0.0  # from then until it may be done again; it has not helped
+        self._resolver = Resolver(BootClock())
 
     def keep(self, scope: str, state: RoutingState, *, clock: Clock, until: Instant) -> str | None:
         """Bring the configuration up to date; return why it is not.
@@ -131,26 +145,32 @@ class Keeper:
         """Reload where HAProxy runs with another text than the one that is there."""
         before = self._running(state, clock, until)
         stale = None if before is None else before.differs_from(_text(Path(self._site.path)))
+        if is_new or not stale:
+            self._again_s = 0.0
         if not is_new and not stale:
             return None
-        if not is_new and self._reloaded_at is not None and clock.now() - self._reloaded_at < _AGAIN_S:
+        if clock.now() - self._reloaded_at < self._again_s:
             return f"the last reload did not help: {stale}"
         state_file = Path(self._site.server_state_file)
         if before is not None:
-            _replace(state_file, self._proxy.states(clock=clock, until=until))
+            _replace(state_file, wire.states_without(self._proxy.states(clock=clock, until=until), before.astray))
         try:
             problem = self._reload(clock, until)
             if problem is not None:
                 return problem
             self.reloads, self._reloaded_at = self.reloads + 1, clock.now()
-            return self._wait(lambda: self._is_loaded(before, state, clock, until), clock, until)
+            problem = self._wait(lambda: self._is_loaded(before, state, clock, until), clock, until)
+            after = self._running(state, clock, until) if problem is None else None
+            problem = after.differs_from(_text(Path(self._site.path))) or None if after is not None else problem
+            self._again_s = 0.0 if problem is None else min(max(_AGAIN_S, 2 * self._again_s), _LONGEST_AGAIN_S)
+            return problem
         finally:
             state_file.unlink(missing_ok=True)
 
     def _is_loaded(self, before: "Running | None", state: RoutingState, clock: Clock, until: Instant) -> bool:
         """Tell whether another process answers than before, and runs with the text that is there."""
         now = self._running(state, clock, until)
-        if now is None or now.differs_from(_text(Path(self._site.path))) or (before is not None and now.process.pid == before.process.pid):
+        if now is None or now.lacks(_text(Path(self._site.path))) or (before is not None and now.process.pid == before.process.pid):
             return False
         return self._proxy.master is None or self._proxy.master.is_there(clock=clock, until=until)
 
@@ -164,7 +184,20 @@ class Keeper:
             return None
         no_backends = tuple(f"backend {name}" for name in plan.backends_of(self._settings) if name not in shown)
         no_servers = {f"server {name}" for one in shown.values() for name in plan.missing(one, rendering.known(state))}
-        return Running(process=process, lacking=(*no_backends, *sorted(no_servers)))
+        return Running(process=process, lacking=(*no_backends, *sorted(no_servers)), astray=self._astray(shown))
+
+    def _astray(self, shown: dict[str, Shown]) -> frozenset[tuple[str, str]]:
+        """Return the servers that lead elsewhere than the text. A name that nobody knows now is no reason to doubt what was known."""
+        until, found = BootClock().now() + _LOOK_UP_S, set()
+        for (backend, name), (host, port) in rendering.addresses(_text(Path(self._site.path))).items():
+            server = shown[backend].servers.get(name) if backend in shown else None
+            if server is None or not (server.address or server.is_unresolved):
+                continue
+            with suppress(OSError):
+                places = {(ip_address(place[0]), place[1]) for _, place in self._resolver.addresses(host, port, until=until)}
+                if wire.ip_and_port(server.address) not in places:
+                    found.add((backend, name))
+        return frozenset(found)
 
     def _reload(self, clock: Clock, until: Instant) -> str | None:
         if self._proxy.master is None:

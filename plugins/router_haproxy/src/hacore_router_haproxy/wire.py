@@ -10,8 +10,9 @@ import csv
 import io
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import PurePath
 from typing import Final
 
@@ -25,7 +26,10 @@ _LARGEST_TOKEN: Final = 2**32 - 1
 _HIGHEST_PORT: Final = 65535
 _TABLE: Final = "# pxname,"
 _NO_SERVER: Final = ("MAINT", "DRAIN", "DOWN", "NOLB")
-_SAID_OF_SUCCESS: Final = ("changed from", "no need to change")  # of an address
+_SAID_OF_SUCCESS: Final = ("changed from", "no need to change", "was not configured")  # of an address; of checks that there are none
+_BACKEND: Final = 1  # words of a line of states
+_SERVER: Final = 3
+_CHECK_PORT: Final = 21
 
 
 class GarbageError(Exception):
@@ -40,12 +44,18 @@ class Server:
     status: str  # UP, DOWN, MAINT, DRAIN, NOLB, no check, and forms of them
     sessions: int
     queue: int
-    address: str  # ``127.0.0.1:5432``, ``[::1]:5432``; empty where the socket's level does not show it
+    address: str  # ``127.0.0.1:5432``, ``[::1]:5432``; empty where it has none, or the socket's level does not show it
+    is_checked: bool = False  # its checks go on, or would if it were not closed
 
     @property
     def admin(self) -> str:
         """Return the state that it was told to be in."""
         return next((state for word, state in (("MAINT", MAINT), ("DRAIN", DRAIN)) if self.status.startswith(word)), READY)
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Tell whether nobody has told the proxy yet which address its name has: it is closed then, whatever it is told."""
+        return "resolution" in self.status
 
     @property
     def is_usable(self) -> bool:
@@ -79,6 +89,12 @@ def address_of(place: str) -> tuple[str, int] | str | None:
     return host, int(port)
 
 
+def ip_and_port(address: str) -> tuple[IPv4Address | IPv6Address, int] | None:
+    """Return what a server's address says; ``None``: it has none."""
+    place = address_of(address)
+    return (ipaddress.ip_address(place[0]), place[1]) if isinstance(place, tuple) else None
+
+
 def server_name(member: str) -> str:
     """Return the name of a member's server: what HAProxy takes in no name is replaced."""
     return re.sub(r"[^A-Za-z0-9_.:-]", "_", member)
@@ -94,6 +110,11 @@ def set_state(backend: str, server: str, state: str) -> str:
     return f"set server {backend}/{server} state {state}"
 
 
+def is_state(command: str) -> bool:
+    """Tell whether it is a command that puts a server into a state, which shows at once."""
+    return " state " in command
+
+
 def set_address(backend: str, server: str, host: str, port: int) -> str:
     """Move a server."""
     return f"set server {backend}/{server} addr {host} port {port}"
@@ -106,8 +127,26 @@ def cut(backend: str, server: str) -> str:
 
 def mark(backend: str, token: int, *, closed: bool) -> str:
     """Let the proxy keep the token that it follows."""
-    host = ipaddress.IPv4Address(min(token, _LARGEST_TOKEN))
+    host = IPv4Address(min(token, _LARGEST_TOKEN))
     return set_address(backend, MARKER, str(host), _CLOSED_PORT if closed else _OPEN_PORT)
+
+
+def set_checks(backend: str, server: str, *, on: bool) -> str:
+    """Let the checks of a server go on, or stand still: what they have found stays in force."""
+    return f"{'enable' if on else 'disable'} health {backend}/{server}"
+
+
+def states_without(states: str, servers: Container[tuple[str, str]]) -> str:
+    """Return a file of states without some servers, each a backend and a name. Where it asks checks to go is the configuration's affair."""
+    kept = []
+    for line in states.splitlines():
+        words = line.split(" ")
+        if len(words) > _CHECK_PORT and not line.startswith("#"):
+            if (words[_BACKEND], words[_SERVER]) in servers:
+                continue
+            words[_CHECK_PORT] = "0"
+        kept.append(" ".join(words))
+    return "\n".join(kept) + "\n"
 
 
 def complaints(answer: str) -> tuple[str, ...]:
@@ -140,6 +179,7 @@ def _shown(rows: list[dict[str, str]]) -> Shown:
             sessions=int(row["scur"] or 0),
             queue=int(row["qcur"] or 0),
             address=row["addr"],
+            is_checked=bool(row.get("chkfail")),
         )
         for row in rows
         if row["svname"] != "BACKEND"
@@ -154,6 +194,6 @@ def _marked(marker: Server | None) -> tuple[int | None, bool]:
         return None, False
     host, _, port = marker.address.rpartition(":")
     try:
-        return int(ipaddress.IPv4Address(host)), port == str(_CLOSED_PORT)
+        return int(IPv4Address(host)), port == str(_CLOSED_PORT)
     except ipaddress.AddressValueError:  # its address is hidden from a socket below the level operator
         return None, False
