@@ -253,11 +253,10 @@ def without_group(name: str) -> str:
 
 
 def place_of(case: ET.Element) -> str:
-    """Where a test stands: ``file::Class::name``. The name of the class follows that of the module in the report."""
-    file = case.get("file", "")
-    module = file.removesuffix(".py").replace("/", ".")
-    inside = case.get("classname", "").rpartition(module.rpartition(".")[2])[2].strip(".")
-    return "::".join(part for part in (file, *inside.split("."), without_group(case.get("name", ""))) if part)
+    """Where a test stands: ``file::Class::name``. The report's own ``file`` is that of the code, which a class may have inherited."""
+    words = case.get("classname", "").split(".")  # those of the module, then the class
+    length = next(size for size in range(len(words), 0, -1) if (CHECKOUT / "/".join(words[:size])).with_suffix(".py").is_file())
+    return "::".join(("/".join(words[:length]) + ".py", *words[length:], without_group(case.get("name", ""))))
 
 
 def summary(tally: Tally, logs: Path, took_s: float) -> int:

@@ -18,7 +18,10 @@ _DISTRIBUTIONS: Final = {
     "sqlite": "hacore-dcs-sqlite",
     "zookeeper": "hacore-dcs-zookeeper",
 }
-_V2: Final = "etcd: means the v2 keys API, a key space of its own that no current server has: write etcd3: with the same keys"
+_V2: Final = (
+    "etcd: means the v2 keys API, a key space of its own, which hacore does not read: write etcd3: with the same keys;"
+    " where Patroni runs with etcd:, first move all of Patroni to etcd3:, or hacore does not see its leader"
+)
 
 
 def installed_stores() -> frozenset[str]:

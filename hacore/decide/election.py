@@ -67,6 +67,11 @@ def store_went_back(world: World, cluster: ClusterView) -> bool:
     return own is None or own.store_id != memory.store_id or own.token < memory.token
 
 
+def knows_of_no_cluster(world: World, cluster: ClusterView) -> bool:
+    """Tell whether the store knows of no cluster, and this node of no store that did: what lies here has come from somewhere else."""
+    return cluster.initialize is None and cluster.own is None and world.memory.store_id is None
+
+
 def is_former_holder(world: World, cluster: ClusterView) -> bool:
     """Tell whether this node held the newest lease that anybody knows of: nobody can have written since.
 

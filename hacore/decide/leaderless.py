@@ -10,6 +10,7 @@ from hacore.decide.election import (
     is_clean,
     is_former_holder,
     is_named,
+    knows_of_no_cluster,
     living_primary,
     store_went_back,
     successors_without_loss,
@@ -89,6 +90,9 @@ def start_before_election(seen: Known) -> Answer | None:
     outcome_recent = seen.node.last_start_failed is not None
     if seen.world.job is not None or seen.node.server is not ServerState.STOPPED:
         return None
+    strange = _why_strange(seen)
+    if strange is not None:
+        return Answer(reason=strange)
     step = StartServer(role=Role.STANDBY, upstream=NOBODY)
     if outcome_recent and seen.world.outcomes and seen.now - max(outcome.ended_at for outcome in seen.world.outcomes) < _RETRY_START_S:
         return Answer(reason=f"the last start failed: {seen.node.last_start_failed}", wake_after_s=1)
@@ -142,6 +146,9 @@ def behind_the_record(seen: Known) -> Answer | None:
         return None
     if seen.cluster.broken & {"sync", "hacore"}:
         return Answer(reason="a record that elections rest on is broken")
+    strange = _why_strange(seen)
+    if strange is not None:
+        return Answer(reason=strange)
     if store_went_back(seen.world, seen.cluster) and not all_remembered_answered(seen.world):
         return Answer(reason="the store is not the one known before: waits until every remembered member answers", wake_after_s=1)
     why = why_behind(seen.world, seen.cluster)
@@ -179,6 +186,26 @@ def _may_return(seen: Known) -> bool:
     if own is not None and is_clean(own) and not node.is_primary and electable(world.peers):
         return False  # it was given back for somebody else to take
     return can_write and living_primary(world) is None and (request is None or request.candidate == seen.name)
+
+
+def _why_strange(seen: Known) -> str | None:
+    """Return why a standby of somebody's is not promoted: its primary lives, perhaps, where neither the store nor a member tells of it.
+
+    A directory without ``standby.signal`` is a primary's, which begins a cluster here; started to stand for election it has no upstream.
+    """
+    directory = seen.node.directory
+    if is_named(seen.cluster.failover, seen.name) or not knows_of_no_cluster(seen.world, seen.cluster):
+        return None
+    if seen.node.server is ServerState.STOPPED:
+        is_standby = directory.has_standby_signal or (directory.control is not None and not directory.control.was_primary)
+    else:
+        is_standby = seen.node.upstream is not None and bool(seen.node.upstream.host)
+    if not is_standby:
+        return None
+    return (
+        "no leader; the store knows nothing of the cluster that this standby belongs to: are store, namespace and scope those of its primary?"
+        f" A failover to {seen.name} begins the cluster with it"
+    )
 
 
 def _take(seen: Known, reason: str) -> Answer:

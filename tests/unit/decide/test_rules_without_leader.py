@@ -13,7 +13,7 @@ from hacore.model.jobs import JobKind
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory, Sightings
-from hacore.model.node import DirectoryState, FenceState, PeerState, Role, ServerState, Upstream
+from hacore.model.node import DirectoryState, FenceState, NodeState, PeerState, Role, ServerState, Upstream
 from hacore.model.policy import Policy, Tags
 from hacore.model.steps import (
     AcquireLease,
@@ -307,6 +307,28 @@ def test_an_agent_that_starts_in_an_emptied_store_waits_for_a_holder_that_it_has
     sightings = w.sightings(started_at=w.NOW - 3, leaderless_since=w.NOW - 3, lock_holder=None, lock_instance=None)
     seen = w.leaderless(cluster=w.cluster(None, own=None, own_version=None), memory=Memory(), sightings=sightings)
     assert decide(seen).rule == "wait_before_challenge"
+
+
+@pytest.mark.parametrize(
+    ("node", "rule"),
+    [(w.standby(), "behind_the_record"), (STOPPED_STANDBY, "start_before_election"), (w.stopped("shut down in recovery"), "start_before_election")],
+)
+def test_a_standby_of_a_cluster_that_nobody_knows_waits_for_a_person(node: NodeState, rule: str) -> None:
+    seen = w.leaderless(cluster=NEW, memory=Memory(), node=node)
+    answer = decide(seen)
+    assert (answer.rule, answer.steps) == (rule, ())
+    assert "are store, namespace and scope those of its primary?" in answer.reason
+    named = replace(seen, cluster=replace(NEW, failover=w.request(candidate="a")))
+    assert decide(named).steps != ()
+    assert decide(replace(seen, cluster=replace(NEW, initialize=w.SYSTEM_ID, initialize_version=1))).steps != ()
+
+
+def test_a_primary_that_is_down_begins_a_cluster_where_nobody_knows_one() -> None:
+    seen = w.leaderless(cluster=NEW, memory=Memory(), node=w.stopped("in production"))
+    assert decide(seen).rule == "start_before_election"
+    assert [type(step) for step in decide(seen).steps] == [StartServer]
+    started = w.standby(upstream=Upstream(member=None, host=""), upstream_reachable=False)
+    assert decide(replace(seen, node=started)).rule == "take_the_lock"
 
 
 def test_a_peer_that_is_primary_still_comes_first() -> None:
