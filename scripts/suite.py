@@ -254,9 +254,15 @@ def without_group(name: str) -> str:
 
 def place_of(case: ET.Element) -> str:
     """Where a test stands: ``file::Class::name``. The report's own ``file`` is that of the code, which a class may have inherited."""
-    words = case.get("classname", "").split(".")  # those of the module, then the class
-    length = next(size for size in range(len(words), 0, -1) if (CHECKOUT / "/".join(words[:size])).with_suffix(".py").is_file())
-    return "::".join(("/".join(words[:length]) + ".py", *words[length:], without_group(case.get("name", ""))))
+    whole, file = case.get("classname", ""), case.get("file", "")  # the module's name and then that of the class
+    words = whole.split(".")
+    here = (size for size in range(len(words), 1, -1) if (CHECKOUT / "/".join(words[:size])).with_suffix(".py").is_file())
+    length = next(here, 0)
+    if length:
+        file, inside = "/".join(words[:length]) + ".py", words[length:]
+    else:  # a module that is not of this checkout
+        inside = whole.rpartition(Path(file).stem)[2].strip(".").split(".")
+    return "::".join(part for part in (file, *inside, without_group(case.get("name", ""))) if part)
 
 
 def summary(tally: Tally, logs: Path, took_s: float) -> int:

@@ -203,7 +203,7 @@ def _why_strange(seen: Known) -> str | None:
     if not is_standby:
         return None
     return (
-        "no leader; the store knows nothing of the cluster that this standby belongs to: are store, namespace and scope those of its primary?"
+        "no leader; the store knows nothing of this standby's cluster: are store, namespace and scope those of its primary?"
         f" A failover to {seen.name} begins the cluster with it"
     )
 

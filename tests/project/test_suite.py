@@ -95,3 +95,11 @@ def test_a_stage_that_is_not_done_in_time_is_ended(checkout: Path, logs: Path) -
     code, lines = run(checkout, logs, "sleep", "1000", deadline_s=0.5)
     assert code == 1
     assert any("not done within" in line for line in lines)
+
+
+def test_a_test_that_a_class_has_inherited_is_found_again(checkout: Path) -> None:
+    module = "plugins.dcs_sqlite.tests.test_conformance"
+    case = f'<testcase classname="{module}.TestSqlite" name="test_x[1]" file="hacore/testing/conformance/lock.py"/>'
+    script = f"import xml.etree.ElementTree as ET; from scripts import suite; print(suite.place_of(ET.fromstring({case!r})))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=checkout, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "plugins/dcs_sqlite/tests/test_conformance.py::TestSqlite::test_x[1]"

@@ -311,7 +311,11 @@ def test_an_agent_that_starts_in_an_emptied_store_waits_for_a_holder_that_it_has
 
 @pytest.mark.parametrize(
     ("node", "rule"),
-    [(w.standby(), "behind_the_record"), (STOPPED_STANDBY, "start_before_election"), (w.stopped("shut down in recovery"), "start_before_election")],
+    [
+        (w.standby(), "behind_the_record"),
+        (STOPPED_STANDBY, "start_before_election"),
+        (w.stopped("shut down in recovery"), "start_before_election"),
+    ],
 )
 def test_a_standby_of_a_cluster_that_nobody_knows_waits_for_a_person(node: NodeState, rule: str) -> None:
     seen = w.leaderless(cluster=NEW, memory=Memory(), node=node)
