@@ -26,11 +26,6 @@ def minimal_hba(authentication: AuthenticationSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
-def trusting_hba() -> tuple[str, ...]:
-    """Return lines for a server that nobody but us may reach: it is just being restored, and its passwords are not known."""
-    return ("local all all trust", *(f"host all all {network} trust" for network in _HERE))
-
-
 def with_lines(text: str, lines: Sequence[str]) -> tuple[str, ...]:
     """Return the lines of a file with others at their end, without ours of an earlier time."""
     there = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]

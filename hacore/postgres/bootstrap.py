@@ -17,7 +17,7 @@ from hacore.config.settings import BootstrapMethod, BootstrapRestore, BootstrapS
 from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError
 from hacore.guard.client import GuardError
 from hacore.model.node import Role
-from hacore.postgres.authentication import minimal_hba, trusting_hba, with_lines
+from hacore.postgres.authentication import minimal_hba, with_lines
 from hacore.postgres.cleaning import clean_attempt, move_aside, refuse_foreign
 from hacore.postgres.conninfo import endpoint, format_conninfo, options_of
 from hacore.postgres.files import read_if_there, remove_durably, write_durably
@@ -26,10 +26,10 @@ from hacore.postgres.instance import Instance, superuser_name
 from hacore.postgres.job import JobHandle
 from hacore.postgres.passfile import login, temporary_passfile
 from hacore.postgres.processes import Processes
-from hacore.postgres.recovery import Recovery, recover
+from hacore.postgres.recovery import Recovery, recover, start_as_usual
 from hacore.postgres.roles import create_roles, set_superuser_password
+from hacore.postgres.seclusion import secluded
 from hacore.postgres.start import Start, start
-from hacore.postgres.stop import signal_reload
 from hacore.postgres.surroundings import RestoreOrder, Surroundings
 
 logger = logging.getLogger(__name__)
@@ -82,10 +82,9 @@ def _create(instance: Instance, job: JobHandle, around: Surroundings, token: int
         _initdb(instance, job, wanted)
         start(instance, job, Start(role=Role.PRIMARY, token=token, during=MARK, timeout_s=_START_S))
     elif wanted.method.restore is not None:
-        _from_backup(instance, job, wanted.method.restore, token, around)
-        _append_hba(instance, wanted)
+        _from_backup(instance, job, wanted, wanted.method.restore, token, around)
     else:
-        _restore(instance, job, wanted, wanted.method, token)
+        _restore(instance, job, wanted, wanted.method, token, around)
     job.progress("roles and post_bootstrap")
     _post_bootstrap(instance, job, wanted, around)
     create_roles(instance)
@@ -125,7 +124,9 @@ def _append_hba(instance: Instance, wanted: BootstrapSettings) -> None:
         instance.files.write_hba(with_lines(read_if_there(instance.layout.hba) or "", wanted.pg_hba))
 
 
-def _restore(instance: Instance, job: JobHandle, wanted: BootstrapSettings, method: BootstrapMethod, token: int) -> None:
+def _restore(
+    instance: Instance, job: JobHandle, wanted: BootstrapSettings, method: BootstrapMethod, token: int, around: Surroundings
+) -> None:
     """Run a method of a person's own, and the server until it has left the recovery that the method asked for."""
     job.progress(f"bootstrap method {method.name}")
     finished = job.run(_method_argv(instance, method), environment=instance.server_environment())
@@ -133,33 +134,34 @@ def _restore(instance: Instance, job: JobHandle, wanted: BootstrapSettings, meth
         raise DataDirectoryError(f"bootstrap method {method.name} ended with {finished.exit_code}: {finished.output.strip()[-_TOLD:]}")
     instance.replaced()
     instance.files.restore_missing()
+    _append_hba(instance, wanted)
     remove_durably(instance.layout.promote_file)
     recovers = _set_recovery_signal(instance, method)
-    kept = instance.files.take()
     job.progress("recovery")
-    how = Start(
-        role=Role.PRIMARY,
-        token=token,
-        during=MARK,
-        timeout_s=_RESTORE_S,
-        to_target=True,
-        recovery=_recovery_conf(method),
-        options={"hot_standby": "off"} if recovers else {},
-        hba=None if "hba_file" in instance.settings.parameters else trusting_hba(),
-    )
-    start(instance, job, how)
-    set_superuser_password(instance)
-    instance.files.put_back({path: text for path, text in kept.items() if path == instance.layout.hba})
-    instance.write_settings(standby=False)
-    _append_hba(instance, wanted)
-    signal_reload(instance)
+    with secluded(instance) as alone:
+        how = Start(
+            role=Role.PRIMARY,
+            token=token,
+            during=MARK,
+            timeout_s=_RESTORE_S,
+            to_target=True,
+            recovery=_recovery_conf(method),
+            options={**alone, **({"hot_standby": "off"} if recovers else {})},
+        )
+        start(instance, job, how)
+        set_superuser_password(instance)
+        start_as_usual(instance, job, token, MARK, around)
 
 
-def _from_backup(instance: Instance, job: JobHandle, wanted: BootstrapRestore, token: int, around: Surroundings) -> None:
+def _from_backup(
+    instance: Instance, job: JobHandle, wanted: BootstrapSettings, method: BootstrapRestore, token: int, around: Surroundings
+) -> None:
     """Begin with a backup, of this cluster or of another: its files by the plugin, everything about recovery by us."""
-    order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=wanted.backup, target=wanted.target, is_bootstrap=True)
+    order = RestoreOrder(data_dir=str(instance.layout.data_dir), backup=method.backup, target=method.target, is_bootstrap=True)
     files = around.restore_files(order, job)
-    how = Recovery(target=wanted.target, during=MARK, along=files.along, restore_command=files.restore_command)
+    instance.files.restore_missing()
+    _append_hba(instance, wanted)
+    how = Recovery(target=method.target, during=MARK, along=files.along, restore_command=files.restore_command)
     recover(instance, job, token, how, around)
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import pwd
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -183,26 +183,23 @@ class Instance:
         *,
         standby: bool | None = None,
         recovery: Mapping[str, str] | None = None,
-        hba: Sequence[str] | None = None,
     ) -> tuple[Plan, bool]:
         """Write the configuration files for ``upstream`` (``None``: as it is); answers what was written and whether it is new.
 
         :param standby: what the next start makes of it; ``None``: as the signal file says.
         :param recovery: further recovery settings.
-        :param hba: client authentication instead of what is configured.
         :raises DataDirectoryError: the disk did not take it.
         """
         with self.writing:
             target = self.upstream() if upstream is None else upstream
             is_standby = self.layout.standby_signal.exists() if standby is None else standby
             plan = self.plan(target, standby=is_standby, recovery=recovery or {})
-            hba = self.settings.pg_hba if hba is None else hba
             for warning in plan.warnings:
                 logger.warning("setting not used as it is written", extra={"setting": warning})
             try:
                 self._write_passfile(target)
                 is_new = self.files.write(plan, target, self.settings.custom_conf)
-                is_new |= hba is not None and self.files.write_hba(hba)
+                is_new |= self.settings.pg_hba is not None and self.files.write_hba(self.settings.pg_hba)
                 is_new |= self.settings.pg_ident is not None and self.files.write_ident(self.settings.pg_ident)
             except OSError as error:
                 raise DataDirectoryError(f"{self.layout.config_dir}: configuration not written: {error}") from error

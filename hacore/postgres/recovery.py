@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -19,7 +20,6 @@ from hacore.model.node import Role
 from hacore.model.recovery import RecoveryTarget, TargetAction, TargetKind
 from hacore.model.steps import StopMode, StopServer
 from hacore.postgres.archive_end import gap_after
-from hacore.postgres.authentication import trusting_hba
 from hacore.postgres.connection import Connection
 from hacore.postgres.files import read_if_there, remove_durably, write_durably
 from hacore.postgres.history import name_of
@@ -28,6 +28,7 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.promotion import leave_recovery
 from hacore.postgres.roles import create_roles, set_superuser_password
 from hacore.postgres.seal import strip
+from hacore.postgres.seclusion import secluded
 from hacore.postgres.start import Start, last_words, start
 from hacore.postgres.stop import stop
 from hacore.postgres.surroundings import Surroundings
@@ -84,10 +85,28 @@ def recover(instance: Instance, job: JobHandle, token: int, how: Recovery, aroun
     :raises PostgresUnreachableError: the server does not answer.
     """
     _prepare(instance, how)
-    kept = {path: text for path, text in instance.files.take().items() if path == instance.layout.hba}
     job.progress("recovery begins")
+    with secluded(instance) as alone:
+        last = _recovered(instance, job, token, how, alone)
+        set_superuser_password(instance)
+        create_roles(instance)
+        start_as_usual(instance, job, token, how.during, around)
+    logger.info("recovered", extra={"reached": str(last), "target": str(how.target)})
+    return last
+
+
+def start_as_usual(instance: Instance, job: JobHandle, token: int, during: str, around: Surroundings) -> None:
+    """Let clients in: the run before had settings of its own on its command line, the one that they see has not."""
+    job.progress("starts with the settings in force")
+    quiet = replace(around, before_stop=lambda _: None, on_shut_down=lambda _: None)
+    stop(instance, job, StopServer(mode=StopMode.FAST, reason="recovery is done", checkpoint_first=True), quiet)
+    start(instance, job, Start(role=Role.PRIMARY, token=token, during=during, timeout_s=instance.settings.pg_ctl_timeout_s))
+
+
+def _recovered(instance: Instance, job: JobHandle, token: int, how: Recovery, alone: Mapping[str, str]) -> Recovered:
+    """Start, follow the replay to the target, and leave recovery there."""
     try:
-        start(instance, job, _start_of(instance, token, how))
+        start(instance, job, _start_of(instance, token, how, alone))
     except DataDirectoryError as error:
         if _TOO_SHORT in str(error):  # so soon that nobody had seen it take connections
             raise DataDirectoryError(_why_ended(instance, how.target)) from error
@@ -100,20 +119,14 @@ def recover(instance: Instance, job: JobHandle, token: int, how: Recovery, aroun
             job.progress(f"leaves recovery at {reached.lsn}")
             leave_recovery(instance, job, session, token)
         timeline = int(session.query(_WRITTEN, timeout_s=_ANSWER_S)[0][0][:_TIMELINE_DIGITS], 16)
-        last = reached or _seen(session)
+        last = replace(reached or _seen(session), timeline=timeline)
         if reached is None:
-            _refuse_gap(instance, job, how, replace(last, timeline=timeline))
+            _refuse_gap(instance, job, how, last)
     finally:
         session.close()
     if how.timeline is not None and timeline < how.timeline:
         raise DataDirectoryError(f"recovered to timeline {timeline}, which is another's; want {how.timeline} or a later one")
-    set_superuser_password(instance)
-    create_roles(instance)
-    instance.files.put_back(kept)
-    _start_as_usual(instance, job, token, how, around)
-    found = replace(last, timeline=timeline)
-    logger.info("recovered", extra={"reached": str(found), "target": str(how.target)})
-    return found
+    return last
 
 
 def _prepare(instance: Instance, how: Recovery) -> None:
@@ -151,7 +164,7 @@ def _block_timelines(instance: Instance, how: Recovery) -> None:
             write_durably(path, "")
 
 
-def _start_of(instance: Instance, token: int, how: Recovery) -> Start:
+def _start_of(instance: Instance, token: int, how: Recovery, alone: Mapping[str, str]) -> Start:
     """A run of its own: nobody else gets in, its words are ours to read, and it allows as much of everything as its WAL needs.
 
     What it has to archive waits for the run after it: the history of a timeline that is given up again would lead every standby astray.
@@ -175,12 +188,11 @@ def _start_of(instance: Instance, token: int, how: Recovery) -> Start:
             "hot_standby": "on",
             "archive_command": _NOT_YET,
             **({"archive_library": ""} if instance.programs.major >= _ARCHIVE_LIBRARY else {}),
-            **({} if instance.settings.parameters.get("unix_socket_directories") == "" else {"listen_addresses": ""}),
+            **alone,
             "logging_collector": "off",
             "log_destination": "stderr",
             "log_min_messages": "warning",
         },
-        hba=None if "hba_file" in instance.settings.parameters else trusting_hba(),
     )
 
 
@@ -240,11 +252,3 @@ def _why_ended(instance: Instance, target: RecoveryTarget) -> str:
         end = f"its last transaction was at {ended[-1].strip()}" if ended else "there is no transaction after the backup"
         return f"the WAL ends before {target}: {end}; choose that or latest"
     return f"the recovery to {target} has failed: {last_words(instance)}"
-
-
-def _start_as_usual(instance: Instance, job: JobHandle, token: int, how: Recovery, around: Surroundings) -> None:
-    """The run to the target had settings of its own on its command line: the one that clients see has not."""
-    job.progress("starts with the settings in force")
-    quiet = replace(around, before_stop=lambda _: None, on_shut_down=lambda _: None)
-    stop(instance, job, StopServer(mode=StopMode.FAST, reason="recovery is done", checkpoint_first=True), quiet)
-    start(instance, job, Start(role=Role.PRIMARY, token=token, during=how.during, timeout_s=instance.settings.pg_ctl_timeout_s))

@@ -24,7 +24,7 @@ _TOLD_CHARS: Final = 800
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """How to start. ``options`` and ``hba`` are for this run alone."""
+    """How to start. ``options`` are for this run alone."""
 
     role: Role
     token: int | None = None  # fencing token under which a primary starts
@@ -33,7 +33,6 @@ class Start:
     to_target: bool = False  # signal files stay as they are: recovery to a target, then primary
     recovery: dict[str, str] = field(default_factory=dict)  # further recovery settings, for that
     options: dict[str, str] = field(default_factory=dict)
-    hba: tuple[str, ...] | None = None  # instead of what is configured
     during: str | None = None  # the mark of the work that this start is part of
 
 
@@ -126,7 +125,7 @@ def _launch(instance: Instance, how: Start) -> int:
     wait_settled(instance.launcher)
     is_standby = how.role is Role.STANDBY
     instance.files.restore_missing()
-    plan, _ = instance.write_settings(how.upstream or NOBODY, standby=is_standby, recovery=how.recovery, hba=how.hba)
+    plan, _ = instance.write_settings(how.upstream or NOBODY, standby=is_standby, recovery=how.recovery)
     if not how.to_target:
         instance.files.set_signal(standby=is_standby)
     _turn_log(instance)

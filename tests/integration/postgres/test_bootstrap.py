@@ -137,6 +137,22 @@ def test_a_method_of_ones_own_makes_the_cluster_by_recovery_to_a_target(make_nod
     assert "trust" not in node.instance.layout.hba.read_text()
 
 
+def test_nobody_gets_in_while_a_method_of_ones_own_recovers(make_node: MakeNode, directory: Path) -> None:
+    source = make_node("source")
+    source.create_cluster()
+    source.do(StopServer(mode=StopMode.IMMEDIATE, reason="test"))
+    looks = script(directory, "looks", f"ls -A {directory} >> {directory}/sockets; cat /proc/net/tcp >> {directory}/ports; exit 1")
+    recovery = {"restore_command": str(looks), "recovery_target_timeline": "latest"}
+    bootstrap = replace(method(from_backup(directory, source, recovery_conf=recovery)), pg_hba=("host all all 10.0.0.0/8 scram-sha-256",))
+    node = make_node("a", bootstrap=bootstrap)
+    node.create_cluster()
+    assert f".s.PGSQL.{node.port}" not in (directory / "sockets").read_text().split()
+    assert f":{node.port:04X} 00000000:0000 0A" not in (directory / "ports").read_text()
+    assert node.sql("SELECT count(*) FROM pg_hba_file_rules WHERE address = '10.0.0.0'") == [(1,)]
+    assert node.sql("SHOW hba_file") == [(str(node.instance.layout.hba),)]
+    assert list(node.state_dir.glob("*.run")) == []
+
+
 def test_a_method_that_leaves_a_stopped_directory_starts_as_it_is(make_node: MakeNode, directory: Path) -> None:
     source = make_node("source")
     source.create_cluster()

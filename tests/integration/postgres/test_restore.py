@@ -154,6 +154,22 @@ def restored_from(files: Path, command: str) -> Callable[[RestoreOrder, JobHandl
     return restored
 
 
+def test_nobody_gets_in_before_it_is_known_whether_the_restore_holds(make_node: MakeNode, store: DirectoryArchive, directory: Path) -> None:
+    node = archived_primary(make_node, store)
+    files = backed_up(make_node, node)
+    fill(node, 1)
+    node.do(FAST)
+    psql = node.instance.programs.path("psql")
+    tries = "".join(
+        f"PGPASSWORD='super secret' {psql} 'host={host} port={node.port} user=postgres dbname=postgres' -c 'SELECT 1' && touch {directory}/in; "
+        for host in (directory, "127.0.0.1")
+    )
+    node.restore_files = restored_from(files, f"{{ {tries}}} >/dev/null 2>&1; exec cp {store.wal}/%f %p")
+    node.do(wish(node, keep=True))
+    assert not (directory / "in").exists()
+    assert values(node) == {1}
+
+
 @pytest.mark.parametrize("comes", [True, False], ids=["it comes after the end", "it does not come"])
 def test_wal_of_another_cluster_that_comes_meanwhile_is_no_gap(
     make_node: MakeNode, store: DirectoryArchive, directory: Path, comes: bool
