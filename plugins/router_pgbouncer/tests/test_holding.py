@@ -184,6 +184,50 @@ def test_every_bouncer_is_paused_and_one_whose_agent_has_gone_is_let_go_by_the_l
     assert [is_paused(one) for one in bouncers] == [False, False]
 
 
+def test_an_agent_that_has_not_read_why_lets_nothing_go_until_it_must_have(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    here, there = bouncers
+    unaware, plugin = PgbouncerPlugin(settings(there)), PgbouncerPlugin(settings(here, there))
+    for token, later_s in ((1, 12.0), (2, 0.0)):
+        route(unaware, state(servers, "a", token, leads=False))
+        route(plugin, state(servers, "a", token))
+        assert isinstance(drain(plugin, state(servers, "a", token), 10.0), Held)
+        assert isinstance(route(unaware, state(servers, "a", token, leads=False)), Degraded)
+        assert is_paused(there)
+        next_state = state(servers, "b" if not later_s else "a", token if later_s else token + 1, leads=False)
+        assert isinstance(route(unaware, next_state, LaterClock(later_s)), Applied)  # type: ignore[arg-type]
+        assert not is_paused(there)
+
+
+def test_what_this_agent_holds_it_lets_go_at_once(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    plugin = PgbouncerPlugin(settings(bouncers[0]))
+    route(plugin, state(servers, "a", 1, leads=False))
+    for held in (
+        replace(state(servers, "a", 1, leads=False), leader=None),
+        replace(state(servers, "a", 1, leads=False), hold=Hold(switchover_id="s", ends_at=BootClock().now() + 30.0)),
+    ):
+        route(plugin, replace(held, revision=next(NUMBERS)))
+        assert is_paused(bouncers[0])
+        assert isinstance(route(plugin, state(servers, "a", 1, leads=False)), Applied)
+        assert not is_paused(bouncers[0])
+
+
+def test_readers_follow_the_standbys_while_nobody_leads(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    reads = (Database(name="reads", dbname="postgres"),)
+    plugin = PgbouncerPlugin(replace(settings(bouncers[0]), standby_databases=reads))
+    led = state(servers, "a", 1)
+    a, b = led.members
+    route(plugin, replace(led, standbys=(b,)))
+    text = bouncers[0].databases.read_text()
+    for standbys, port in (((b,), b.port), ((a,), a.port), ((), a.port)):
+        route(plugin, replace(led, leader=None, leads=False, standbys=standbys, revision=next(NUMBERS)))
+        ports = {row[0]: int(row[2]) for row in bouncers[0].ask("SHOW DATABASES")}
+        assert (ports["app"], ports["reads"]) == (a.port, port)
+    route(plugin, replace(state(servers, "a", 1), standbys=(b,)))
+    assert bouncers[0].databases.read_text() == text
+
+
 def test_a_bouncer_of_another_node_that_does_not_answer_does_not_keep_the_others_from_being_paused(
     servers: dict[str, PlainServer], bouncers: list[PgBouncer]
 ) -> None:

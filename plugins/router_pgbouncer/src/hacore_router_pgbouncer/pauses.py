@@ -1,7 +1,7 @@
 """Letting go what waits at PgBouncers. It does not know who leads, nor why something was paused.
 
-Nothing at a PgBouncer tells whose PAUSE it is. What we have seen going on, and have not paused since, is a person's. What a process before
-this one may have left counts as ours, or clients could wait for ever.
+Nothing at a PgBouncer tells whose PAUSE it is. What we have seen going on, and have not paused since, is a person's, or another agent's
+that knows more than we do. What a process before this one may have left counts as ours, or clients could wait for ever.
 """
 
 import logging
@@ -15,6 +15,7 @@ from hacore_router_pgbouncer.bouncer import Bouncer
 logger = logging.getLogger(__name__)
 
 _LONG_S: Final = 20.0  # what is paused for so long and needs not: another node's PgBouncer has lost its agent, ours its way
+HELD_BY_OTHERS: Final = "paused, and this node knows no reason: it lets clients go on if that stays so"
 
 
 class Pauses:
@@ -37,6 +38,7 @@ class Pauses:
     def hold(self) -> None:
         """Let new work wait at our own."""
         self.expect()
+        self._seen_paused_at.pop(self._own.name, None)
         self._own.hold()
 
     def let_go(self) -> None:
@@ -46,6 +48,12 @@ class Pauses:
         self._may_be_ours.discard(self._own.name)
         if resumed:
             logger.info("clients go on", extra={"console": self._own.name, "databases": sorted(resumed)})
+
+    def let_go_foreign(self, clock: Clock, patience_s: float) -> str:
+        """Let go what others hold at our own once it was seen so for so long; return that it waits still."""
+        if self._is_long(self._own, clock, patience_s):
+            self.let_go()
+        return HELD_BY_OTHERS if self._own.name in self._seen_paused_at else ""
 
     def let_go_late(self, clock: Clock) -> None:
         """Let go what waits for a way that does not come. An error tells clients more then; the old primary takes no writes."""
@@ -65,10 +73,10 @@ class Pauses:
                 logger.warning("PgBouncer of another node was left paused, clients go on", extra={"console": bouncer.name})
                 bouncer.resume()
 
-    def _is_long(self, bouncer: Bouncer, clock: Clock) -> bool:
+    def _is_long(self, bouncer: Bouncer, clock: Clock, long_s: float = _LONG_S) -> bool:
         """Tell whether it was paused at each look since long."""
         if not bouncer.paused():
             self._seen_paused_at.pop(bouncer.name, None)
             self._may_be_ours.discard(bouncer.name)
             return False
-        return clock.now() - self._seen_paused_at.setdefault(bouncer.name, clock.now()) > _LONG_S
+        return clock.now() - self._seen_paused_at.setdefault(bouncer.name, clock.now()) > long_s

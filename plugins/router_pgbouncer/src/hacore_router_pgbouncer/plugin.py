@@ -28,6 +28,7 @@ from hacore_router_pgbouncer.watch import Watch
 from hacore_router_pgbouncer.way import Way
 
 _LONGEST_LOGIN_RETRY_S: Final = 2.0
+_TURN_S: Final = 1.0  # beside loop_wait, until a node has read what stands in the store
 _PROMPT_S: Final = 0.8  # of the 1 s that a look may take
 
 
@@ -90,14 +91,15 @@ class PgbouncerPlugin(RouterPlugin):
         newer = self._way.newer(state, clock.now())
         if newer:
             return Degraded(reason=f"{newer}; remove the file if it is of a cluster that is no more")
-        self._told = (state.token, state.revision)
+        is_next, self._told = state.token > self._told[0], (state.token, state.revision)
         wrong = self._way.lead(state)
         shall_wait = self._shall_wait(state, clock)
         self._watch_over(state, context, is_off=shall_wait)
         if shall_wait or self._watch.waits:
             self._pauses.hold()
         elif not state.is_paused or self._pauses.may_be_ours:  # in maintenance a person's PAUSE is a person's to end
-            self._let_go(clock, wrong)
+            is_first_to_know = self._pauses.may_be_ours or state.leads or is_next
+            wrong = self._let_go(clock, wrong, 0.0 if is_first_to_know else context.times.loop_wait_s + _TURN_S)
         if state.leads:
             self._pauses.let_go_forgotten(clock, ours_alone=state.is_paused)
         return Degraded(reason=wrong) if wrong else Applied()
@@ -161,11 +163,18 @@ class PgbouncerPlugin(RouterPlugin):
         for bouncer in (self._own, self._writing, self._looking, *self._others):
             bouncer.close()
 
-    def _let_go(self, clock: Clock, wrong: str) -> None:
+    def _let_go(self, clock: Clock, wrong: str, patience_s: float) -> str:
+        """Let clients go on; return what is wrong.
+
+        :param patience_s: how long this node may not have read of a switchover that the leader has begun.
+        """
         if wrong:
             self._pauses.let_go_late(clock)
+        elif patience_s:
+            return self._pauses.let_go_foreign(clock, patience_s)
         else:
             self._pauses.let_go()
+        return wrong
 
     def _shall_wait(self, state: RoutingState, clock: Clock) -> bool:
         if state.hold is not None and state.hold.ends_at > clock.now():

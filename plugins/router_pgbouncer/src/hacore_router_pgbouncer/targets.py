@@ -27,6 +27,15 @@ def render(settings: PgbouncerSettings, state: RoutingState) -> str:
     return f"{_HEAD}{_UNDER}{state.token}\n[databases]\n" + "".join(lines)
 
 
+def with_standbys(settings: PgbouncerSettings, state: RoutingState, there: str) -> str:
+    """Return the text that is there, with the standbys of a state that names some. Where writes went last stands as it is."""
+    if not state.standbys:
+        return there
+    names = {one.name for one in settings.standby_databases}
+    kept = [line for line in there.splitlines(keepends=True) if line.split(" ", 1)[0] not in names]
+    return "".join((*kept, *_lines(settings.standby_databases, _place(state.standbys))))
+
+
 def token_of(text: str) -> int:
     """Return under which token a file was written; 0: it does not say."""
     found = _FIND_UNDER.search(text)

@@ -44,9 +44,9 @@ class Way:
         :raises PluginUnavailableError: PgBouncer does not answer.
         """
         path, leader, wrong = self._settings.databases_file, state.leader, ""
-        if path is not None and (leader is not None or not self._settings.waits_without_leader or not path.exists()):
+        if path is not None:
             try:
-                self._write(path, targets.render(self._settings, state))
+                self._write(path, state)
             except PluginUnavailableError as error:
                 return str(error)
             if not self._is_read:
@@ -58,8 +58,12 @@ class Way:
             self._follow((leader.host, leader.port), state)
         return wrong or self.obstacle()
 
-    def _write(self, path: Path, wanted: str) -> None:
-        if wanted != targets.read(path):
+    def _write(self, path: Path, state: RoutingState) -> None:
+        """Have the file say it. While nobody leads writers wait for where they were led to; readers do not."""
+        there = targets.read(path)
+        stands = state.leader is None and self._settings.waits_without_leader and targets.token_of(there)
+        wanted = targets.with_standbys(self._settings, state, there) if stands else targets.render(self._settings, state)
+        if wanted != there:
             self._is_read = False
             targets.write(path, wanted)
 
