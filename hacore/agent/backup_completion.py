@@ -4,14 +4,15 @@ On a standby ``pg_backup_stop`` switches no segment and waits for none, and not 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from hacore.agent.backup_store import BackupStore
-from hacore.agent.earlier_wal import EarlierWal
+from hacore.agent.earlier_wal import EarlierWal, is_kept
 from hacore.errors import HacoreError
 from hacore.interfaces import Backup
-from hacore.model.backups import BackupRecord, BackupResult, BackupTask
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, Doubt
 from hacore.model.clock import Clock, Instant
 from hacore.model.cluster import ClusterView
 from hacore.model.timeline import TimelineHistory
@@ -61,11 +62,33 @@ class BackupCompletion:
         if lacking is None:
             self._end(task, replace(made, ended_at=self._clock.wall()))
         elif is_late:
-            self._end(task, replace(made, ended_at=self._clock.wall(), error=lacking))
+            lacks = self._needed(wait, task, made, token, history)
+            doubt = None if made.backup is None else Doubt(backup=made.backup, lacks=lacks)
+            self._end(task, replace(made, ended_at=self._clock.wall(), error=lacking), doubt)
 
-    def _end(self, task: BackupTask, result: BackupResult) -> None:
+    def settled(self, doubts: Sequence[Doubt], history: TimelineHistory | None) -> frozenset[str]:
+        """Return the ids of backups whose WAL the archive has by now; what cannot be asked is not there."""
+        return frozenset(one.backup for one in doubts if one.lacks and history is not None and self._has_all(one, history))
+
+    def _has_all(self, doubt: Doubt, history: TimelineHistory) -> bool:
+        with suppress(HacoreError):
+            return all(is_kept(self._instance, name, history) for name in doubt.lacks)
+        return False
+
+    def _needed(
+        self, wait: _Wait, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None
+    ) -> tuple[str, ...]:  # fmt: skip
+        """Return the segments that show that it can be restored, once the archive has them; nothing where they are not known."""
+        if wait.segment is None:
+            return ()
+        with suppress(HacoreError):
+            earlier = wait.earlier.needed(task, made, token, history)
+            return (wait.segment,) if earlier is None else (wait.segment, earlier)
+        return ()
+
+    def _end(self, task: BackupTask, result: BackupResult, doubt: Doubt | None = None) -> None:
         def ended(record: BackupRecord, _: ClusterView) -> BackupRecord | None:
-            return record.ended(result) if record.task is not None and record.task.id == task.id else None
+            return record.ended(result, doubt) if record.task is not None and record.task.id == task.id else None
 
         self._store.change(ended, as_leader=True)
 

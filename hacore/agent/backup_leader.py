@@ -149,30 +149,33 @@ class BackupLeader:
         now = self._clock.now()
         if self._listed is None or now - self._listed[1] > _LIST_S:
             if now >= self._list_at:
-                self._list(record, system_id)
+                self._list(record, world)
             return  # decided by the next turn, on what the store has then
         wanted = leading.due_work(record, policy, self._listed[0], now=self._clock.wall(), system_id=system_id, history=history)
         if wanted is None:
             return
-        fresh = self._list(record, system_id)
+        record, fresh = self._list(record, world)
         wanted = leading.due_work(record, policy, fresh, now=self._clock.wall(), system_id=system_id, history=history)
         if wanted is not None:
             anywhere = wanted.work is not BackupWork.BACKUP and policy.prefer is Prefer.STANDBY_ONLY
             self.begin(wanted, prefer=Prefer.STANDBY if anywhere else None)
 
-    def _list(self, record: BackupRecord, system_id: str | None) -> Sequence[Backup]:
+    def _list(self, record: BackupRecord, world: World) -> tuple[BackupRecord, Sequence[Backup]]:
         """List, and note in the store what everybody shows of it. What could not be read is no empty list: nothing is begun."""
+        system_id = world.node.system_id
         self._list_at = self._clock.now() + _RETRY_LIST_S
         backups = self._tool.listed()
         self._listed, self._list_at = (backups, self._clock.now()), 0.0
-        if leading.summed_up(record, backups, system_id) != record:
-            self._store.change(lambda now, _: _summed_up(now, record, backups, system_id), as_leader=True)
-        return backups
+        settled = self._completion.settled(record.doubts, world.node.history)
+        summed = leading.summed_up(record, backups, system_id, settled)
 
+        def noted(now: BackupRecord, _: ClusterView) -> BackupRecord | None:
+            # work that went on while the list was read may have made, checked or removed what is not in it: it is read again soon
+            return leading.summed_up(now, backups, system_id, settled) if (now.task, now.results) == (None, record.results) else None
 
-def _summed_up(now: BackupRecord, listed: BackupRecord, backups: Sequence[Backup], system_id: str | None) -> BackupRecord | None:
-    """Work that went on while the list was read may have made, checked or removed what is not in it: it is read again soon."""
-    return leading.summed_up(now, backups, system_id) if (now.task, now.results) == (None, listed.results) else None
+        if summed != record:
+            self._store.change(noted, as_leader=True)
+        return summed, backups
 
 
 def _identity(task: BackupTask) -> _Seen:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from hacore.errors import HacoreError
+from hacore.errors import HacoreError, PostgresUnreachableError
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupResult, BackupTask
 from hacore.model.clock import Clock, Instant
@@ -13,7 +13,7 @@ from hacore.model.timeline import TimelineHistory
 from hacore.postgres.archive_look import is_in_archive, segment_on_the_way, timeline_on_the_way
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
-from hacore.postgres.wal_switch import archives
+from hacore.postgres.wal_switch import archives, is_archived
 
 _AGAIN_S: Final = 10.0  # each time a segment is fetched
 
@@ -59,22 +59,40 @@ class EarlierWal:
             raise self._fault  # until it is asked again nothing else is known
         return self.lacking is None
 
-    def _ask(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> str | None:
+    def needed(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> str | None:
+        """Return the segment that the archive must have; ``None``: this node has begun all that the backup needs.
+
+        :raises HacoreError: it is not known.
+        """
         backup = next((one for one in self._listed() if one.id == made.backup), None)
         if _is_own(backup, history, is_same_lease=task.token == token) or not archives(self._instance):
             return None
         if history is None:
-            return self.lacking
+            raise PostgresUnreachableError("the history of this server's timelines is not known")
         control = self._instance.control.read(self._instance.programs).control
         start, stop = (None, None) if backup is None else (backup.start_lsn, backup.stop_lsn)
-        name = last_of_others(history, start, stop, control.wal_segment_bytes)
-        return None if name is None or self._has(name) else f"WAL {name}"
+        return last_of_others(history, start, stop, control.wal_segment_bytes)
 
-    def _has(self, name: str) -> bool:
-        shim = self._instance.archiving.shim(self._instance.control.read(self._instance.programs).control)
-        with suppress(OSError):
-            return shim is not None and is_in_archive(self._instance, JobHandle(), name, shim.restore_command)
-        return False
+    def _ask(self, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> str | None:
+        name = self.needed(task, made, token, history)
+        return None if name is None or _has(self._instance, name) else f"WAL {name}"
+
+
+def is_kept(instance: Instance, name: str, history: TimelineHistory) -> bool:
+    """Tell whether the archive has a segment: one of its own timeline a server has archived itself, any other is asked for.
+
+    :raises HacoreError: the tool or the server did not answer.
+    """
+    if not name.startswith(f"{history.timeline:08X}"):
+        return _has(instance, name)
+    return archives(instance) and is_archived(instance, name)
+
+
+def _has(instance: Instance, name: str) -> bool:
+    shim = instance.archiving.shim(instance.control.read(instance.programs).control)
+    with suppress(OSError):
+        return shim is not None and is_in_archive(instance, JobHandle(), name, shim.restore_command)
+    return False
 
 
 def _is_own(backup: Backup | None, history: TimelineHistory | None, *, is_same_lease: bool) -> bool:

@@ -91,8 +91,17 @@ def room_bytes(backup: Backup, backups: Iterable[Backup]) -> int | None:
 
     What it rests on is added: a tool tells of an increment how much that one writes, not how large the whole is.
     """
-    sizes = [one.size_bytes for one in _chain(backup, backups)]
+    sizes = [one.size_bytes for one in chain_of(backup, backups)]
     return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def chain_of(backup: Backup, backups: Iterable[Backup]) -> list[Backup]:
+    """Return it and what it rests on, as far as that is in the list; in a ring the last one has a parent."""
+    known = {one.id: one for one in backups}
+    chain = [backup]
+    while (parent := known.get(chain[-1].parent or "")) is not None and parent not in chain:
+        chain.append(parent)
+    return chain
 
 
 def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
@@ -102,17 +111,8 @@ def leads_to(backup: Backup, history: TimelineHistory | None) -> bool:
 
 def _is_usable(backup: Backup, backups: Iterable[Backup]) -> bool:
     """Tell whether it is good, and so is everything that it rests on."""
-    chain = _chain(backup, backups)
+    chain = chain_of(backup, backups)
     return chain[-1].parent is None and all(one.state is BackupState.OK for one in chain)
-
-
-def _chain(backup: Backup, backups: Iterable[Backup]) -> list[Backup]:
-    """Return it and what it rests on, as far as that is in the list; in a ring the last one has a parent."""
-    known = {one.id: one for one in backups}
-    chain = [backup]
-    while (parent := known.get(chain[-1].parent or "")) is not None and parent not in chain:
-        chain.append(parent)
-    return chain
 
 
 def _is_on_the_way(backup: Backup, target: RecoveryTarget, history: TimelineHistory | None) -> bool:

@@ -1,16 +1,16 @@
 """What a leader has to do about the cluster's backups: which work is due, on which member, and which was abandoned. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from hacore.backup.choice import age, leads_to, of_cluster
+from hacore.backup.choice import age, chain_of, leads_to, of_cluster
 from hacore.backup.policy import BackupPolicy, Prefer
-from hacore.backup.retention import Expiry, expiry
+from hacore.backup.retention import Expiry, Known, expiry
 from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Waits, newest_good, when
 from hacore.interfaces import Backup, BackupKind, BackupState
-from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork, Doubt
 from hacore.model.cluster import ClusterView, Member
 from hacore.model.timeline import TimelineHistory
 
@@ -47,13 +47,12 @@ def due_work(
     """
     ours = [one for one in of_cluster(backups, system_id) if leads_to(one, history)]
     if policy.schedule is not None:
-        found = when(policy.schedule, now=now, done_at=newest_good(ours), attempt=_attempt(record, BackupWork.BACKUP))
+        found = when(policy.schedule, now=now, done_at=_made_at(record, ours), attempt=_attempt(record, BackupWork.BACKUP))
         if isinstance(found, Due):
             return Wanted(work=BackupWork.BACKUP, reason=found.reason, kind=policy.kind)
     good = [one for one in ours if one.state is BackupState.OK]
     if policy.verify is not None and good:
-        verified_at = max((at for _, at in record.verified), default=None)
-        found = when(policy.verify, now=now, done_at=verified_at, attempt=_attempt(record, BackupWork.VERIFY))
+        found = when(policy.verify, now=now, done_at=_verified_at(record), attempt=_attempt(record, BackupWork.VERIFY))
         if isinstance(found, Due):
             return Wanted(work=BackupWork.VERIFY, reason=found.reason, restores=True)
     expired = due_expiry(record, policy, backups, now=now, system_id=system_id, history=history)
@@ -79,7 +78,7 @@ def next_backup(
     if policy.schedule is None:
         return None
     counted = [one for one in backups if leads_to(one, history)]
-    found = when(policy.schedule, now=now, done_at=newest_good(counted), attempt=_attempt(record, BackupWork.BACKUP))
+    found = when(policy.schedule, now=now, done_at=_made_at(record, counted), attempt=_attempt(record, BackupWork.BACKUP))
     return found.until if isinstance(found, Waits) else now if isinstance(found, Due) else None
 
 
@@ -96,7 +95,19 @@ def due_expiry(
     if policy.retention is None:
         return None
     verified = None if policy.verify is None else {name for name, _ in record.verified}
-    return expiry(backups, policy.retention, now=now, system_id=system_id, verified=verified, history=history)
+    known = Known(verified=verified, doubted=in_doubt(record, backups), history=history)
+    return expiry(backups, policy.retention, now=now, system_id=system_id, known=known)
+
+
+def in_doubt(record: BackupRecord, backups: Sequence[Backup]) -> frozenset[str]:
+    """Return the ids of backups that may not be restorable, with those that rest on them.
+
+    What lacks WAL alone is no doubt about what rests on it: that needs the files. A check that succeeded is of the whole chain.
+    """
+    doubted = {one.backup for one in record.doubts}
+    broken = {one.backup for one in record.doubts if not one.lacks}
+    unseen = [one for one in backups if one.id not in {name for name, _ in record.verified}] if broken else []
+    return frozenset(doubted | {one.id for one in unseen if any(link.id in broken for link in chain_of(one, backups))})
 
 
 def places(view: ClusterView, prefer: Prefer, tried: Sequence[str] = ()) -> tuple[str, ...]:
@@ -152,7 +163,7 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
         return record
     backup = task.made.backup if task.made is not None else task.backup
     result = BackupResult(id=task.id, work=task.work, member=task.member, began_at=task.asked_at, ended_at=now, error=error, backup=backup)
-    ended = record.ended(result)
+    ended = record.ended(result, None if task.made is None or task.made.backup is None else Doubt(backup=task.made.backup))
     if not is_final:
         return ended
     last = len(BACK_OFF_S) + 1
@@ -160,12 +171,19 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
     return replace(ended, results=results)
 
 
-def summed_up(record: BackupRecord, backups: Sequence[Backup], system_id: str | None) -> BackupRecord:
-    """Return the record with what the tool's list says."""
-    ends = [one.stopped_at for one in of_cluster(backups, system_id) if one.state is BackupState.OK and one.stopped_at is not None]
+def summed_up(record: BackupRecord, backups: Sequence[Backup], system_id: str | None, settled: Collection[str] = ()) -> BackupRecord:
+    """Return the record with what the tool's list says.
+
+    :param settled: ids of backups whose WAL the archive has by now.
+    """
     there = {one.id for one in backups}
+    doubts = tuple(one for one in record.doubts if one.backup in there and one.backup not in settled)
+    doubted = in_doubt(replace(record, doubts=doubts), backups)
+    good = [one for one in of_cluster(backups, system_id) if one.state is BackupState.OK and one.id not in doubted]
+    ends = [one.stopped_at for one in good if one.stopped_at is not None]
     return replace(
         record,
+        doubts=doubts,
         newest_good=max(ends, default=None),
         window_start=min(ends, default=None),
         listed=len(ends),
@@ -179,7 +197,27 @@ def _is_fit(member: Member) -> bool:
 
 def _attempt(record: BackupRecord, work: BackupWork) -> Attempt | None:
     result = record.result(work)
-    return None if result is None else Attempt(ended_at=result.ended_at, failures=result.failures)
+    if result is None:
+        return None
+    return Attempt(ended_at=max(result.ended_at, result.asked_at or result.ended_at), failures=result.failures)
+
+
+def _made_at(record: BackupRecord, backups: Sequence[Backup]) -> datetime | None:
+    """Return when the newest good backup of a list was begun, by the leader's clock where hacore made it: the tool's may be behind.
+
+    One that succeeded, and that a check has found wanting since, was made all the same: a check that cannot work makes no backup due.
+    """
+    doubted, result = in_doubt(record, backups), record.result(BackupWork.BACKUP)
+    times = [newest_good([one for one in backups if one.id not in doubted])]
+    if result is not None and (result.is_done or result.backup not in doubted):
+        times += [result.asked_at for one in backups if one.id == result.backup and one.state is BackupState.OK]
+    return max((one for one in times if one is not None), default=None)
+
+
+def _verified_at(record: BackupRecord) -> datetime | None:
+    result = record.result(BackupWork.VERIFY)
+    asked_at = result.asked_at if result is not None and result.is_done else None
+    return max((at for at in (asked_at, *(at for _, at in record.verified)) if at is not None), default=None)
 
 
 def _must_wait(record: BackupRecord, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from hacore.backup.choice import age, leads_to
 from hacore.interfaces import Backup, BackupKind, BackupState
@@ -22,6 +23,24 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of backups beside the tool's list.
+
+    ``verified``: ids that were checked and found good; with it one goes only after a newer one was. ``None``: good is enough.
+    ``doubted``: ids that may not be restorable: they stand for no other one, and are kept like good ones, so that a doubt removes nothing.
+    ``history``: of the leader; a backup that does not lead to it, as after a restore to an earlier point, stands for no other one.
+    ``None``: not known, all of them count.
+    """
+
+    verified: Collection[str] | None = None
+    doubted: Collection[str] = ()
+    history: TimelineHistory | None = None
+
+
+_NOTHING_ELSE: Final = Known()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
     """What goes, oldest first, and what stays with the reason."""
 
@@ -30,32 +49,27 @@ class Expiry:
 
 
 def expiry(
-    backups: Sequence[Backup],
-    retention: Retention,
-    *,
-    now: datetime,
-    system_id: str | None,
-    verified: Collection[str] | None = None,
-    history: TimelineHistory | None = None,
-) -> Expiry:
+    backups: Sequence[Backup], retention: Retention, *, now: datetime, system_id: str | None, known: Known = _NOTHING_ELSE
+) -> Expiry:  # fmt: skip
     """Choose. Pass a list that was read, never one that stands for "could not be read".
 
     Ages are counted back from the newest good backup where that is before ``now``: a clock that runs ahead, or backups that have stopped
     for weeks, make nothing old.
 
     :param system_id: whose backups these are; those of other clusters stay. ``None``: not known, nothing goes.
-    :param verified: ids that were checked and found good; with it one goes only after a newer one was. ``None``: good is enough.
-    :param history: of the leader; a backup that does not lead to it, as after a restore to an earlier point, stands for no other one.
-        ``None``: not known, all of them count.
     """
     ordered = sorted(backups, key=lambda one: age(one)[0])
     reasons = {one.id: _reason_of_its_own(one, now, system_id) for one in ordered}
     good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
-    leading = [one for one in good if leads_to(one, history)]
-    counted_from = min([now, *[ended for one in leading[-1:] if (ended := _ended(one)) is not None]])
-    _note_needed(reasons, leading, retention, counted_from)
+    leading = [one for one in good if leads_to(one, known.history)]
+    proven = [one for one in leading if one.id not in known.doubted]
+    counted_from = min([now, *[ended for one in proven[-1:] if (ended := _ended(one)) is not None]])
+    for counted in (leading, proven):
+        _note_needed(reasons, counted, retention, counted_from)
+    for last in proven[-1:]:
+        reasons[last.id] = LAST_GOOD
     _note_young(reasons, good, retention, counted_from)
-    _note_without_successor(reasons, leading, ordered, verified)
+    _note_without_successor(reasons, proven, ordered, known.verified)
     _note_parents(reasons, ordered)
     remove = tuple(one for one in ordered if reasons[one.id] is None)
     return Expiry(remove=remove, keep=tuple((one, reason) for one in ordered if (reason := reasons[one.id]) is not None))
@@ -84,8 +98,6 @@ def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retenti
     full = [one for one in good if one.kind is BackupKind.FULL]
     for one in full[-retention.min_count :] if retention.min_count else ():
         reasons[one.id] = f"one of the {retention.min_count} newest full ones (min_count)"
-    if good:
-        reasons[good[-1].id] = LAST_GOOD
     begins = counted_from - timedelta(seconds=retention.min_age_s)
     before = [one for one in good if (ended := _ended(one)) is not None and ended <= begins]
     if retention.min_age_s and before:

@@ -43,6 +43,7 @@ _BACKUPS: Final = (
     Column(title="Parent", optional=True),
     Column(title="On", optional=True),
     Column(title="Verified", text=_time, optional=True),
+    Column(title="In doubt", optional=True),
     Column(title="Locked", optional=True),
 )
 _ONE: Final = (Column(title="What"), Column(title="Value", wraps=True))
@@ -65,6 +66,7 @@ def backups_sheet(found: Mapping[str, Any], scope: str) -> Sheet:
             "Parent": one.get("parent"),
             "On": one.get("host"),
             "Verified": one.get("verified_at"),
+            "In doubt": one.get("is_in_doubt"),
             "Locked": one.get("is_locked"),
         }
         for one in sorted(found.get("backups", ()), key=lambda one: str(one.get("stopped_at") or one.get("started_at") or ""))

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from hacore.backup.leading import Wanted, due_expiry, next_backup
+from hacore.backup.leading import Wanted, due_expiry, in_doubt, next_backup
 from hacore.control.context import Body, Context, RefusedError, flag_of, only_known, text_of
 from hacore.control.port import Backups
 from hacore.control.wire import Reply, json_reply
@@ -26,8 +26,9 @@ def show_backups(context: Context, _: Body) -> Reply:
     except PluginUnavailableError as error:
         return json_reply({**_state(backups, record), "error": str(error)}, status=503)
     upcoming = next_backup(record, backups.policy(), found, now=context.clock.wall(), history=world.node.history)
-    shown = {**_state(backups, record), "next_backup": _text(upcoming), "backups": [backup_document(one, record) for one in found]}
-    return json_reply(shown)
+    doubted = in_doubt(record, found)
+    shown = [backup_document(one, record, is_in_doubt=one.id in doubted) for one in found]
+    return json_reply({**_state(backups, record), "next_backup": _text(upcoming), "backups": shown})
 
 
 def begin_backup(context: Context, body: Body) -> Reply:
@@ -66,10 +67,11 @@ def cancel_backup(context: Context, _: Body) -> Reply:
     return Reply(status=200, text=f"{task.work} on {task.member} is cancelled")
 
 
-def backup_document(backup: Backup, record: BackupRecord) -> dict[str, object]:
+def backup_document(backup: Backup, record: BackupRecord, *, is_in_doubt: bool) -> dict[str, object]:
     """Return a backup as a JSON object, without what the tool does not tell."""
     verified = dict(record.verified).get(backup.id)
-    found = {name: _plain(value) for name, value in asdict(backup).items()} | {"verified_at": _text(verified)}
+    found = {name: _plain(value) for name, value in asdict(backup).items()}
+    found |= {"verified_at": _text(verified), "is_in_doubt": is_in_doubt}
     return {name: value for name, value in found.items() if value not in (None, {}, False)}
 
 

@@ -15,7 +15,10 @@ class BackupWork(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupResult:
-    """How a task ended. ``failures`` in a row of its kind of work, this one included; 0: it was done."""
+    """How a task ended. ``failures`` in a row of its kind of work, this one included; 0: it was done.
+
+    ``asked_at``: when the task was given out, by the leader's clock, to which schedules are held; the two others are by the member's.
+    """
 
     id: str
     work: BackupWork
@@ -26,6 +29,7 @@ class BackupResult:
     detail: str = ""
     backup: str | None = None
     failures: int = 0
+    asked_at: datetime | None = None  # ``None``: noted by an agent before this field
 
     @property
     def is_done(self) -> bool:
@@ -59,12 +63,24 @@ class BackupTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A backup that may not be restorable, whatever the tool's list calls it. ``lacks``: WAL that the archive did not have.
+
+    It is settled once the archive has all of that, or by a check that restores it; by such a check alone where ``lacks`` names nothing.
+    """
+
+    backup: str
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupRecord:
     """The whole record."""
 
     task: BackupTask | None = None
     results: tuple[BackupResult, ...] = ()  # the newest of each kind of work
     verified: tuple[tuple[str, datetime], ...] = ()  # backups that were found good, and when
+    doubts: tuple[Doubt, ...] = ()
     newest_good: datetime | None = None  # end of the newest good backup, as a leader last read it from the tool
     window_start: datetime | None = None  # end of the oldest good one: the first time that can be recovered to
     listed: int | None = None  # how many good ones there were
@@ -76,13 +92,16 @@ class BackupRecord:
     def reported(self, result: BackupResult) -> "BackupRecord":
         """Return the record after the member has told how its part of the task in it has ended."""
         if self.task is None or result.work is not BackupWork.BACKUP or not result.is_done:
-            return self.ended(result)
+            return self.ended(result, None if result.is_done or result.backup is None else Doubt(backup=result.backup))
         return replace(
             self, task=replace(self.task, made=result, progress=f"{result.backup} is made, the WAL of its end is not archived yet")
         )
 
-    def ended(self, result: BackupResult) -> "BackupRecord":
-        """Return the record after the task in it has ended like this."""
+    def ended(self, result: BackupResult, doubt: Doubt | None = None) -> "BackupRecord":
+        """Return the record after the task in it has ended like this.
+
+        :param doubt: what that leaves of its backup.
+        """
         before = self.result(result.work)
         failures = 0 if result.is_done else 1 + (before.failures if before is not None else 0)
         others = tuple(one for one in self.results if one.work is not result.work)
@@ -90,4 +109,19 @@ class BackupRecord:
         if result.work is BackupWork.VERIFY and result.backup is not None:
             verified = tuple(one for one in verified if one[0] != result.backup)
             verified += ((result.backup, result.ended_at),) if result.is_done else ()
-        return replace(self, task=None, results=(*others, replace(result, failures=failures)), verified=verified)
+        asked_at = result.asked_at if self.task is None else self.task.asked_at
+        return replace(
+            self,
+            task=None,
+            results=(*others, replace(result, failures=failures, asked_at=asked_at)),
+            verified=verified,
+            doubts=self._doubts_after(result, doubt),
+        )
+
+    def _doubts_after(self, result: BackupResult, doubt: Doubt | None) -> tuple[Doubt, ...]:
+        """A check that restores nothing may find the files whole, and no WAL with them."""
+        settles = result.is_done and (result.work is BackupWork.BACKUP or (self.task is not None and self.task.restores))
+        if doubt is None and not settles:
+            return self.doubts
+        others = tuple(one for one in self.doubts if one.backup != result.backup)
+        return others if doubt is None else (*others, doubt)

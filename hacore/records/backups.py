@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Final
 
-from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork, Doubt
 from hacore.records.json_text import BrokenRecordError, Fields, as_instant, as_list, as_object, as_text, as_whole, merge, parse_fields
 
-_KNOWN: Final = frozenset({"task", "results", "verified", "newest_good", "window_start", "listed"})
+_KNOWN: Final = frozenset({"task", "results", "verified", "doubts", "newest_good", "window_start", "listed"})
 _TEXT_LIMIT: Final = 1000
 
 
@@ -21,6 +21,7 @@ def read_backups(text: str) -> BackupRecord:
         task=None if task is None else _read_task(Fields(as_object(task))),
         results=tuple(_read_result(Fields(as_object(one))) for one in found.items("results")),
         verified=tuple(_read_verified(one) for one in found.items("verified")),
+        doubts=tuple(_read_doubt(Fields(as_object(one))) for one in found.items("doubts")),
         newest_good=found.instant("newest_good"),
         window_start=found.instant("window_start"),
         listed=found.whole("listed"),
@@ -33,6 +34,7 @@ def backups_json(record: BackupRecord, previous: str | None = None) -> str:
         "task": None if record.task is None else _task(record.task),
         "results": [_result(one) for one in record.results],
         "verified": [[name, at.isoformat()] for name, at in record.verified],
+        "doubts": [_doubt(one) for one in record.doubts],
         "newest_good": None if record.newest_good is None else record.newest_good.isoformat(),
         "window_start": None if record.window_start is None else record.window_start.isoformat(),
         "listed": record.listed,
@@ -95,6 +97,7 @@ def _result(result: BackupResult) -> dict[str, object]:
         "detail": result.detail[:_TEXT_LIMIT] or None,
         "backup": result.backup,
         "failures": result.failures or None,
+        "asked_at": None if result.asked_at is None else result.asked_at.isoformat(),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -110,7 +113,16 @@ def _read_result(found: Fields) -> BackupResult:
         detail=found.text("detail") or "",
         backup=found.text("backup"),
         failures=found.whole("failures") or 0,
+        asked_at=found.instant("asked_at"),
     )
+
+
+def _doubt(doubt: Doubt) -> dict[str, object]:
+    return {"backup": doubt.backup} | ({"lacks": list(doubt.lacks)} if doubt.lacks else {})
+
+
+def _read_doubt(found: Fields) -> Doubt:
+    return Doubt(backup=as_text(found.required("backup")), lacks=found.texts("lacks"))
 
 
 def _read_verified(row: object) -> tuple[str, datetime]:

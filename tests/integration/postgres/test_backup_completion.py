@@ -29,6 +29,7 @@ SEGMENT = 16 << 20
 AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 MADE = BackupResult(id="t", work=BackupWork.BACKUP, member="b", began_at=AT, ended_at=AT, backup="one")
 TASK = BackupTask(id="t", work=BackupWork.BACKUP, member="b", token=1, asked_at=AT, taken=True, made=MADE)
+DONE = replace(MADE, asked_at=AT)
 
 
 class SteppedClock:
@@ -72,6 +73,10 @@ class Leading:
             raise PluginUnavailableError(self.fault)
         return self._backups
 
+    def settled(self) -> frozenset[str]:
+        """The backups in doubt whose WAL has been archived since."""
+        return self._completion.settled(self.store.record.doubts, self._node.read().history)
+
     def turn(self, token: int = 1) -> BackupResult | None:
         """Make one; the result, once there is one."""
         if self.store.record.task is not None:
@@ -92,8 +97,8 @@ def test_it_is_done_when_its_end_is_archived(make_node: MakeNode, store: Directo
     assert needed not in store.names()
     leading = Leading(node)
     until(lambda: leading.turn() is not None, "it is done")
-    assert leading.turn() == MADE
-    assert needed in store.names()
+    assert leading.turn() == DONE
+    assert (needed in store.names(), leading.store.record.doubts) == (True, ())
 
 
 def test_it_is_not_done_while_the_archive_takes_nothing_and_that_is_said_in_the_end(make_node: MakeNode, store: DirectoryArchive) -> None:
@@ -113,6 +118,22 @@ def test_it_is_not_done_while_the_archive_takes_nothing_and_that_is_said_in_the_
     assert "one is made, but cannot be restored yet" in str(result.error)
     assert ended < end_of(node)
     assert store.names() == []
+
+
+def test_it_is_in_doubt_until_the_archive_has_its_end(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = make_node("a")
+    archives(node, store, held="it takes nothing")
+    node.create_cluster()
+    leading = Leading(node)
+    assert leading.turn() is None
+    leading.clock.at += ARCHIVE_S + 1
+    assert leading.turn() is not None
+    (doubt,) = leading.store.record.doubts
+    assert (doubt.backup, len(doubt.lacks), leading.settled()) == ("one", 1, frozenset())
+    archives(node, store)
+    node.postgres.reload()
+    until(lambda: leading.settled() == {"one"}, "its end is archived")
+    assert doubt.lacks[0] in store.names()
 
 
 def led_after_another(make_node: MakeNode, store: DirectoryArchive) -> tuple[Node, Backup, Path]:
@@ -139,16 +160,21 @@ def test_what_a_leader_before_has_not_archived_is_asked_of_the_archive(make_node
     assert leading.turn(token=2) is None
     shutil.copy(lost, store.wal)
     leading.clock.at += 11
-    until(lambda: leading.turn(token=2) == MADE, "it is done")
+    until(lambda: leading.turn(token=2) == DONE, "it is done")
 
 
 def test_a_backup_whose_wal_was_lost_with_a_leader_before_is_not_called_good(make_node: MakeNode, store: DirectoryArchive) -> None:
-    leading = Leading(led_after_another(make_node, store)[0])  # the tool tells nothing of it
+    node, _, lost = led_after_another(make_node, store)
+    leading = Leading(node)  # the tool tells nothing of it
     until(lambda: leading.turn(token=2) is None and bool(store.segments(2)), "its own end is archived")
     leading.clock.at += ARCHIVE_S + 1
     result = leading.turn(token=2)
     assert result is not None
     assert "one was made before a failover" in str(result.error)
+    (doubt,) = leading.store.record.doubts
+    assert (lost.name in doubt.lacks, leading.settled()) == (True, frozenset())
+    shutil.copy(lost, store.wal)
+    assert leading.settled() == {"one"}
 
 
 def test_a_list_that_cannot_be_read_is_told_and_no_failover(make_node: MakeNode, store: DirectoryArchive) -> None:
@@ -180,4 +206,4 @@ def test_it_is_done_at_once_where_nothing_is_archived(make_node: MakeNode, kind:
     node = make_node("a", change=without_a_command) if kind == "on" else make_node("a")
     node.create_cluster()
     assert node.sql("SHOW archive_mode") == [(kind,)]
-    assert Leading(node).turn() == MADE
+    assert Leading(node).turn() == DONE

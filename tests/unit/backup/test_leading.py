@@ -3,12 +3,12 @@ from datetime import timedelta
 
 import pytest
 
-from hacore.backup.leading import Wanted, abandoned, begun, due_work, kind_to_make, next_backup, passed_on, places, summed_up
+from hacore.backup.leading import Wanted, abandoned, begun, due_work, in_doubt, kind_to_make, next_backup, passed_on, places, summed_up
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Retention
 from hacore.backup.schedule import Schedule
-from hacore.interfaces import BackupKind
-from hacore.model.backups import BackupRecord, BackupResult, BackupWork
+from hacore.interfaces import Backup, BackupKind
+from hacore.model.backups import BackupRecord, BackupResult, BackupWork, Doubt
 from hacore.model.lsn import Lsn
 from hacore.model.policy import Tags
 from hacore.model.timeline import TimelineHistory, TimelineSwitch
@@ -17,6 +17,7 @@ from tests.unit.decide.worlds import cluster, member
 
 NIGHTLY = BackupPolicy(schedule=Schedule(expression="0 3 * * *"), kind=BackupKind.DIFFERENTIAL)
 FRESH = (backup("old", 3), backup("fresh", 0.1))
+WAL = "000000010000000000000003"
 STREAMING = {"replication_state": "streaming"}
 
 
@@ -30,9 +31,9 @@ def test_a_backup_that_is_made_waits_for_the_leader_and_all_else_has_ended_with_
     made = replace(result(BackupWork.BACKUP, hours_ago=0), backup="one")
     waits = task.reported(made)
     assert (waits.task.made if waits.task else None, waits.results) == (made, ())
-    assert waits.ended(made).results == (made,)
+    assert waits.ended(made).results == (replace(made, asked_at=NOW),)
     cancelled = abandoned(waits, now=NOW, error="cancelled by a person", is_final=True)
-    assert (cancelled.task, cancelled.results[0].backup) == (None, "one")
+    assert (cancelled.task, cancelled.results[0].backup, cancelled.doubts) == (None, "one", (Doubt(backup="one"),))
     assert task.reported(replace(made, error="x")).task is None
     assert task.reported(replace(made, work=BackupWork.VERIFY)).task is None
 
@@ -66,6 +67,106 @@ def test_those_of_another_cluster_do_not_count_as_made() -> None:
 def test_one_that_failed_just_now_is_not_due_yet() -> None:
     record = BackupRecord(results=(result(BackupWork.BACKUP, hours_ago=0.01, error="x", failures=1),))
     assert due_work(record, NIGHTLY, (), now=NOW, system_id=SYSTEM_ID) is None
+
+
+def made_by(behind: timedelta) -> tuple[BackupRecord, Backup]:
+    """A backup that was asked for when it was due, and made by a clock that is behind."""
+    due = NOW.replace(hour=3)
+    task = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="a", token=1, now=due)
+    began, ended = due - behind, due - behind + timedelta(minutes=1)
+    made = BackupResult(id="t", work=BackupWork.BACKUP, member="a", began_at=began, ended_at=ended, backup="tonight's")
+    return task.ended(made), backup("tonight's", started_at=began, stopped_at=ended)
+
+
+def test_a_backup_made_by_a_clock_that_is_behind_is_made_once() -> None:
+    record, listed = made_by(timedelta(minutes=5))
+    soon = NOW.replace(hour=3, minute=2)
+    assert due_work(record, NIGHTLY, (backup("old", 3), listed), now=soon, system_id=SYSTEM_ID) is None
+    assert next_backup(record, NIGHTLY, (listed,), now=soon) == NOW.replace(hour=3) + timedelta(days=1)
+    gone = due_work(record, NIGHTLY, (backup("old", 3),), now=soon, system_id=SYSTEM_ID)
+    assert gone is not None, "what is no longer there was not made"
+    tomorrow = due_work(record, NIGHTLY, (listed,), now=soon + timedelta(days=1), system_id=SYSTEM_ID)
+    assert tomorrow is not None
+
+
+def test_a_failure_by_a_clock_that_is_behind_is_not_repeated_at_once() -> None:
+    done, _ = made_by(timedelta(minutes=5))
+    failed = replace(done, results=tuple(replace(one, error="x", failures=1) for one in done.results))
+    soon = NOW.replace(hour=3, minute=2)
+    assert due_work(failed, NIGHTLY, (), now=soon, system_id=SYSTEM_ID) is None
+    assert due_work(failed, NIGHTLY, (), now=soon + timedelta(minutes=5), system_id=SYSTEM_ID) is not None
+
+
+def test_a_check_by_a_clock_that_is_behind_is_made_once() -> None:
+    due, soon = NOW.replace(hour=6), NOW.replace(hour=6, minute=2)
+    task = begun(BackupRecord(), Wanted(work=BackupWork.VERIFY, reason="r", restores=True), task_id="t", member="a", token=1, now=due)
+    early = due - timedelta(minutes=5)
+    record = task.ended(BackupResult(id="t", work=BackupWork.VERIFY, member="a", began_at=early, ended_at=early, backup="fresh"))
+    assert due_work(record, BackupPolicy(verify=Schedule(expression="0 6 * * *")), FRESH, now=soon, system_id=SYSTEM_ID) is None
+
+
+def unarchived(lacks: tuple[str, ...] = (WAL,)) -> BackupRecord:
+    """After an attempt whose WAL was not archived in time."""
+    record, _ = made_by(timedelta())
+    (made,) = record.results
+    task = begun(BackupRecord(), Wanted(work=BackupWork.BACKUP, reason="r"), task_id="t", member="a", token=1, now=NOW.replace(hour=3))
+    return task.ended(replace(made, error="it cannot be restored yet"), Doubt(backup="tonight's", lacks=lacks))
+
+
+def test_a_backup_whose_wal_is_not_archived_is_repeated_and_counts_for_nothing_until_it_is() -> None:
+    record, (_, listed) = unarchived(), made_by(timedelta())
+    soon, later = NOW.replace(hour=3, minute=2), NOW.replace(hour=3, minute=30)
+    policy = replace(NIGHTLY, retention=Retention(min_count=1))
+    found = [backup("good", 3), listed]
+    assert due_work(record, policy, found, now=soon, system_id=SYSTEM_ID) is None
+    again = due_work(record, policy, found, now=later, system_id=SYSTEM_ID)
+    assert again is not None
+    assert again.work is BackupWork.BACKUP
+    summed = summed_up(record, found, SYSTEM_ID)
+    assert (summed.listed, summed.newest_good, summed.doubts) == (1, found[0].stopped_at, record.doubts)
+
+    settled = summed_up(record, found, SYSTEM_ID, {"tonight's"})
+    assert (settled.listed, settled.newest_good, settled.doubts) == (2, listed.stopped_at, ())
+    expired = due_work(settled, policy, found, now=later, system_id=SYSTEM_ID)
+    assert expired is not None
+    assert (expired.work, expired.remove) == (BackupWork.EXPIRE, ("good",))
+
+
+def test_the_last_restorable_one_outlives_nights_whose_wal_was_not_archived() -> None:
+    record = BackupRecord(doubts=(Doubt(backup="second", lacks=(WAL,)), Doubt(backup="third", lacks=(WAL,))))
+    nights = [backup("first", 3), backup("second", 2), backup("third", 1)]
+    policy = BackupPolicy(retention=Retention(min_count=2))
+    assert due_work(record, policy, nights, now=NOW, system_id=SYSTEM_ID) is None
+    assert due_work(BackupRecord(), policy, nights, now=NOW, system_id=SYSTEM_ID) is not None
+
+
+def checked(record: BackupRecord, *, error: str | None = None, restores: bool = True) -> BackupRecord:
+    wanted = Wanted(work=BackupWork.VERIFY, reason="r", restores=restores)
+    task = begun(record, wanted, task_id="v", member="a", token=1, now=NOW)
+    outcome = BackupResult(id="v", work=BackupWork.VERIFY, member="a", began_at=NOW, ended_at=NOW, error=error, backup="tonight's")
+    return task.reported(outcome)
+
+
+def test_a_check_that_fails_is_a_doubt_and_one_that_restores_settles_it() -> None:
+    for record in (unarchived(), checked(BackupRecord(), error="it is damaged")):
+        assert [one.backup for one in record.doubts] == ["tonight's"]
+        assert checked(record, restores=False).doubts == record.doubts, "whole files are no WAL"
+        assert checked(record).doubts == ()
+    assert checked(unarchived(), error="it does not start").doubts == (Doubt(backup="tonight's"),), "WAL is not all that it lacks"
+    assert summed_up(unarchived(), (), SYSTEM_ID).doubts == (), "it is gone"
+
+
+def test_a_check_that_fails_makes_no_backup_due_before_the_next_time() -> None:
+    made, listed = made_by(timedelta())
+    record = checked(made, error="no room")
+    assert due_work(record, NIGHTLY, (listed,), now=NOW, system_id=SYSTEM_ID) is None
+
+
+def test_what_rests_on_a_damaged_one_is_in_doubt_with_it_but_not_for_wal_that_it_does_not_need() -> None:
+    chain = (backup("base", 3), backup("mid", 2, parent="base"), backup("top", 1, parent="mid"), backup("other", 0))
+    assert in_doubt(BackupRecord(doubts=(Doubt(backup="base"),)), chain) == {"base", "mid", "top"}
+    assert in_doubt(BackupRecord(doubts=(Doubt(backup="base", lacks=(WAL,)),)), chain) == {"base"}
+    assert in_doubt(BackupRecord(doubts=(Doubt(backup="base"),), verified=(("top", NOW),)), chain) == {"base", "mid"}
 
 
 def test_the_newest_good_one_is_verified_by_its_own_schedule_by_restoring_it() -> None:

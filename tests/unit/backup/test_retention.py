@@ -1,7 +1,8 @@
 from dataclasses import replace
 from datetime import timedelta
+from itertools import combinations
 
-from hacore.backup.retention import LAST_GOOD, PARENT, Expiry, Retention, expiry
+from hacore.backup.retention import LAST_GOOD, PARENT, Expiry, Known, Retention, expiry
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory, TimelineSwitch
@@ -18,7 +19,7 @@ def removed(
 
 def judged(*backups: Backup, min_count: int = 1, min_age: float = 0, max_age: float = 0, verified: tuple[str, ...] | None = None) -> Expiry:
     retention = Retention(min_count=min_count, min_age_s=min_age * DAY, max_age_s=max_age * DAY)
-    return expiry(backups, retention, now=NOW, system_id=SYSTEM_ID, verified=verified)
+    return expiry(backups, retention, now=NOW, system_id=SYSTEM_ID, known=Known(verified=verified))
 
 
 WEEK = tuple(backup(f"b{days}", days) for days in range(7, -1, -1))  # the newest is of this moment
@@ -46,11 +47,32 @@ def test_what_does_not_lead_to_where_the_cluster_is_stands_for_nothing() -> None
     led = replace(backup("led", 9), timeline=1, stop_lsn=Lsn(0x3000000))
     lost = [replace(backup(f"lost{days}", days), timeline=1, stop_lsn=Lsn(0x5000000)) for days in (6, 5)]
     retention = Retention(min_count=1, min_age_s=2 * DAY)
-    found = expiry([led, *lost], retention, now=NOW, system_id=SYSTEM_ID, history=history)
+    found = expiry([led, *lost], retention, now=NOW, system_id=SYSTEM_ID, known=Known(history=history))
     assert (found.remove, {one.id: why for one, why in found.keep}["led"]) == ((), LAST_GOOD)
     anew = replace(backup("anew", 4), timeline=2, stop_lsn=Lsn(0x5000000))
-    found = expiry([led, *lost, anew, replace(backup("newest", 0), timeline=2)], retention, now=NOW, system_id=SYSTEM_ID, history=history)
+    found = expiry(
+        [led, *lost, anew, replace(backup("newest", 0), timeline=2)], retention, now=NOW, system_id=SYSTEM_ID, known=Known(history=history)
+    )
     assert [one.id for one in found.remove] == ["led", "lost6", "lost5"]
+
+
+def test_what_may_not_be_restorable_stands_for_nothing() -> None:
+    nights = (backup("good", 3), backup("unarchived", 2), backup("unarchived, too", 1), backup("of tonight", 0))
+    doubted = {"unarchived", "unarchived, too"}
+    retention = Retention(min_count=2)
+    found = expiry(nights[:3], retention, now=NOW, system_id=SYSTEM_ID, known=Known(doubted=doubted))
+    assert (found.remove, {one.id: why for one, why in found.keep}["good"]) == ((), LAST_GOOD)
+    found = expiry(nights, retention, now=NOW, system_id=SYSTEM_ID, known=Known(doubted=doubted))
+    assert [one.id for one in found.remove] == ["unarchived"]  # "good" and "of tonight" are the two that must stay
+    assert expiry(nights, retention, now=NOW, system_id=SYSTEM_ID, known=Known(doubted={one.id for one in nights})).remove == ()
+
+
+def test_a_doubt_removes_nothing() -> None:
+    for retention in (Retention(min_count=count, min_age_s=age * DAY) for count in range(4) for age in (0, 2.5, 4)):
+        certain = {one.id for one in expiry(WEEK, retention, now=NOW, system_id=SYSTEM_ID).remove}
+        for doubted in combinations([one.id for one in WEEK], 3):
+            found = expiry(WEEK, retention, now=NOW, system_id=SYSTEM_ID, known=Known(doubted=doubted))
+            assert {one.id for one in found.remove} <= certain, (retention, doubted)
 
 
 def test_the_last_good_one_never_goes() -> None:

@@ -13,7 +13,7 @@ from hacore.control.backups import begin_backup, cancel_backup, show_backups
 from hacore.control.context import Context, RefusedError
 from hacore.errors import DcsUnavailableError, HacoreError, PluginUnavailableError
 from hacore.interfaces import Backup
-from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork, Doubt
 from hacore.model.lease import Lease, Lock
 from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
 from tests.unit.control.samples import NODE, scene
@@ -89,6 +89,12 @@ def test_a_check_that_has_just_ended_is_shown_although_the_newest_turn_is_older(
     assert document(show_backups(context_of(backups), {}).document)["backups"][0]["verified_at"] == NOW.isoformat()
     backups.stands = DcsUnavailableError("no answer")
     assert "verified_at" not in document(show_backups(context_of(backups), {}).document)["backups"][0]
+
+
+def test_a_backup_in_doubt_is_shown_as_one() -> None:
+    backups = ScriptedBackups((backup("one"), backup("two", 0)), stands=BackupRecord(doubts=(Doubt(backup="two"),)))
+    shown = document(show_backups(context_of(backups), {}).document)["backups"]
+    assert [one.get("is_in_doubt") for one in shown] == [None, True]
 
 
 def test_a_backup_that_is_made_and_waits_for_its_wal_is_shown() -> None:

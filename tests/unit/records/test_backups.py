@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork, Doubt
 from hacore.records.backups import backups_json, read_backups
 from hacore.records.json_text import BrokenRecordError
 
@@ -26,8 +26,11 @@ TASK = BackupTask(
     tried=("d",),
     is_pinned=True,
 )
-RESULT = BackupResult(id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="e", detail="d", backup="b", failures=2)
-FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), newest_good=AT, window_start=AT, listed=3)
+RESULT = BackupResult(
+    id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="e", detail="d", backup="b", failures=2, asked_at=AT
+)
+DOUBTS = (Doubt(backup="c"), Doubt(backup="d", lacks=("000000010000000000000003",)))
+FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), doubts=DOUBTS, newest_good=AT, window_start=AT, listed=3)
 MADE = BackupRecord(task=replace(TASK, work=BackupWork.BACKUP, made=replace(RESULT, error=None, failures=0)))
 
 
@@ -38,6 +41,12 @@ def test_what_is_written_is_read(record: BackupRecord) -> None:
 
 def test_fields_of_a_later_version_stay() -> None:
     assert json.loads(backups_json(FULL, '{"later": 1, "listed": 9}'))["later"] == 1
+
+
+def test_a_result_of_an_earlier_version_is_read() -> None:
+    older = json.loads(backups_json(BackupRecord(results=(RESULT,))))
+    del older["results"][0]["asked_at"]
+    assert read_backups(json.dumps(older)).results == (replace(RESULT, asked_at=None),)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +61,7 @@ def test_fields_of_a_later_version_stay() -> None:
         '{"results": [{}]}',
         '{"verified": [["b"]]}',
         '{"verified": [["b", ""]]}',
+        '{"doubts": [{"lacks": ["000000010000000000000003"]}]}',
         '{"newest_good": "soon"}',
     ],
 )
