@@ -95,5 +95,8 @@ class RouterPlugin(AnyPlugin, Protocol):
 
     @hookspec(firstresult=True)
     def hacore_route_probe(self, request: Probe) -> Observed | None:
-        """Return what the outside shows now, for people and metrics. Called at most every 10 s; may block for 1 s."""
+        """Return what the outside shows now, for people and metrics. Called at most every 10 s; may block for 1 s.
+
+        :returns: ``None``: from here it cannot be seen where writes go. No metric says then that they go elsewhere than to the leader.
+        """
         return None

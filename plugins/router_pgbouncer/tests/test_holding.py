@@ -11,8 +11,8 @@ import psycopg2
 import pytest
 
 from hacore.errors import PluginUnavailableError
-from hacore.hookspecs import Drain, PluginContext, Route, Validate
-from hacore.interfaces import Applied, Degraded, Endpoint, Held, Hold, RoutingState
+from hacore.hookspecs import Drain, PluginContext, Probe, Route, Validate
+from hacore.interfaces import Applied, Degraded, Endpoint, Held, Hold, Observed, RoutingState
 from hacore.model.clock import BootClock, Clock
 from hacore.postgres.job import JobHandle
 from hacore.testing.history import Session
@@ -370,6 +370,21 @@ def test_what_a_process_before_this_one_may_have_left_goes_on_in_maintenance_too
     assert not is_paused(here)
     route(plugin, in_maintenance(servers), LaterClock(21.0))  # type: ignore[arg-type]
     assert not is_paused(there)
+
+
+def test_the_probe_tells_where_writes_go_and_nothing_where_it_cannot(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:
+    plugin, led = PgbouncerPlugin(settings(bouncers[0])), state(servers, "a", 1)
+    route(plugin, led)
+    place = f"127.0.0.1:{servers['a'].port}"
+    assert probe(plugin) == Observed(target=place)
+    assert probe(PgbouncerPlugin(replace(settings(bouncers[0]), databases_file=None))) is None  # an address that follows by itself
+    assert plugin.hacore_status()["leads to"] == place
+    route(plugin, replace(led, leader=None, leads=False, revision=next(NUMBERS)))
+    assert probe(plugin) == Observed(target=None, detail=f"{place}, paused")  # nobody leads, and nobody is led there
+
+
+def probe(plugin: PgbouncerPlugin) -> Observed | None:
+    return plugin.hacore_route_probe(Probe(context=context()))
 
 
 def test_clients_that_a_person_turns_away_are_not_let_in(servers: dict[str, PlainServer], bouncers: list[PgBouncer]) -> None:

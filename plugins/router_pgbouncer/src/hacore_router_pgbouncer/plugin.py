@@ -127,13 +127,16 @@ class PgbouncerPlugin(RouterPlugin):
         return Held()
 
     @hookimpl
-    def hacore_route_probe(self, request: Probe) -> Observed:  # noqa: ARG002 - there is one PgBouncer
-        """Tell where the first of the databases leads."""
+    def hacore_route_probe(self, request: Probe) -> Observed | None:  # noqa: ARG002 - there is one PgBouncer
+        """Tell where the first of the databases leads; who is behind an address that follows by itself it cannot see."""
+        if self._settings.databases_file is None:
+            return None
         found = self._looking.databases()
         row = found.get(self._settings.databases[0].name)
         if row is None:
             return Observed(target=None, detail="PgBouncer does not know the database")
-        return Observed(target=f"{row['host']}:{row['port']}", detail="paused" if paused_of(found) else "")
+        place = f"{row['host']}:{row['port']}"
+        return Observed(target=None, detail=f"{place}, paused") if paused_of({"": row}) else Observed(target=place)
 
     @hookimpl
     def hacore_metrics(self) -> Sequence[Metric]:
@@ -154,7 +157,9 @@ class PgbouncerPlugin(RouterPlugin):
     @hookimpl
     def hacore_status(self) -> Mapping[str, str | int | bool]:
         """Say what the console says."""
-        return {"console": self._looking.name, "paused": bool(self._looking.paused())}
+        found = self._looking.databases()
+        places = sorted({f"{row['host']}:{row['port']}" for name, row in found.items() if name in self._writing.names})
+        return {"console": self._looking.name, "leads to": ", ".join(places), "paused": bool(paused_of(found))}
 
     @hookimpl
     def hacore_close(self) -> None:

@@ -18,6 +18,7 @@ class VipPlugin(RouterPlugin):
         self._settings = settings
         self._addresses = Addresses(settings)
         self._newest = (0, 0)  # token and revision of the newest state
+        self._leads = False  # this node, as it was last told
 
     @staticmethod
     def hacore_config_schema() -> type[SectionChecker]:
@@ -46,7 +47,7 @@ class VipPlugin(RouterPlugin):
         state = request.state
         if (state.token, state.revision) < self._newest:
             return Applied(detail="a newer state is in force")
-        self._newest = (state.token, state.revision)
+        self._newest, self._leads = (state.token, state.revision), state.leads
         if not state.leads:
             return self._addresses.let_go()
         if state.valid_until is None:
@@ -56,12 +57,15 @@ class VipPlugin(RouterPlugin):
     @hookimpl
     def hacore_revoke(self, request: Revoke) -> Applied | Degraded:  # noqa: ARG002 - whatever the token was
         """Take the addresses away."""
+        self._leads = False
         return self._addresses.let_go()
 
     @hookimpl
-    def hacore_route_probe(self, request: Probe) -> Observed:
+    def hacore_route_probe(self, request: Probe) -> Observed | None:
         """Look whether they are here; where else they may be cannot be seen."""
         found = self._look()
+        if not found and not self._leads:
+            return None
         here = {one.ip for one in found if not one.is_refused}
         is_whole = all(one.ip in here for one in self._settings.addresses)
         return Observed(target=request.context.member if is_whole else None, detail=", ".join(_described(one) for one in found))
