@@ -30,7 +30,12 @@ READY_S: Final = 90.0
 _COMMAND_S: Final = 90.0
 FAST: Final[Settings] = {"hacore": {"ttl": 5, "loop_wait": 1, "retry_timeout": 1}}  # for tests: the shortest that hacore takes
 PASSWORD: Final = "secret"  # noqa: S105 - of servers on loopback that live for a test
-PARAMETERS: Final[Settings] = {"fsync": "off", "shared_buffers": "16MB", "max_connections": 60}  # no machine is lost here, only processes
+PARAMETERS: Final[Settings] = {  # no machine is lost here, only processes, and what they leave lies in their directories
+    "fsync": "off",
+    "shared_buffers": "16MB",
+    "max_connections": 60,
+    "dynamic_shared_memory_type": "mmap",
+}
 
 
 def sqlite_store(directory: Path) -> Store:
