@@ -113,20 +113,21 @@ def _recovered(instance: Instance, job: JobHandle, token: int, how: Recovery, al
         raise
     session = instance.session(statement_timeout_s=_ANSWER_S, database="template1")
     try:
-        reached = _follow(instance, job, session, how.target)
-        if reached is not None:
-            _verify(how.target, reached)
+        is_waiting = _follow(instance, job, session, how.target)
+        reached = _seen(session)
+        _verify(how.target, reached)
+        if is_waiting:
             job.progress(f"leaves recovery at {reached.lsn}")
             leave_recovery(instance, job, session, token)
         timeline = int(session.query(_WRITTEN, timeout_s=_ANSWER_S)[0][0][:_TIMELINE_DIGITS], 16)
-        last = replace(reached or _seen(session), timeline=timeline)
-        if reached is None:
-            _refuse_gap(instance, job, how, last)
+        reached = replace(reached, timeline=timeline)
+        if how.target.kind is TargetKind.LATEST:
+            _refuse_gap(instance, job, how, reached)
     finally:
         session.close()
     if how.timeline is not None and timeline < how.timeline:
         raise DataDirectoryError(f"recovered to timeline {timeline}, which is another's; want {how.timeline} or a later one")
-    return last
+    return reached
 
 
 def _prepare(instance: Instance, how: Recovery) -> None:
@@ -192,6 +193,7 @@ def _start_of(instance: Instance, token: int, how: Recovery, alone: Mapping[str,
             "logging_collector": "off",
             "log_destination": "stderr",
             "log_min_messages": "warning",
+            "lc_messages": "C",
         },
     )
 
@@ -202,8 +204,12 @@ def _own_restore_command(instance: Instance) -> str:
     return found or _NO_ARCHIVE
 
 
-def _follow(instance: Instance, job: JobHandle, session: Connection, target: RecoveryTarget) -> Recovered | None:
-    """Follow the replay until it waits at its target; ``None``: it has left recovery by itself, at the end of all WAL."""
+def _follow(instance: Instance, job: JobHandle, session: Connection, target: RecoveryTarget) -> bool:
+    """Follow the replay to its end; tell whether it waits there.
+
+    It leaves recovery by itself at the end of all WAL, and also at a target that it comes to before it could let anybody look: where a
+    transaction with more than 64 subtransactions runs from before the backup on, hot standby does not become active.
+    """
     while True:
         job.check()
         if instance.processes.postmaster() is None:
@@ -213,11 +219,8 @@ def _follow(instance: Instance, job: JobHandle, session: Connection, target: Rec
         except PostgresUnreachableError:
             job.wait(_LOOK_S)
             continue
-        if not in_recovery:
-            return None
-        reached = Recovered(timeline=0, lsn=Lsn.parse(lsn) if lsn else None, time=time)
-        if paused:
-            return reached
+        if paused or not in_recovery:
+            return bool(in_recovery)
         job.progress(f"recovers: {lsn}" + ("" if time is None else f", {time.isoformat(timespec='seconds')}"))
         job.wait(_LOOK_S)
 
@@ -228,7 +231,7 @@ def _seen(session: Connection) -> Recovered:
 
 
 def _verify(target: RecoveryTarget, reached: Recovered) -> None:
-    """The server says that it waits at the target: hold what it has replayed against it."""
+    """The server says that it has come to the target: hold what it has replayed against it."""
     if target.time is not None and reached.time is not None and reached.time > target.time:
         raise DataDirectoryError(f"recovery went beyond its target {target}: {reached}")
     if target.lsn is not None and target.inclusive and (reached.lsn is None or reached.lsn < target.lsn):
@@ -249,6 +252,8 @@ def _why_ended(instance: Instance, target: RecoveryTarget) -> str:
     log = read_if_there(instance.layout.log) or ""
     ended = _ENDED_AT.findall(log)
     if _TOO_SHORT in log:
-        end = f"its last transaction was at {ended[-1].strip()}" if ended else "there is no transaction after the backup"
-        return f"the WAL ends before {target}: {end}; choose that or latest"
+        if not ended:
+            return f"the WAL ends before {target}: there is no transaction after the backup; choose latest"
+        # To stop after the last one PostgreSQL would have to see one that is later.
+        return f"the WAL ends before {target}: its last transaction was at {ended[-1].strip()}; choose latest, or a time before that"
     return f"the recovery to {target} has failed: {last_words(instance)}"

@@ -11,7 +11,7 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-_NAMED: Final = re.compile(r'"(/[^"]*/\.s\.PGSQL\.\d+\.lock)"')
+_NAMED: Final = re.compile(r"(/[^\"»«„“”「」|]*/\.s\.PGSQL\.\d+\.lock)")  # in the quotation marks of any language
 _WRITTEN_AT_ONCE_S: Final = 0.5  # a server that is just starting writes it within a millisecond
 
 

@@ -1,22 +1,27 @@
 """What a restore in place does with the old directory, on a real server: nothing is given up for a backup that cannot be had."""
 
+import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from hacore.errors import DataDirectoryError
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role
-from hacore.model.recovery import RecoveryTarget
+from hacore.model.recovery import RecoveryTarget, TargetKind
 from hacore.model.steps import CreateReplica, RestoreFromBackup, StartServer, UndoRestore
+from hacore.postgres.conninfo import format_conninfo
 from hacore.postgres.job import JobHandle
 from hacore.postgres.surroundings import RestoredFiles, RestoreOrder
 from tests.integration.plugins.archive_in_a_directory import DirectoryArchive
 from tests.integration.postgres.conftest import MakeNode
 from tests.integration.postgres.node import Node
-from tests.integration.postgres.test_archive import FAST, IMMEDIATE, archived_primary, archives, fill, until, values
+from tests.integration.postgres.test_archive import FAST, IMMEDIATE, archived_primary, archives, fill, until, values, write
 from tests.integration.postgres.test_replication import without_wal
 
 SEGMENT = 16 << 20
@@ -168,6 +173,48 @@ def test_nobody_gets_in_before_it_is_known_whether_the_restore_holds(make_node: 
     node.do(wish(node, keep=True))
     assert not (directory / "in").exists()
     assert values(node) == {1}
+
+
+def test_a_target_that_the_wal_does_not_reach_is_told_with_the_ways_out_whatever_language_the_cluster_speaks(
+    make_node: MakeNode, store: DirectoryArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANGUAGE", "de")
+    node = archived_primary(make_node, store)
+    node.change(parameters={**node.settings.parameters, "lc_messages": "C.utf8"})
+    files = backed_up(make_node, node)
+    fill(node, 1)
+    node.do(FAST)
+    node.restore_files = restored_from(files, f"cp {store.wal}/%f %p")
+
+    def refused(time: datetime) -> datetime:
+        error = node.run(replace(wish(node, keep=True), target=RecoveryTarget(kind=TargetKind.TIME, time=time))).error or ""
+        found = re.search(r"the WAL ends before .*: its last transaction was at (.*); choose latest, or a time before that", error)
+        assert found is not None, error
+        return datetime.fromisoformat(found[1].replace(" UTC", "+00:00"))
+
+    last = refused(datetime.now(UTC) + timedelta(hours=1))
+    assert refused(last) == last  # PostgreSQL stops at the first one that is later
+    before = RecoveryTarget(kind=TargetKind.TIME, time=last - timedelta(microseconds=1))
+    node.do(replace(wish(node, keep=True), target=before))
+    assert node.read().timeline == 2
+
+
+def test_a_target_that_is_reached_before_anybody_can_look_is_no_gap(make_node: MakeNode, store: DirectoryArchive) -> None:
+    node = archived_primary(make_node, store)
+    write(node, 0)
+    with closing(psycopg2.connect(format_conninfo(node.instance.local_dsn("postgres")))) as session:
+        cursor = session.cursor()
+        for _ in range(70):  # more than a server keeps in mind: no snapshot is to be had before it has ended
+            cursor.execute("SAVEPOINT s; INSERT INTO public.t VALUES (9)")
+        files = backed_up(make_node, node)
+        fill(node, 1)
+        node.sql("SELECT pg_create_restore_point('here')")
+        (last,) = fill(node, 2)
+        until(lambda: last in store.names(), "all is archived")
+    node.do(FAST)
+    node.restore_files = restored_from(files, f"cp {store.wal}/%f %p")
+    node.do(replace(wish(node, keep=True), target=RecoveryTarget(kind=TargetKind.NAME, name="here")))
+    assert values(node) == {0, 1}
 
 
 @pytest.mark.parametrize("comes", [True, False], ids=["it comes after the end", "it does not come"])
