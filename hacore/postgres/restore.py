@@ -1,5 +1,6 @@
 """A cluster's data goes back to a point in time, in place: the old directory is kept aside, and put back where the restore fails."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from hacore.postgres.archiver import ready_files
 from hacore.postgres.cleaning import clean, refuse_foreign
 from hacore.postgres.crash_recovery import CLEAN
 from hacore.postgres.directory import is_empty
-from hacore.postgres.files import sync_directory
+from hacore.postgres.files import read_if_there, remove_durably, sync_directory, write_durably
 from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
@@ -27,6 +28,7 @@ from hacore.postgres.tablespaces import links
 logger = logging.getLogger(__name__)
 
 MARK: Final = "restore"
+_FILES: Final = "restore.files"  # below the state directory
 _MOVING: Final = "restore, the old directory is being renamed"  # and while there is none aside, it is the one that is there
 
 
@@ -51,7 +53,9 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
             system_id=step.system_id,
             make_room=lambda: _make_room(instance, job, aside, keep=step.keep),
         )
+        own = _own_files(instance)
         command = around.restore_files(order, job).restore_command
+        instance.files.put_back(own)
         how = Recovery(
             target=step.target,
             during=MARK,
@@ -69,6 +73,7 @@ def restore(instance: Instance, job: JobHandle, step: RestoreFromBackup, around:
     instance.files.keep_copies()
     Filling(instance.layout.state_dir).forget()
     instance.mark.clear()
+    remove_durably(_files_of(instance))
     logger.warning("the cluster was restored, what was there before is kept", extra={"directory": str(aside) if aside.exists() else ""})
 
 
@@ -98,6 +103,18 @@ def why_not_aside(instance: Instance) -> str | None:
     if data_dir.exists() and not os.access(data_dir.parent, os.W_OK | os.X_OK):
         return f"nothing in {data_dir.parent} can be renamed by this user: the data directory cannot be kept aside"
     return None
+
+
+def _own_files(instance: Instance) -> dict[Path, str]:
+    """Return the configuration files of this node as they were before the first attempt: the backup's are of another day, or another node."""
+    path = _files_of(instance)
+    if instance.mark.read() is None:  # nothing was touched yet
+        write_durably(path, json.dumps({str(one): text for one, text in instance.files.take().items()}))
+    return {Path(name): text for name, text in json.loads(read_if_there(path) or "{}").items()}
+
+
+def _files_of(instance: Instance) -> Path:
+    return instance.layout.state_dir / _FILES
 
 
 def _make_room(instance: Instance, job: JobHandle, aside: Path, *, keep: bool) -> None:

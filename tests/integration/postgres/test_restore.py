@@ -175,6 +175,29 @@ def test_nobody_gets_in_before_it_is_known_whether_the_restore_holds(make_node: 
     assert values(node) == {1}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_rules_for_clients_stay_those_of_the_node_whatever_the_backup_has(
+    make_node: MakeNode, store: DirectoryArchive, keep: bool
+) -> None:
+    node = archived_primary(make_node, store)
+    files = backed_up(make_node, node)
+    layout = node.instance.layout
+    own = {path: f"{path.read_text()}# since the backup\n" for path in (layout.hba, layout.ident, layout.base_conf)}
+    for path, text in own.items():
+        path.write_text(text)
+    (last,) = fill(node, 1)
+    until(lambda: last in store.names(), "all is archived")
+    node.do(FAST)
+    node.restore_files, step = died, wish(node, keep=keep)
+    assert not node.run(step).is_done
+    node.adopt_agent()
+    node.restore_files = restored_from(files, f"cp {store.wal}/%f %p")
+    node.do(step)
+    assert {path: path.read_text() for path in own} == own
+    assert values(node) == {1}
+
+
 def test_a_target_that_the_wal_does_not_reach_is_told_with_the_ways_out_whatever_language_the_cluster_speaks(
     make_node: MakeNode, store: DirectoryArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
