@@ -15,7 +15,10 @@ from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.clock import Clock, Instant
 from hacore.model.cluster import ClusterView
+from hacore.model.timeline import TimelineHistory
 from hacore.model.world import World
+from hacore.postgres.archive_look import history_from
+from hacore.postgres.job import JobHandle
 from hacore.postgres.restore import why_not_aside
 
 _LIST_S: Final = 300.0  # how old the leader's list may be
@@ -114,6 +117,10 @@ class BackupLeader:
         :raises PluginUnavailableError: it could not be read.
         """
         return self._tool.listed()
+
+    def history_of(self, timeline: int) -> TimelineHistory | None:
+        """Return the history of a timeline of this cluster, from this node or its archive; ``None``: neither has it."""
+        return history_from(self._tool.instance, JobHandle(), timeline)
 
     def policy(self) -> BackupPolicy:
         """Return what the configuration says."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from hacore.agent.settings import SettingsSource
-from hacore.agent.source_history import newest_history
+from hacore.agent.source_history import history_of, newest_history
 from hacore.backup.choice import NoneFits, choose
 from hacore.config.settings import BootstrapRestore
 from hacore.errors import DataDirectoryError, PluginUnavailableError
 from hacore.hookspecs import ArchiveRequest, BackupSite, PluginContext, RestoreRequest, TablespacePlaces
-from hacore.interfaces import Backup, Identity
+from hacore.interfaces import ArchiveSettings, Backup, Identity
 from hacore.model.clock import Clock
-from hacore.model.recovery import LATEST_TIMELINE
+from hacore.model.recovery import CURRENT_TIMELINE, LATEST_TIMELINE
 from hacore.model.timeline import TimelineHistory
 from hacore.plugins.archive import archive_settings
 from hacore.plugins.backup import list_backups, restore_backup
@@ -58,8 +58,7 @@ class RestoreMaker:
                 origin, asked = plugins["archive"], self._archive_request(site, order, _system_id_of(backups), instance.programs.major)
                 if source is not None and source.source:
                     self._refuse_archive_of_origin(origin, asked)
-                if order.target.timeline == LATEST_TIMELINE:
-                    history = newest_history(instance, archive_settings(origin, asked), backups, job)
+                history = _history(instance, order.target.timeline, archive_settings(origin, asked), backups, job)
             backup = self._chosen(backups, order, history)
             order.make_room()
             job.progress(f"restores {backup.id}")
@@ -88,7 +87,9 @@ class RestoreMaker:
             registry.close()
 
     def _chosen(self, backups: Sequence[Backup], order: RestoreOrder, history: TimelineHistory | None) -> Backup:
-        chosen = choose(backups, order.target, history=history, named=order.backup, system_id=order.system_id, now=self.clock.wall())
+        # In place the plan has chosen, by the histories that the running server has and its archive.
+        target = order.target if order.is_bootstrap else replace(order.target, timeline=CURRENT_TIMELINE)
+        chosen = choose(backups, target, history=history, named=order.backup, system_id=order.system_id, now=self.clock.wall())
         if isinstance(chosen, NoneFits):
             raise DataDirectoryError(str(chosen))
         return chosen.backup
@@ -117,6 +118,17 @@ class RestoreMaker:
             directory=instance.layout.state_dir / _SOURCE, data_dir=Path(order.data_dir), segment_bytes=control.wal_segment_bytes
         )
         return restore_command_for(archive_settings(plugin, request), place)
+
+
+def _history(
+    instance: Instance, timeline: str, settings: ArchiveSettings, backups: Sequence[Backup], job: JobHandle
+) -> TimelineHistory | None:
+    """Return the history that the recovery follows; ``None``: that of the backup, or not known."""
+    if timeline == CURRENT_TIMELINE:
+        return None
+    if timeline == LATEST_TIMELINE:
+        return newest_history(instance, settings, backups, job)
+    return history_of(instance, settings, int(timeline), job)
 
 
 def _system_id_of(backups: Sequence[Backup]) -> str:

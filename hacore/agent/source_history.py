@@ -1,4 +1,4 @@
-"""Which timeline is the newest in another cluster's archive: PostgreSQL stops looking at the first number that is missing."""
+"""Histories from an archive: the newest, where PostgreSQL stops looking at the first number that is missing, and one by its number."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +36,18 @@ def newest_history(instance: Instance, settings: ArchiveSettings, backups: Seque
             newest = _read(number, text)
         number += 1
     return newest if newest.timeline >= max(timelines) else None
+
+
+def history_of(instance: Instance, settings: ArchiveSettings, timeline: int, job: JobHandle) -> TimelineHistory | None:
+    """Return the history of a timeline that a person has named; ``None``: the archive has none.
+
+    :raises DataDirectoryError: the archive does not answer, or what it has is no history.
+    """
+    if timeline == FIRST:
+        return TimelineHistory(timeline=FIRST)
+    job.progress(f"asks the archive for {name_of(timeline)}")
+    text = _fetched(instance, settings, name_of(timeline), job)
+    return None if text is None else _read(timeline, text)
 
 
 def _read(number: int, text: str) -> TimelineHistory:

@@ -8,6 +8,7 @@ from hacore.backup.policy import BackupPolicy
 from hacore.interfaces import Backup, Dcs
 from hacore.model.backups import BackupRecord, BackupTask
 from hacore.model.commands import Command
+from hacore.model.timeline import TimelineHistory
 from hacore.model.world import Decision, World
 
 T = TypeVar("T")
@@ -69,6 +70,9 @@ class Backups(Protocol):
 
         :raises PluginUnavailableError: it could not be read.
         """
+
+    def history_of(self, timeline: int) -> TimelineHistory | None:
+        """Return the history of a timeline of this cluster, also of one that was given up; ``None``: nobody has it."""
 
     def policy(self) -> BackupPolicy:
         """Return what the configuration says."""

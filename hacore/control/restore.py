@@ -7,6 +7,7 @@ from typing import Final
 from hacore.backup.choice import Chosen, NoneFits, choose
 from hacore.backup.target import parse_target
 from hacore.control.context import STORE_S, Body, Context, RefusedError, flag_of, only_known, text_of
+from hacore.control.port import Backups
 from hacore.control.wire import Reply, json_reply
 from hacore.convert import WrongValueError
 from hacore.errors import PluginUnavailableError
@@ -130,9 +131,8 @@ def _plan(context: Context, body: Body, world: World) -> Plan:
     except PluginUnavailableError as error:
         raise RefusedError(503, str(error)) from error
     history = world.node.history or TimelineHistory(timeline=world.node.timeline or 1)
-    chosen = choose(
-        backups, target, history=history, named=text_of(body, "backup"), system_id=world.node.system_id, now=context.clock.wall()
-    )
+    way = _way(context.backups, target, history)
+    chosen = choose(backups, target, history=way, named=text_of(body, "backup"), system_id=world.node.system_id, now=context.clock.wall())
     if isinstance(chosen, NoneFits):
         raise RefusedError(412, str(chosen))
     along = {LATEST_TIMELINE: history.timeline, CURRENT_TIMELINE: chosen.backup.timeline or history.timeline}.get(target.timeline)
@@ -144,6 +144,13 @@ def _plan(context: Context, body: Body, world: World) -> Plan:
         free_bytes=world.node.directory.free_bytes,
         needed_bytes=None if chosen.room_bytes is None else int(chosen.room_bytes * _SPARE),
     )
+
+
+def _way(backups: Backups, target: RecoveryTarget, own: TimelineHistory) -> TimelineHistory:
+    """Return the history by which a backup is chosen: that of a branch that was given up stands in no later one."""
+    if target.timeline in {LATEST_TIMELINE, CURRENT_TIMELINE} or own.has(int(target.timeline)):
+        return own
+    return backups.history_of(int(target.timeline)) or own
 
 
 def _target(body: Body) -> RecoveryTarget:

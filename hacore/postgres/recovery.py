@@ -20,6 +20,7 @@ from hacore.model.node import Role
 from hacore.model.recovery import RecoveryTarget, TargetAction, TargetKind
 from hacore.model.steps import StopMode, StopServer
 from hacore.postgres.archive_end import gap_after
+from hacore.postgres.archive_look import own_restore_command
 from hacore.postgres.connection import Connection
 from hacore.postgres.files import read_if_there, remove_durably, write_durably
 from hacore.postgres.history import name_of
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 _START_S: Final = 86400.0  # until it is consistent; it may have a night's WAL to replay
 _LOOK_S: Final = 0.2
 _ANSWER_S: Final = 5.0
-_NO_ARCHIVE: Final = "false"  # PostgreSQL insists on a command
 _NOT_YET: Final = "exit 200"  # above 128 the archiver ends, and does not try again while the server stops
 _ARCHIVE_LIBRARY: Final = 15  # major version
 _TIMELINE_DIGITS: Final = 8
@@ -175,7 +175,7 @@ def _start_of(instance: Instance, token: int, how: Recovery, alone: Mapping[str,
     recovery = recovery_settings(target, timeline=how.along)
     if not stops:
         del recovery["recovery_target_action"], recovery["recovery_target_inclusive"]
-    command = how.restore_command or _own_restore_command(instance)
+    command = how.restore_command or own_restore_command(instance)
     raised = instance.plan(NOBODY, standby=True, recovery={}).clamped
     return Start(
         role=Role.PRIMARY,
@@ -196,12 +196,6 @@ def _start_of(instance: Instance, token: int, how: Recovery, alone: Mapping[str,
             "lc_messages": "C",
         },
     )
-
-
-def _own_restore_command(instance: Instance) -> str:
-    """Return the command that this node's own settings have: by its archive's programs, or a person's."""
-    found = instance.plan(NOBODY, standby=True, recovery={}).recovery.get("restore_command")
-    return found or _NO_ARCHIVE
 
 
 def _follow(instance: Instance, job: JobHandle, session: Connection, target: RecoveryTarget) -> bool:
@@ -240,7 +234,7 @@ def _verify(target: RecoveryTarget, reached: Recovered) -> None:
 
 def _refuse_gap(instance: Instance, job: JobHandle, how: Recovery, reached: Recovered) -> None:
     """The server has come to the end of the WAL: what it was told to follow must end there, too."""
-    command = how.restore_command or _own_restore_command(instance)
+    command = how.restore_command or own_restore_command(instance)
     gap = gap_after(instance, job, reached.timeline, command, is_written_to=how.restore_command is not None)
     if gap is not None:
         ways = "bring that file back, or choose a time or transaction before that"

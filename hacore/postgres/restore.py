@@ -106,7 +106,7 @@ def why_not_aside(instance: Instance) -> str | None:
 
 
 def _own_files(instance: Instance) -> dict[Path, str]:
-    """Return the configuration files of this node as they were before the first attempt: the backup's are of another day, or another node."""
+    """Return the configuration files of this node as they were before the first attempt: the backup's are of another day, or node."""
     path = _files_of(instance)
     if instance.mark.read() is None:  # nothing was touched yet
         write_durably(path, json.dumps({str(one): text for one, text in instance.files.take().items()}))

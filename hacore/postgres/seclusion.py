@@ -1,6 +1,7 @@
 """A run of the server that nobody but us gets into: what it serves is not decided yet, and its passwords are not known.
 
-It listens on a socket alone, in a directory that only this user can enter, and takes its rules from there: those of clients stay as they are.
+It listens on a socket alone, in a directory that only this user can enter, and takes its rules from there: those for clients stay as they
+are.
 """
 
 import shutil

@@ -43,7 +43,7 @@ class RestoredFiles:
     """How to recover what was put in place. ``restore_command``: ``None`` for this node's own."""
 
     restore_command: str | None = None
-    along: int | None = None  # the newest timeline of another cluster's archive; ``None``: not looked for
+    along: int | None = None  # the timeline to follow in the archive; ``None``: not looked for
 
 
 def _no_backups(order: RestoreOrder, _: JobHandle) -> RestoredFiles:

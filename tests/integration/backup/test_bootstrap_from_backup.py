@@ -99,6 +99,28 @@ def test_a_copy_follows_the_newest_timeline_past_what_a_restore_gave_up_and_numb
         assert rows(copy.cluster.the_leader()) == [1, 3]
 
 
+def test_a_timeline_that_a_person_names_is_come_to_from_a_backup_before_it_began(origin: Backups, place: Path) -> None:
+    node = origin.cluster.the_leader()
+    query(node, "CREATE TABLE t (i int)")
+    origin.must("backup", "run")
+    target = write(node, 1)
+    archived(origin, node)
+    back = ("restore", "--to", target.isoformat(), "--timeline", "1", "--confirm", "demo")
+    origin.must(*back, timeout_s=240)
+    origin.cluster.wait_ready()
+    write(node, 2)
+    archived(origin, node)
+    origin.must(*back, timeout_s=240)
+    origin.cluster.wait_ready()
+    write(node, 3)
+    archived(origin, node)
+    with backup_cluster(place, nodes=1, local=method(origin, timeline="2"), scope="copy") as copy:
+        assert rows(copy.cluster.the_leader()) == [1, 2]
+    origin.must("restore", "--to", "latest", "--timeline", "2", "--confirm", "demo", timeout_s=240)
+    origin.cluster.wait_ready()
+    assert rows(node) == [1, 2]
+
+
 def test_a_target_that_the_archive_does_not_reach_is_no_cluster_and_says_where_the_wal_ends(origin: Backups, place: Path) -> None:
     node = origin.cluster.the_leader()
     query(node, "CREATE TABLE t (i int)")

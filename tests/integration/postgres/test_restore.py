@@ -165,10 +165,8 @@ def test_nobody_gets_in_before_it_is_known_whether_the_restore_holds(make_node: 
     fill(node, 1)
     node.do(FAST)
     psql = node.instance.programs.path("psql")
-    tries = "".join(
-        f"PGPASSWORD='super secret' {psql} 'host={host} port={node.port} user=postgres dbname=postgres' -c 'SELECT 1' && touch {directory}/in; "
-        for host in (directory, "127.0.0.1")
-    )
+    known = f"port={node.port} user=postgres dbname=postgres password='super secret'"
+    tries = "".join(f'{psql} "host={host} {known}" -c "SELECT 1" && touch {directory}/in; ' for host in (directory, "127.0.0.1"))
     node.restore_files = restored_from(files, f"{{ {tries}}} >/dev/null 2>&1; exec cp {store.wal}/%f %p")
     node.do(wish(node, keep=True))
     assert not (directory / "in").exists()

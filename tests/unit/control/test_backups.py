@@ -15,6 +15,7 @@ from hacore.errors import DcsUnavailableError, HacoreError, PluginUnavailableErr
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork, Doubt
 from hacore.model.lease import Lease, Lock
+from hacore.model.timeline import TimelineHistory
 from tests.unit.backup.backups import NOW, SYSTEM_ID, backup
 from tests.unit.control.samples import NODE, scene
 
@@ -32,6 +33,7 @@ class ScriptedBackups:
     begun: list[tuple[Wanted, str | None]] = field(default_factory=list)
     running: BackupTask | None = None
     stands: BackupRecord | HacoreError = field(default_factory=BackupRecord)
+    histories: dict[int, TimelineHistory] = field(default_factory=dict)  # of branches that were given up
     stays: str | None = None  # why the old data cannot be kept aside
 
     def begin(self, wanted: Wanted, *, member: str | None = None) -> BackupTask:
@@ -57,6 +59,9 @@ class ScriptedBackups:
         if isinstance(self.found, HacoreError):
             raise self.found
         return tuple(self.found)
+
+    def history_of(self, timeline: int) -> TimelineHistory | None:
+        return self.histories.get(timeline)
 
     def policy(self) -> BackupPolicy:
         return self.says

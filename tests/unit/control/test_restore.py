@@ -45,6 +45,17 @@ def test_the_plan_says_what_would_happen_and_begins_nothing() -> None:
     assert loop.submitted == []
 
 
+def test_a_branch_that_was_given_up_is_come_to_from_a_backup_before_it_began() -> None:
+    backups = ScriptedBackups((OLD, replace(NEW, timeline=5)))
+    context, _ = stage(backups)
+    branch = {"to": "latest", "timeline": "7", "dry_run": True}
+    with pytest.raises(RefusedError, match="no good backup for timeline 7"):
+        restore(context, branch)
+    backups.histories[7] = TimelineHistory(timeline=7, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(1 << 60)),))
+    plan = document(restore(context, branch).document)
+    assert (plan["backup"], plan["along"]) == ("old", 7)
+
+
 def test_it_begins_only_with_the_name_of_the_cluster() -> None:
     context, loop = stage()
     for word in ("", "yes", "DEMO"):
