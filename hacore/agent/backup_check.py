@@ -1,12 +1,12 @@
 """Checks a backup by what it is for: it is restored into a scratch directory, started there and read. Nothing of it is left."""
 
-import shutil
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hacore.agent.scratch_copy import ScratchCopy
 from hacore.agent.scratch_room import ScratchRoom, is_shared
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import Chosen
@@ -48,20 +48,20 @@ class RestoreCheck:
         backup = chosen.backup
         self._wait_until_replayed(backup, job)
         root = self._root()
-        place = root / "restored"
-        shutil.rmtree(place, ignore_errors=True)  # of an agent that was killed
-        room = self._room(root)
-        room.refuse_without(chosen.room_bytes)
+        copy = ScratchCopy(root=root, scope=site.context.scope, member=site.context.member, data_dir=self.instance.layout.data_dir)
+        place = copy.make()
         try:
+            room = self._room(root)
+            room.refuse_without(chosen.room_bytes)
             with room.watched(job):
                 seen = self._seen(plugin, backup, site, place, job)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            copy.remove()
         return f"restored and read: {seen.databases} databases, {seen.relations} relations, {seen.bytes >> 20} MiB, {seen.checksums}"
 
     def _seen(self, plugin: Plugin, backup: Backup, site: BackupSite, place: Path, job: JobHandle) -> Seen:
         data = place / "data"
-        data.mkdir(mode=0o700, parents=True)
+        data.mkdir(mode=0o700)
         job.progress(f"restores {backup.id}")
         places = TablespacePlaces(below=str(place / _SPACES))
         request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
