@@ -9,7 +9,7 @@ from typing import Final
 
 from hacore.errors import DataDirectoryError
 from hacore.postgres.directory import is_empty
-from hacore.postgres.files import sync_directory
+from hacore.postgres.files import read_if_there, sync_directory
 from hacore.postgres.filling import Filling
 from hacore.postgres.instance import Instance
 from hacore.postgres.tablespaces import LINKS, links
@@ -24,6 +24,9 @@ _MARK: Final = "cleaning"
 def refuse_foreign(instance: Instance, system_id: str | None) -> None:
     """Return where the directory may be emptied: it is empty, carries our mark, or is a whole one of this cluster.
 
+    A tablespace's directory that has something of another data directory, too, as after ``pg_upgrade``, is not emptied in part: no tool
+    fills one that is not empty, ``pg_basebackup`` neither, so that nothing would come of it.
+
     :raises DataDirectoryError: it may not; the message says why.
     """
     layout = instance.layout
@@ -37,6 +40,12 @@ def refuse_foreign(instance: Instance, system_id: str | None) -> None:
     found = instance.control.read(instance.programs).control.system_id
     if system_id is None or found != system_id:
         raise DataDirectoryError(f"{layout.data_dir}: system identifier {found} is of another cluster, want {system_id}, it is not emptied")
+    strange = sorted(str(entry) for space in _spaces(instance) for entry in _files(space) if not entry.name.startswith(_own(instance)))
+    if strange:
+        raise DataDirectoryError(
+            f"{layout.data_dir}: its tablespaces lie beside those of another data directory ({', '.join(strange)}), and no tool fills"
+            " a directory with content: move that away, or remove it if nobody needs it; nothing is emptied"
+        )
 
 
 def clean(instance: Instance) -> None:
@@ -44,8 +53,7 @@ def clean(instance: Instance) -> None:
 
     :raises DataDirectoryError: it can neither be emptied nor moved aside.
     """
-    data_dir = instance.layout.data_dir
-    _clean(instance, [data_dir / LINKS / oid for oid in links(data_dir)])
+    _clean(instance, _spaces(instance))
 
 
 def clean_attempt(instance: Instance) -> None:
@@ -59,21 +67,21 @@ def clean_attempt(instance: Instance) -> None:
 
 
 def _clean(instance: Instance, spaces: Iterable[Path]) -> None:
-    data_dir, filling = instance.layout.data_dir, Filling(instance.layout.state_dir)
+    data_dir, filling, own = instance.layout.data_dir, Filling(instance.layout.state_dir), _own(instance)
     if not is_empty(data_dir):
         logger.warning("emptying the data directory", extra={"directory": str(data_dir)})
         has_mark = instance.mark.read() is not None
         if not has_mark:
             instance.mark.set(_MARK)
         try:
-            _empty(data_dir, [*spaces, *filling.read()])
+            _empty(data_dir, [*spaces, *filling.read()], own)
         except OSError as error:
             logger.warning("cannot empty the data directory, moving it aside", extra={"error": str(error)})
             move_aside(instance)
         if not has_mark:
             instance.mark.clear()
     else:
-        _empty_spaces(filling.read())  # a tool may begin with them
+        _empty_spaces(filling.read(), own)  # a tool may begin with them
     filling.forget()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance.replaced()
@@ -86,7 +94,7 @@ def move_aside(instance: Instance) -> Path:
 
     :raises DataDirectoryError: it cannot be done.
     """
-    data_dir, filling = instance.layout.data_dir, Filling(instance.layout.state_dir)
+    data_dir, filling, own = instance.layout.data_dir, Filling(instance.layout.state_dir), _own(instance)
     aside = data_dir.with_name(data_dir.name + _FAILED)
     try:
         wal = data_dir / "pg_wal"
@@ -101,7 +109,7 @@ def move_aside(instance: Instance) -> Path:
             shutil.rmtree(aside)
         data_dir.rename(aside)
         sync_directory(aside.parent)
-        _empty_spaces(filling.read())
+        _empty_spaces(filling.read(), own)
         filling.forget()
     except OSError as error:
         raise DataDirectoryError(f"{data_dir}: cannot be moved to {aside}: {error}") from error
@@ -109,17 +117,34 @@ def move_aside(instance: Instance) -> Path:
     return aside
 
 
-def _empty_spaces(spaces: Iterable[Path]) -> None:
-    """Remove PostgreSQL's own files from the directories of tablespaces."""
-    for space in spaces:
-        target = space.resolve()
-        for entry in target.iterdir() if target.is_dir() else ():
-            if entry.name.startswith(_TABLESPACE):
-                _remove(entry)
+def _own(instance: Instance) -> str:
+    """Return how that of this data directory is called in a tablespace's: servers of several major versions may use one beside each other.
+
+    Until it says of which version it is, it is of that of the programs: what fills it is of the cluster.
+    """
+    found = (read_if_there(instance.layout.version_file) or "").strip()
+    return f"{_TABLESPACE}{found if found.isdigit() else instance.programs.major}_"
 
 
-def _empty(data_dir: Path, spaces: Iterable[Path]) -> None:
-    _empty_spaces(spaces)
+def _spaces(instance: Instance) -> list[Path]:
+    data_dir = instance.layout.data_dir
+    return [data_dir / LINKS / oid for oid in links(data_dir)]
+
+
+def _files(space: Path) -> list[Path]:
+    """Return PostgreSQL's own in the directory of a tablespace, of whatever version."""
+    target = space.resolve()
+    return [entry for entry in target.iterdir() if entry.name.startswith(_TABLESPACE)] if target.is_dir() else []
+
+
+def _empty_spaces(spaces: Iterable[Path], own: str) -> None:
+    """Remove what is this data directory's from the directories of tablespaces."""
+    for entry in (entry for space in spaces for entry in _files(space) if entry.name.startswith(own)):
+        _remove(entry)
+
+
+def _empty(data_dir: Path, spaces: Iterable[Path], own: str) -> None:
+    _empty_spaces(spaces, own)
     wal = data_dir / "pg_wal"
     for entry in wal.resolve().iterdir() if wal.is_symlink() and wal.is_dir() else ():
         _remove(entry)

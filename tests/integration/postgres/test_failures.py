@@ -27,6 +27,8 @@ from hacore.model.steps import (
     StopMode,
     StopServer,
 )
+from hacore.postgres.cleaning import clean
+from hacore.postgres.filling import Filling
 from hacore.postgres.mark import Mark
 from hacore.postgres.surroundings import ReplicaSite, RestoreSettings
 from tests.integration.postgres.conftest import MakeNode
@@ -221,6 +223,42 @@ def test_files_of_somebody_else_are_never_emptied(make_node: MakeNode) -> None:
     assert not node.run(Bootstrap()).is_done
     assert not node.run(CreateReplica(leader=None, source=None, system_id="1")).is_done
     assert [path.name for path in node.data_dir.iterdir()] == ["letter.txt"]
+
+
+def with_an_older_one_beside(node: Node, directory: Path) -> tuple[Path, Path]:
+    """A stopped server with a tablespace whose directory has something of the version before, as after ``pg_upgrade``; both."""
+    space = directory / "space"
+    space.mkdir()
+    node.create_cluster()
+    node.sql(f"CREATE TABLESPACE aside LOCATION '{space}'")
+    (own,) = space.iterdir()
+    older = space / "PG_9_200001011" / "5" / "1"
+    older.mkdir(parents=True)
+    node.do(StopServer(mode=StopMode.FAST, reason="test"))
+    return own, older
+
+
+def test_nothing_is_emptied_whose_tablespaces_lie_beside_those_of_another_version(make_node: MakeNode, directory: Path) -> None:
+    node = make_node("a")
+    own, older = with_an_older_one_beside(node, directory)
+    system_id = node.instance.control.read(node.instance.programs).control.system_id
+    outcome = node.run(CreateReplica(leader=None, source=None, system_id=system_id))
+    assert not outcome.is_done
+    assert str(older.parents[1]) in str(outcome.error)
+    assert (own.exists(), older.exists(), node.instance.mark.read()) == (True, True, None)
+    node.do(StartServer(role=Role.PRIMARY))
+    assert node.sql("SELECT spcname FROM pg_tablespace WHERE spcname = 'aside'") == [("aside",)]
+
+
+def test_of_a_tablespace_only_that_of_the_own_version_is_removed(make_node: MakeNode, directory: Path) -> None:
+    node = make_node("a")
+    own, older = with_an_older_one_beside(node, directory)
+    clean(node.instance)
+    assert (own.exists(), older.exists(), list(node.data_dir.iterdir())) == (False, True, [])
+    own.mkdir()
+    Filling(node.state_dir).note([str(own.parent)])  # a tool was to fill it, and has died
+    clean(node.instance)
+    assert (own.exists(), older.exists()) == (False, True)
 
 
 def test_a_replica_method_that_dies_leaves_a_mark_and_the_next_attempt_begins_anew(make_node: MakeNode) -> None:
