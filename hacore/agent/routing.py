@@ -46,7 +46,7 @@ class RoutingNews:
 
     def lease_renewed(self, fence_at: Instant) -> None:
         """Tell the new instant at which the fence begins."""
-        if self._state is not None and self._state.leads:
+        if self._state is not None and self._state.valid_until is not None:
             self._tell(renewed(self._state, fence_at, self._clock.now()))
 
     def _tell(self, state: RoutingState) -> None:

@@ -63,7 +63,9 @@ class RoutingState:
     standbys: tuple[Endpoint, ...] = ()  # that answer queries and may be read from
     members: tuple[Endpoint, ...] = ()  # every member that is known, whatever its state
     hold: Hold | None = None
-    valid_until: Instant | None = None  # with ``leads``: the fence ends this node's writes then unless the lease is renewed
+    valid_until: Instant | None = (
+        None  # this node holds the lease, whether it takes writes now or not: the fence ends them then unless renewed
+    )
     is_paused: bool = False  # maintenance mode: nobody fails over
 
 

@@ -44,7 +44,7 @@ def next_state(before: RoutingState | None, world: World, *, written: OwnRecord 
         standbys=_standbys(world, before, members, leader),
         members=members,
         hold=_hold(before, own, leader, world) if own is not None else _kept_hold(before, leads=leads),
-        valid_until=world.lease.fence_at if world.lease is not None and leads else None,
+        valid_until=world.lease.fence_at if world.lease is not None else None,
         is_paused=world.policy.pause,
     )
     return before if state == before else replace(state, revision=_revision(before, world.now))
@@ -52,7 +52,7 @@ def next_state(before: RoutingState | None, world: World, *, written: OwnRecord 
 
 def renewed(before: RoutingState, fence_at: Instant, now: Instant) -> RoutingState:
     """Return the same state with the new instant at which the fence begins."""
-    return replace(before, valid_until=fence_at, revision=_revision(before, now)) if before.leads else before
+    return replace(before, valid_until=fence_at, revision=_revision(before, now)) if before.valid_until is not None else before
 
 
 def lease_ended(before: RoutingState, last: World | None, now: Instant) -> RoutingState:

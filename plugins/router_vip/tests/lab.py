@@ -46,6 +46,10 @@ class Node:
     def leads(self, valid_s: float, *, token: int = 1, revision: int = 1) -> tuple[str, Any]:
         return self.do("route", leads=True, valid_s=valid_s, token=token, revision=revision)
 
+    def holds_the_lease(self, valid_s: float, *, token: int = 1, revision: int = 1) -> tuple[str, Any]:
+        """It takes no writes."""
+        return self.do("route", leads=False, valid_s=valid_s, token=token, revision=revision)
+
     def follows(self, *, token: int = 1, revision: int = 1) -> tuple[str, Any]:
         return self.do("route", leads=False, valid_s=None, token=token, revision=revision)
 

@@ -53,6 +53,18 @@ def test_a_lifetime_is_what_is_left_of_the_lease_in_whole_seconds(lab: Lab) -> N
     assert 48 <= lab.link.addresses("a")[VIP4]["valid_life_time"] <= 50
 
 
+def test_an_address_comes_with_the_writes_and_stays_with_the_lease(lab: Lab) -> None:
+    a = lab.node("a")
+    assert a.holds_the_lease(20.9)[0] == "Applied"  # it is not primary yet
+    assert not {VIP4, VIP6} & set(lab.link.addresses("a"))
+    a.leads(20.9, revision=2)
+    assert a.holds_the_lease(50.9, revision=3)[0] == "Applied"  # PostgreSQL restarts
+    assert 48 <= lab.link.addresses("a")[VIP4]["valid_life_time"] <= 50
+    assert a.do("probe") == ("NoneType", None)
+    a.do("revoke")
+    assert not {VIP4, VIP6} & set(lab.link.addresses("a"))
+
+
 def test_connections_of_the_machine_itself_do_not_begin_at_the_address(lab: Lab) -> None:
     a = lab.node("a")
     a.leads(60.0)

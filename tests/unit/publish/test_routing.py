@@ -66,8 +66,12 @@ def test_this_node_takes_writes_as_soon_as_it_is_primary_under_the_lease() -> No
 
 @pytest.mark.parametrize("server", [ServerState.STOPPED, ServerState.STARTING, ServerState.STOPPING, ServerState.ORPHANED])
 def test_a_leader_whose_server_does_not_run_takes_no_writes(server: ServerState) -> None:
-    state = told(w.leading(node=w.primary(server=server)))
-    assert (leader(state), state.leads, state.valid_until) == (None, False, None)
+    world = w.leading(node=w.primary(server=server))
+    state = told(world)
+    assert world.lease is not None
+    assert (leader(state), state.leads, state.valid_until) == (None, False, world.lease.fence_at)  # what goes with the lease stays
+    assert renewed(state, 2000.0, w.NOW).valid_until == 2000.0
+    assert lease_ended(state, world, w.NOW).valid_until is None
 
 
 def test_a_primary_that_only_does_not_answer_in_time_is_still_led_to() -> None:

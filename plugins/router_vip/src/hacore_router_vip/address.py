@@ -32,10 +32,10 @@ class Addresses:
         self.announcer = Announcer(settings)
         self.with_packets: bool | None = None  # ``None``: not tried yet
 
-    def hold(self, valid_until: Instant, clock: Clock) -> Applied | Degraded:
-        """Have the addresses here until then."""
+    def hold(self, valid_until: Instant, clock: Clock, *, may_come: bool) -> Applied | Degraded:
+        """Have the addresses here until then; those that are here already, unless others may come."""
         try:
-            return self._hold(valid_until, clock)
+            return self._hold(valid_until, clock) if may_come or self.here() else Applied()
         except KernelRefusedError as error:
             return Degraded(reason=_explained(error))
 

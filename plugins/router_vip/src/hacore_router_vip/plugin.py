@@ -18,7 +18,7 @@ class VipPlugin(RouterPlugin):
         self._settings = settings
         self._addresses = Addresses(settings)
         self._newest = (0, 0)  # token and revision of the newest state
-        self._leads = False  # this node, as it was last told
+        self._leads = self._has_lease = False  # this node, as it was last told
 
     @staticmethod
     def hacore_config_schema() -> type[SectionChecker]:
@@ -43,28 +43,27 @@ class VipPlugin(RouterPlugin):
 
     @hookimpl
     def hacore_route(self, request: Route) -> Applied | Degraded:
-        """Have the addresses here until the fence begins, or not at all."""
+        """Have the addresses here until the fence begins, or not at all. They come with the writes, and go with the lease."""
         state = request.state
         if (state.token, state.revision) < self._newest:
             return Applied(detail="a newer state is in force")
-        self._newest, self._leads = (state.token, state.revision), state.leads
-        if not state.leads:
-            return self._addresses.let_go()
+        self._newest = (state.token, state.revision)
+        self._leads, self._has_lease = state.leads, state.valid_until is not None
         if state.valid_until is None:
-            return Degraded(reason="it is not known how long this node leads")
-        return self._addresses.hold(state.valid_until, request.context.clock)
+            return self._addresses.let_go()
+        return self._addresses.hold(state.valid_until, request.context.clock, may_come=state.leads)
 
     @hookimpl
     def hacore_revoke(self, request: Revoke) -> Applied | Degraded:  # noqa: ARG002 - whatever the token was
         """Take the addresses away."""
-        self._leads = False
+        self._leads = self._has_lease = False
         return self._addresses.let_go()
 
     @hookimpl
     def hacore_route_probe(self, request: Probe) -> Observed | None:
         """Look whether they are here; where else they may be cannot be seen."""
         found = self._look()
-        if not found and not self._leads:
+        if not self._leads and (self._has_lease or not found):
             return None
         here = {one.ip for one in found if not one.is_refused}
         is_whole = all(one.ip in here for one in self._settings.addresses)

@@ -32,8 +32,9 @@ class StallingClock(BootClock):
 
 
 def state(leads: bool, valid_s: float | None, token: int, revision: int) -> RoutingState:
+    """A state without a lease is of a follower; one with a lease that does not lead, of a leader that takes no writes now."""
     me, other = Endpoint(member=sys.argv[1], host="10.0.0.1", port=5432), Endpoint(member="other", host="10.0.0.2", port=5432)
-    known = RoutingState(token=token, revision=revision, me=me, leader=me if leads else other, leads=leads)
+    known = RoutingState(token=token, revision=revision, me=me, leader=me if leads else other if valid_s is None else None, leads=leads)
     return known if valid_s is None else replace(known, valid_until=CONTEXT.clock.now() + valid_s)
 
 
