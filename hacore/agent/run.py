@@ -44,7 +44,7 @@ def run(path: str | None, environ: Mapping[str, str]) -> int:
         logger.warning("configuration", extra={"warning": str(fault)})
     try:
         settings = SettingsSource(loaded, path, environ)
-        settings.on_change(lambda local, _: logs.reload(local.log))
+        settings.on_reload(lambda local: logs.reload(local.log))
         agent = assemble(settings, environ)
     except (ConfigError, PluginError) as error:
         logger.critical("cannot start", extra={"error": str(error)})

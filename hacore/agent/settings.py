@@ -41,6 +41,7 @@ class SettingsSource:
         self._reading = threading.Lock()
         self._read: LoadedConfig | HacoreError | None = None
         self._changed: list[Callable[[LocalSettings, PostgresSettings], None]] = []
+        self._reloaded: list[Callable[[LocalSettings], None]] = []
 
     @property
     def local(self) -> LocalSettings:
@@ -72,6 +73,13 @@ class SettingsSource:
         :raises HacoreError: ``told`` may raise it, to refuse a reload.
         """
         self._changed.append(told)
+
+    def on_reload(self, told: Callable[[LocalSettings], None]) -> None:
+        """Call ``told`` before the local settings that a person reloads are in force. A dynamic change leaves these as they are.
+
+        :raises HacoreError: ``told`` may raise it, to refuse the reload.
+        """
+        self._reloaded.append(told)
 
     def me(self) -> Me:
         """Return who this node is."""
@@ -105,6 +113,8 @@ class SettingsSource:
                 raise found
             if found is not None:  # else another reload has put it in force already
                 self._loaded = keep_fixed(old, found)
+                for told in self._reloaded:
+                    told(self._loaded.local)
                 self._use(effective(self._loaded.local, self._dynamic))
         except HacoreError as error:
             self._loaded, self._effective = old, old_effective

@@ -105,7 +105,7 @@ class RestProcess:
             self._log.reload(new.log)
             listeners = None if new.restapi.listen == old.listen else self._bound(new.restapi, old)
         except (OSError, ConfigError) as error:
-            self._log.reload(self._settings.log)
+            self._log.use(self._settings.log)
             logger.error("configuration cannot be used, the old one stays", extra={"error": str(error)})  # noqa: TRY400 - as above
             return
         self._local = LocalServer(new.postgres)

@@ -2,19 +2,24 @@
 
 A record goes into a bounded queue and is written by a thread of its own, so that a full disk or a blocked terminal never holds up the
 caller; what does not fit is counted and lost. The message is constant, facts come by ``extra`` and are shown in every format. It reads no
-configuration, and nothing happens before :func:`setup` is called.
+configuration, and nothing happens before :func:`setup` is called. A file that cannot be written never ends a process: its lines go to
+standard error.
 """
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 from hacore.config.settings import LogSettings
+from hacore.errors import ConfigError
 from hacore.logs.formats import formatter
 from hacore.logs.heartbeat import Heartbeats
 from hacore.logs.targets import FILE_NAME, open_target
 from hacore.logs.writer import QueuedHandler
 
 __all__ = ["FILE_NAME", "LogHandle", "setup"]
+
+logger = logging.getLogger(__name__)
 
 _CLOSING_S: Final = 2.0
 
@@ -26,13 +31,14 @@ class LogHandle:
         self._file_name = file_name
         self._levels: dict[str, int] = {}
         self._heartbeats = Heartbeats()
-        self._settings = settings
-        self._handler = QueuedHandler(self._target(settings), settings.max_queue_size)
+        target, fault = self._usable(settings)
+        self._handler = QueuedHandler(target, settings.max_queue_size)
         self._handler.addFilter(self._heartbeats)
         self._apply(settings)
         root = logging.getLogger()
         self._before = root.handlers[:]
         root.handlers[:] = [self._handler]
+        _say(fault)
 
     @property
     def queue_size(self) -> int:
@@ -43,6 +49,13 @@ class LogHandle:
     def records_lost(self) -> int:
         """Number of records that found the queue full, or that could not be written."""
         return self._handler.lost
+
+    def use(self, settings: LogSettings) -> None:
+        """Use settings from the next record on; where their file cannot be opened, with standard error in its place."""
+        target, fault = self._usable(settings)
+        self._handler.use(target, settings.max_queue_size)
+        self._apply(settings)
+        _say(fault)
 
     def reload(self, settings: LogSettings) -> None:
         """Use other settings from the next record on.
@@ -64,6 +77,12 @@ class LogHandle:
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
 
+    def _usable(self, settings: LogSettings) -> tuple[logging.Handler, ConfigError | None]:
+        try:
+            return self._target(settings), None
+        except ConfigError as error:
+            return self._target(replace(settings, dir=None)), error
+
     def _target(self, settings: LogSettings) -> logging.Handler:
         target = open_target(settings, self._file_name)
         target.setFormatter(formatter(settings))
@@ -77,13 +96,16 @@ class LogHandle:
         for name, word in wanted.items():
             logging.getLogger(name).setLevel(word)
         self._heartbeats.enabled = settings.deduplicate_heartbeat_logs
-        self._settings = settings
+
+
+def _say(fault: ConfigError | None) -> None:
+    if fault is not None:
+        logger.error("log goes to standard error", extra={"error": str(fault)})
 
 
 def setup(settings: LogSettings, *, file_name: str = FILE_NAME) -> LogHandle:
     """Take over the logging of this process. To be called after every fork, because it starts a thread.
 
     :param file_name: the name below ``log.dir``; two processes cannot rotate one file, so each but the agent brings its own.
-    :raises ConfigError: the file cannot be opened.
     """
     return LogHandle(settings, file_name)

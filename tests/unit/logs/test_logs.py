@@ -225,6 +225,26 @@ def test_a_reload_that_cannot_open_its_file_is_refused_and_the_old_file_goes_on(
     assert _lines(tmp_path, handle) == ["still here"]
 
 
+def test_a_directory_that_cannot_be_written_ends_no_process_and_a_reload_comes_back_to_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "taken"
+    place.write_text("")
+    settings = _settings(dir=str(place), format="%(levelname)s: %(message)s")
+    handle = setup(settings)
+    LOG.info("said")
+    assert handle.flush()
+    fallback, said = capfd.readouterr().err.splitlines()
+    assert fallback.startswith("ERROR: ")
+    assert str(place) in fallback
+    assert said == "INFO: said"
+    place.unlink()
+    handle.reload(settings)
+    LOG.info("written")
+    handle.close()
+    assert (place / FILE_NAME).read_text() == "INFO: written\n"
+
+
 def test_without_a_directory_lines_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     handle = setup(_settings(format="%(message)s"))
     LOG.info("said")
