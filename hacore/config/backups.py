@@ -63,9 +63,9 @@ def read_backup(own: Mapping[str, Any], reading: Reading, *, scope: str = "") ->
     )
 
 
-def unknown_keys(own: object) -> list[tuple[tuple[str, ...], frozenset[str]]]:
+def unknown_keys(own: Mapping[str, Any]) -> list[tuple[tuple[str, ...], frozenset[str]]]:
     """Return the keys of the section that nobody here knows, and those of the same mapping that somebody does."""
-    section = own.get(Own.BACKUP.name) if isinstance(own, Mapping) else None
+    section = own.get(Own.BACKUP.name)
     if not isinstance(section, Mapping):
         return []
     known, inner = frozenset(key.name for key in BACKUP_KEYS), frozenset(key.name for key in RETENTION_KEYS)

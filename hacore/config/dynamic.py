@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hacore.config import backups, timing
 from hacore.config.fault import Fault, Path, dotted, nearest
-from hacore.config.keys import DYNAMIC_KEYS, Dynamic, Reading
+from hacore.config.keys import DYNAMIC_KEYS, OWN_KEYS, Dynamic, Reading
 from hacore.config.postgresql_keys import LOCAL_ONLY, SHARED_KEYS, method_names, replica_method
 from hacore.config.redaction import shown
 from hacore.convert import WrongValueError
@@ -99,13 +99,14 @@ def faults(config: Mapping[str, Any]) -> tuple[Fault, ...]:
 def unknown(config: Mapping[str, Any]) -> tuple[Fault, ...]:
     """Return the keys that nobody here knows; they are kept, and may be misspelt."""
     known = {name for key in DYNAMIC_KEYS for name in key.names}
-    section = config.get("postgresql")
-    inner = section if isinstance(section, Mapping) else {}
+    inner, own = (_section(config, key.name) for key in (Dynamic.POSTGRESQL, Dynamic.HACORE))
     shared = {name for key in SHARED_KEYS for name in key.names} | LOCAL_ONLY
     welcome = shared | set(method_names(inner))
     found = [_unknown((name,), known) for name in config if name not in known]
     found += [_unknown(("postgresql", name), shared) for name in inner if name not in welcome]
-    return tuple(found + [_unknown(path, set(names)) for path, names in backups.unknown_keys(config.get(Dynamic.HACORE.name))])
+    ours = {key.name for key in OWN_KEYS}
+    found += [_unknown(("hacore", name), ours) for name in own if name not in ours]
+    return tuple(found + [_unknown(path, set(names)) for path, names in backups.unknown_keys(own)])
 
 
 def patch(config: Mapping[str, Any], change: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -159,6 +160,11 @@ def write_cache(data_dir: str, config: Mapping[str, Any]) -> None:
 
 
 _ABSENT: Final = object()
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _try_method(name: str, section: object, wrong: dict[Path, str]) -> None:

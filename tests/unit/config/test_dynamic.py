@@ -99,6 +99,11 @@ def test_keys_that_nobody_knows_are_kept_and_named() -> None:
     assert [(fault.path, fault.suggestion) for fault in found] == [("tttl", "ttl"), ("postgresql.use_slot", "use_slots")]
 
 
+def test_a_misspelt_key_of_the_own_section_is_named() -> None:
+    found = unknown({"hacore": {"ttll": 5, "backups": {"schedule": "0 3 * * *"}, "drain_timeout": 1}})
+    assert [(fault.path, fault.suggestion) for fault in found] == [("hacore.ttll", "ttl"), ("hacore.backups", "backup")]
+
+
 @pytest.mark.parametrize(
     ("before", "change", "after", "changed"),
     [
