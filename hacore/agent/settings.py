@@ -8,7 +8,7 @@ from typing import Any, Final
 from hacore.backup.policy import BackupPolicy
 from hacore.config import Effective, LoadedConfig, check_bootstrap, choose_times, effective
 from hacore.config.child import load_in_child
-from hacore.config.dynamic import accept, dump, read_cache, write_cache
+from hacore.config.dynamic import accept, dump, last_known, write_cache
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.config.reloading import keep_fixed
 from hacore.config.settings import LocalSettings
@@ -31,9 +31,7 @@ class SettingsSource:
     def __init__(self, loaded: LoadedConfig, path: str | None, environ: Mapping[str, str]) -> None:
         self._loaded, self._path, self._environ = loaded, path, environ
         self._text: object = _NOT_ASKED
-        data_dir = loaded.local.postgresql.data_dir
-        bootstrap = loaded.local.bootstrap
-        self._dynamic: Mapping[str, Any] | None = read_cache(data_dir) or (bootstrap.dcs if bootstrap else None)
+        self._dynamic: Mapping[str, Any] | None = last_known(loaded.local)[0]
         self._effective: Effective = effective(loaded.local, self._dynamic)
         self._traits: dict[str, RouterTraits] = {}  # of routers by name, asked once: a class does not change while it is loaded
         self._me = self._make_me()

@@ -1,6 +1,5 @@
 """``validate`` and ``explain-config``: the configuration of this node."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +13,8 @@ from hacore.cli.sheet import Column, Sheet, document
 from hacore.cli.site import open_store
 from hacore.config import ConfigFaultsError, LoadedConfig, load
 from hacore.config.client import ClientSettings
-from hacore.config.explaining import explain
+from hacore.config.dynamic import Accepted, accept, last_known
+from hacore.config.explaining import DYNAMIC, explain
 from hacore.errors import HacoreError
 from hacore.plugins.schemas import InstalledSchemas
 
@@ -71,22 +71,25 @@ _COLUMNS: Final = (Column(title="Key"), Column(title="Value", wraps=True, widest
 def explain_config(place: Place, config: str | None, form: str, *, is_local: bool) -> None:
     """Show each value in force and where it comes from: a default, FILE:LINE, the environment, the dynamic configuration."""
     loaded = load(place.path(config), place.settings, plugins=InstalledSchemas())
-    rows = explain(loaded, None if is_local else _dynamic(loaded))
+    dynamic, origin = last_known(loaded.local) if is_local else _dynamic(loaded)
+    rows = explain(loaded, dynamic, origin=origin)
     show([Sheet(columns=_COLUMNS, rows=tuple({"Key": one.path, "Value": one.value, "Origin": one.origin} for one in rows))], form)
 
 
-def _dynamic(loaded: LoadedConfig) -> Mapping[str, Any] | None:
-    """Read the dynamic configuration; where that is not possible say so, and go on without."""
+def _dynamic(loaded: LoadedConfig) -> tuple[Mapping[str, Any] | None, str]:
+    """Read the dynamic configuration, and name its place; where none can be used say so, and go on with what a node has in its stead."""
     local = loaded.local
     settings = ClientSettings(scope=local.scope, namespace=local.namespace, ctl=local.ctl, dcs=local.dcs)
     try:
         with open_store(settings, local.scope) as store:
-            view = store.view()
-        reason = "there is none yet" if view.config is None else None
+            text = store.view().config
+        accepted = accept(text, None)
+        reason = "; ".join(map(str, accepted.faults)) if text is not None else "there is none yet"
     except HacoreError as error:
-        view, reason = None, str(error)
-    if view is None or view.config is None:
-        click.echo(f"Warning: the dynamic configuration is not known, its keys show their defaults: {reason}", err=True)
-        return None
-    found: dict[str, Any] = json.loads(view.config)
-    return found
+        accepted, reason = Accepted(config=None), str(error)
+    if accepted.config is not None:
+        return accepted.config, DYNAMIC
+    known, origin = last_known(local)
+    shown = "its keys show their defaults" if known is None else f"its keys are shown as {origin} has them"
+    click.echo(f"Warning: the dynamic configuration is not known, {shown}: {reason}", err=True)
+    return known, origin

@@ -64,14 +64,14 @@ CONTROLLED: Final[Mapping[str, Controlled]] = {
     "max_worker_processes": Controlled("8", _at_least(2)),
     "wal_log_hints": Controlled("on", _switch),
 }
-_OLD_WAL_KEEP: Final = "wal_keep_segments"
-NAMES: Final = frozenset({*CONTROLLED, *DERIVED, _OLD_WAL_KEEP})
+OLD_WAL_KEEP: Final = "wal_keep_segments"
+NAMES: Final = frozenset({*CONTROLLED, *DERIVED, OLD_WAL_KEEP})
 
 
 def controlled_parameters(dynamic: Mapping[str, str | None], warnings: list[str]) -> dict[str, str]:
     """Return all controlled settings: the dynamic value where it is valid, the default else."""
     wanted = dict(dynamic)
-    if (segments := wanted.pop(_OLD_WAL_KEEP, None)) is not None and wanted.get("wal_keep_size") is None:
+    if (segments := wanted.pop(OLD_WAL_KEEP, None)) is not None and wanted.get("wal_keep_size") is None:
         wanted["wal_keep_size"] = f"{int(segments) * _WAL_SEGMENT_MB}MB" if segments.isdecimal() else segments
     found = {name: _one(name, controlled, wanted.get(name), warnings) for name, controlled in CONTROLLED.items()}
     warnings.extend(

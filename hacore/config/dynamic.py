@@ -16,10 +16,12 @@ from hacore.config.fault import Fault, Path, dotted, nearest
 from hacore.config.keys import DYNAMIC_KEYS, OWN_KEYS, Dynamic, Reading
 from hacore.config.postgresql_keys import LOCAL_ONLY, SHARED_KEYS, method_names, replica_method
 from hacore.config.redaction import shown
+from hacore.config.settings import LocalSettings
 from hacore.convert import WrongValueError
 from hacore.errors import ConfigError
 
 CACHE_NAME: Final = "patroni.dynamic.json"
+BOOTSTRAP: Final = "bootstrap.dcs"
 MAX_BYTES: Final = 1 << 20
 _MAX_DEPTH: Final = 32
 
@@ -140,6 +142,15 @@ def read_cache(data_dir: str) -> dict[str, Any] | None:
             return parse(stream.read(MAX_BYTES + 1).decode())
     except (OSError, UnicodeDecodeError, ConfigError):
         return None  # there is nothing to repair: the store's record, or the bootstrap section, takes its place
+
+
+def last_known(local: LocalSettings) -> tuple[Mapping[str, Any] | None, str]:
+    """Return what counts before the store has said anything, and where it stands: the cache, else what a new cluster begins with."""
+    data_dir = local.postgresql.data_dir
+    cached = read_cache(data_dir)
+    if cached:
+        return cached, str(FilePath(data_dir) / CACHE_NAME)
+    return (local.bootstrap.dcs if local.bootstrap else None), BOOTSTRAP
 
 
 def write_cache(data_dir: str, config: Mapping[str, Any]) -> None:

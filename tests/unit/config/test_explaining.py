@@ -1,7 +1,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hacore.config import Row, explain
+from hacore.config.dynamic import CACHE_NAME, last_known
 from tests.unit.config.samples import changed, load_values
 
 
@@ -35,6 +38,73 @@ def test_what_was_clamped_shows_the_value_that_is_used(tmp_path: Path) -> None:
     assert (rows["loop_wait"].value, rows["loop_wait"].origin) == (1.0, "default, adjusted")
     assert (rows["hacore.loop_wait"].value, rows["hacore.loop_wait"].origin) == (1.0, "default")
     assert (rows["guard.margin"].value, rows["guard.budget"].value) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name", "value", "origin"),
+    [
+        ({"max_connections": 5}, "max_connections", "100", "dynamic, adjusted"),
+        ({"max_connections": 200}, "max_connections", 200, "dynamic"),
+        ({"port": 9999}, "port", 5432, "default"),
+        ({"wal_level": "minimal"}, "wal_level", "replica", "dynamic, adjusted"),
+        ({"wal_log_hints": True}, "wal_log_hints", True, "dynamic"),
+        ({"wal_keep_segments": 64}, "wal_keep_size", "1024MB", "dynamic, adjusted"),
+        ({"wal_keep_size": "1GB", "wal_keep_segments": 64}, "wal_keep_size", "1024MB", "dynamic, adjusted"),
+    ],
+)
+def test_a_parameter_that_is_the_same_everywhere_is_shown_as_the_server_gets_it(
+    parameters: dict[str, object], name: str, value: object, origin: str, tmp_path: Path
+) -> None:
+    rows = _rows(tmp_path, {"postgresql": {"parameters": parameters}})
+    shown = rows[f"postgresql.parameters.{name}"]
+    assert (shown.value, shown.origin) == (value, origin)
+    assert "postgresql.parameters.wal_keep_segments" not in rows
+
+
+def test_a_key_under_its_older_name_is_shown_under_the_one_that_counts(tmp_path: Path) -> None:
+    dynamic = {
+        "master_start_timeout": 77,
+        "permanent_slots": {"a": {}},
+        "slots": {"b": {}},
+        "postgresql": {"create_replica_methods": ["x"]},
+    }
+    rows = _rows(tmp_path, dynamic, postgresql__create_replica_method=["basebackup"])
+    assert (rows["primary_start_timeout"].value, rows["primary_start_timeout"].origin) == (77, "dynamic")
+    methods = rows["postgresql.create_replica_methods"]
+    assert (methods.value, methods.origin) == (["basebackup"], f"{tmp_path / 'node.yml'}:17")
+    assert [path for path in rows if path.startswith(("slots", "permanent"))] == ["slots.a"]
+    assert not {"master_start_timeout", "postgresql.create_replica_method"} & rows.keys()
+
+
+def test_a_value_below_its_least_is_shown_as_it_is_used(tmp_path: Path) -> None:
+    rows = _rows(tmp_path, {"synchronous_node_count": 0, "retry_timeout": "5s", "hacore": {"loop_wait": 1, "backup": {"max_duration": 0}}})
+    assert (rows["synchronous_node_count"].value, rows["synchronous_node_count"].origin) == (1, "dynamic, adjusted")
+    assert (rows["retry_timeout"].value, rows["retry_timeout"].origin) == ("5s", "dynamic")
+    assert rows["hacore.backup.max_duration"].value == 1.0
+    assert rows["hacore.loop_wait"].value is None  # it counts only beside a ttl
+
+
+def test_a_parameter_that_the_file_takes_away_is_not_shown(tmp_path: Path) -> None:
+    rows = _rows(tmp_path, {"postgresql": {"parameters": {"work_mem": "1MB", "jit": "off"}}}, postgresql__parameters={"work_mem": None})
+    assert "postgresql.parameters.jit" in rows
+    assert "postgresql.parameters.work_mem" not in rows
+
+
+def test_what_counts_before_the_store_has_said_anything_has_its_own_origin(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    changes = {"postgresql.data_dir": str(data), "bootstrap": {"dcs": {"ttl": 60, "postgresql": {"parameters": {"max_connections": 500}}}}}
+    loaded = load_values(changed(changes), tmp_path)
+
+    def shown(path: str) -> tuple[object, str]:
+        dynamic, origin = last_known(loaded.local)
+        return next((row.value, row.origin) for row in explain(loaded, dynamic, origin=origin) if row.path == path)
+
+    assert shown("ttl") == (60, "bootstrap.dcs")
+    assert shown("postgresql.parameters.max_connections") == (500, "bootstrap.dcs")
+    (data / CACHE_NAME).write_text('{"ttl": 50}')
+    assert shown("ttl") == (50, str(data / CACHE_NAME))
+    assert shown("postgresql.parameters.max_connections") == ("100", "default")
 
 
 def test_local_values_stand_over_dynamic_ones_as_they_do_in_force(tmp_path: Path) -> None:
