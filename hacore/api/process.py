@@ -73,7 +73,8 @@ class RestProcess:
     def run(self) -> None:
         """Listen and serve until a signal ends it.
 
-        :raises OSError: the address cannot be listened on, or the certificate cannot be used.
+        :raises OSError: the address cannot be listened on, or the certificate cannot be read.
+        :raises ConfigError: it cannot be used.
         """
         restapi = self._settings.restapi
         identity = tls.identity(restapi)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from hacore.config.settings import RestApiSettings
+from hacore.errors import ConfigError
+from hacore.http.certificates import Pem, load_authorities, load_identity
 
 _VERIFY: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _BEGIN: Final = "-----BEGIN CERTIFICATE-----"
@@ -34,17 +36,21 @@ def identity(settings: RestApiSettings) -> Identity | None:
 def context(settings: RestApiSettings) -> ssl.SSLContext:
     """Make a context.
 
-    :raises OSError: certificate, key, CA or ciphers are no good (``ssl.SSLError`` is one).
+    :raises ConfigError: certificate, key, CA or ciphers are no good.
     """
-    if settings.certfile is None:
-        raise FileNotFoundError("no certificate is named")
+    cert, key, cafile = (Pem.of("restapi", name, getattr(settings, name) or None) for name in ("certfile", "keyfile", "cafile"))
+    if cert is None:
+        raise ConfigError("restapi.certfile: no certificate is named")
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.load_cert_chain(settings.certfile, settings.keyfile, settings.keyfile_password or "")  # "": never asks a terminal
-    if settings.ciphers:
-        made.set_ciphers(settings.ciphers)
-    if settings.cafile:
-        made.load_verify_locations(settings.cafile)
+    load_identity(made, cert, key, settings.keyfile_password)
+    if cafile is not None:
+        load_authorities(made, cafile)
+    try:
+        if settings.ciphers:
+            made.set_ciphers(settings.ciphers)
+    except ssl.SSLError as error:
+        raise ConfigError(f"restapi.ciphers: {settings.ciphers}: no cipher by that name, want a list of OpenSSL's") from error
     made.verify_mode = _VERIFY[settings.verify_client]
     return made
 

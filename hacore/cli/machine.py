@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hacore.cli.disk import wrong_on_disk
 from hacore.config import LoadedConfig, check_bootstrap, effective
 from hacore.config.address import WILDCARD_HOSTS
+from hacore.config.dynamic import last_known
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.errors import ConfigError, DataDirectoryError, HacoreError
 from hacore.hookspecs import PluginContext, Validate
@@ -36,10 +38,10 @@ def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Fin
     :param online: ask also what plugins drive.
     :param ports: look whether the ports are free.
     """
-    dynamic = loaded.local.bootstrap.dcs if loaded.local.bootstrap else None
+    dynamic, origin = last_known(loaded.local)
     found = effective(loaded.local, dynamic)
     for warning in found.warnings:
-        yield Finding(f"bootstrap.dcs: {warning}", is_fault=False)
+        yield Finding(f"{origin}: {warning}", is_fault=False)
     try:
         check_bootstrap(loaded.local)
     except ConfigError as error:
@@ -48,11 +50,24 @@ def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Fin
     yield from _programs(found.postgres, is_named=found.postgres.bin_dir is not None)
     yield from _plugins(loaded, found.postgres, found.policy, online=online)
     yield from _archive(loaded, found.postgres)
-    wrong = not_ours(Path(found.postgres.data_dir))
-    if wrong is not None:  # no fault: who looks is not always who runs it
-        yield Finding(f"postgresql.data_dir: {wrong}", is_fault=False)
+    stranger = _stranger(Path(found.postgres.data_dir))
+    if stranger is not None:  # no fault: who looks is not always who runs it
+        yield Finding(f"postgresql.data_dir: {stranger}", is_fault=False)
+    sees_enough = stranger is None or os.geteuid() == 0
+    yield from (Finding(text, is_fault=sees_enough) for text in wrong_on_disk(loaded.local, found.postgres))
     if ports and not _has_server(Path(found.postgres.data_dir)):
         yield from _ports(loaded)
+
+
+def _stranger(data_dir: Path) -> str | None:
+    """Return what there is to say to a person who is not the user that runs hacore; ``None`` where it may be that user."""
+    if os.geteuid() != 0:
+        return not_ours(data_dir)
+    try:
+        owner = data_dir.stat().st_uid
+    except OSError:  # none yet
+        return None
+    return f"{data_dir}: belongs to user {owner}, run this as that user: hacore never runs as root, which may do more" if owner else None
 
 
 def _has_server(data_dir: Path) -> bool:

@@ -16,7 +16,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import ConnectTimeoutError, InsecureRequestWarning, NewConnectionError
 
 from hacore.config.settings import CtlSettings
-from hacore.errors import ConfigError
+from hacore.http.certificates import Pem, load_authorities, load_identity
 from hacore.model.cluster import Member
 
 CONNECT_S: Final = 3.0
@@ -121,13 +121,11 @@ def _context(ctl: CtlSettings) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ctl.insecure:
         context.check_hostname = False
-    try:
-        if ctl.certfile is not None:
-            context.load_cert_chain(ctl.certfile, ctl.keyfile, ctl.keyfile_password or "")
-        if ctl.cacert is not None:
-            context.load_verify_locations(ctl.cacert)
-    except OSError as error:
-        raise ConfigError(f"ctl: certificate, key or CA cannot be used: {error}") from error
+    cert, key, cacert = (Pem.of("ctl", name, getattr(ctl, name)) for name in ("certfile", "keyfile", "cacert"))
+    if cert is not None:
+        load_identity(context, cert, key, ctl.keyfile_password)
+    if cacert is not None:
+        load_authorities(context, cacert)
     return context
 
 

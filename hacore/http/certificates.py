@@ -111,28 +111,49 @@ def client_tls(files: TlsFiles, *, password: str | None = None, verify: bool = T
     :param verify: the servers' certificates.
     :raises ConfigError: which file is not as it should be, and what is wanted in its place.
     """
-    cacert, cert = files.cacert, files.cert
-    for pem in filter(None, (cacert, cert, files.key)):
-        _see_readable(pem)
+    cacert = files.cacert
+    if cacert is not None:
+        _see_readable(cacert)
     try:
         context = ssl.create_default_context(cafile=None if cacert is None else cacert.path)
     except OSError as error:
         raise _not_usable(cacert, "no certificate in it", "the authorities' certificates in PEM") from error
-    if cert is not None:
-        _load(context, cert, files.key or cert, password or "")
+    if files.cert is not None:
+        load_identity(context, files.cert, files.key, password)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _load(context: ssl.SSLContext, cert: Pem, key: Pem, password: str) -> None:
+def load_authorities(context: ssl.SSLContext, cacert: Pem) -> None:
+    """Trust the authorities in a file.
+
+    :raises ConfigError: it cannot be used.
+    """
+    _see_readable(cacert)
+    try:
+        context.load_verify_locations(cacert.path)
+    except OSError as error:
+        raise _not_usable(cacert, "no certificate in it", "the authorities' certificates in PEM") from error
+
+
+def load_identity(context: ssl.SSLContext, cert: Pem, key: Pem | None, password: str | None) -> None:
+    """Bring a certificate of one's own.
+
+    :param key: ``None``: it is in the same file.
+    :param password: that opens the key; nobody is there to be asked for it.
+    :raises ConfigError: which file is not as it should be, and what is wanted in its place.
+    """
+    key = key or cert
+    for pem in (cert, key):
+        _see_readable(pem)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert.path)  # to see that there is a certificate
     except OSError as error:
         raise _not_usable(cert, "no certificate in it", "a certificate in PEM") from error
     try:
-        context.load_cert_chain(cert.path, key.path, password=lambda: password)
+        context.load_cert_chain(cert.path, key.path, password=lambda: password or "")
     except (OSError, ValueError) as error:  # the latter: a password that is too long
         if isinstance(error, ssl.SSLError) and error.reason == _MISMATCH:
             raise _not_usable(key, "the key of another certificate", f"that of {cert.path}") from error

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from hacore.config.settings import CtlSettings
-from hacore.errors import ConfigError
+from hacore.http.certificates import Pem, load_authorities, load_identity
 from hacore.model.cluster import Member
 from hacore.model.lsn import Lsn
 from hacore.model.node import PeerState, Role
@@ -72,14 +72,12 @@ def client_context(settings: CtlSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the system's certificates: they cost a MiB and would not be asked
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    try:
-        if settings.certfile is not None:
-            context.load_cert_chain(settings.certfile, settings.keyfile, settings.keyfile_password or "")
-            if settings.cacert is not None:
-                context.load_verify_locations(settings.cacert)
-                context.verify_mode = ssl.CERT_REQUIRED
-    except OSError as error:
-        raise ConfigError(f"ctl: certificate, key or CA cannot be used: {error}") from error
+    cert, key, cacert = (Pem.of("ctl", name, getattr(settings, name)) for name in ("certfile", "keyfile", "cacert"))
+    if cert is not None:
+        load_identity(context, cert, key, settings.keyfile_password)
+        if cacert is not None:
+            load_authorities(context, cacert)
+            context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

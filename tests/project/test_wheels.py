@@ -20,7 +20,7 @@ restapi: {{listen: '127.0.0.1:8008', connect_address: '127.0.0.1:8008'}}
 postgresql:
   listen: 127.0.0.1:5432
   connect_address: 127.0.0.1:5432
-  data_dir: /nowhere/data
+  data_dir: {directory}/data
   authentication:
     superuser: {{username: postgres, password: example}}
     replication: {{username: replicator, password: example}}
@@ -62,7 +62,7 @@ def test_a_clean_environment_lists_the_store_and_the_builtin_plugins(installed: 
 def test_a_clean_environment_validates_a_configuration(installed: tuple[str, Path]) -> None:
     section, directory = installed
     path = directory / "config.yml"
-    path.write_text(CONFIGURATION.format(store=STORES[section][1].format(directory=directory)))
+    path.write_text(CONFIGURATION.format(directory=directory, store=STORES[section][1].format(directory=directory)))
     must(directory / "venv" / "bin" / "hacore", "validate", path, cwd=directory)
 
 
@@ -70,7 +70,7 @@ def test_a_clean_environment_refuses_a_store_that_is_not_installed(installed: tu
     section, directory = installed
     other = next(name for name in STORES if name != section)
     path = directory / "other.yml"
-    path.write_text(CONFIGURATION.format(store=STORES[other][1].format(directory=directory)))
+    path.write_text(CONFIGURATION.format(directory=directory, store=STORES[other][1].format(directory=directory)))
     refused = call(directory / "venv" / "bin" / "hacore", "validate", path, cwd=directory)
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert other in refused.stdout + refused.stderr

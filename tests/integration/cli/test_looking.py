@@ -1,11 +1,16 @@
 """Commands that only look, on a real cluster."""
 
+import os
+import subprocess
+
 import pytest
+import yaml
 
 from hacore import __version__
 from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.waiting import wait_for
-from tests.integration.cli.command import Command
+from hacore.testing.workdir import owner_of
+from tests.integration.cli.command import DEADLINE_S, PROGRAM, Command
 
 pytestmark = [pytest.mark.xdist_group("command line"), pytest.mark.timeout(300)]
 
@@ -90,6 +95,29 @@ def test_the_configuration_of_a_node_that_runs_is_good(on_node: Command, leader:
     said = on_node("validate")
     assert said.done().out.startswith(f"{leader.config}: good")
     assert "listen" not in said.err
+
+
+def test_what_the_user_that_runs_it_may_not_write_is_a_fault_and_root_is_told_to_look_as_that_user(
+    cluster: Cluster, leader: ClusterNode
+) -> None:
+    config = cluster.directory / "elsewhere.yml"
+    there = yaml.safe_load(leader.config.read_text())
+
+    def validate(data_dir: str, **sections: object) -> subprocess.CompletedProcess[str]:
+        config.write_text(yaml.safe_dump({**there, **sections, "postgresql": {**there["postgresql"], "data_dir": data_dir}}))
+        user, group = owner_of(cluster.directory) or (None, None)
+        command = [*PROGRAM, "validate", "-i", str(config)]
+        return subprocess.run(
+            command, user=user, group=group, extra_groups=[], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        )
+
+    refused = validate("/usr/lib/hacore-data", log={"dir": "/usr/lib/hacore-log"})
+    assert refused.returncode == 2
+    assert {"postgresql.data_dir", "guard.state_dir", "log.dir"} <= {line.split(": ")[1] for line in refused.stderr.splitlines()}
+    good = validate(there["postgresql"]["data_dir"])
+    assert good.returncode == 0, good.stderr
+    if os.geteuid() == 0:
+        assert "run this as that user" in Command(leader.config)("validate").done().err
 
 
 def test_the_address_of_the_store_is_enough_to_look(hacore: Command, cluster: Cluster) -> None:

@@ -149,7 +149,7 @@ def test_with_a_certificate_of_our_own_insecure_leaves_only_the_name_unchecked(s
 
 def test_a_certificate_that_cannot_be_read_is_a_wrong_configuration(keys: Path) -> None:
     for settings in (ctl(cacert="/nonexistent"), ctl(**{**client(keys), "keyfile_password": "wrong"})):
-        with pytest.raises(ConfigError, match="ctl: certificate, key or CA cannot be used"):
+        with pytest.raises(ConfigError, match=r"ctl\."):
             ask(settings, "https://127.0.0.1:1")
 
 

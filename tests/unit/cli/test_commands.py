@@ -52,6 +52,15 @@ def node(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate and its key in one file."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=n1"]
+    subprocess.run([*made, "-out", path, "-keyout", path], capture_output=True, timeout=60, check=True)
+    return path
+
+
 def loaded_by(*words: str) -> set[str]:
     script = (
         "import os, sys\n"
@@ -227,6 +236,50 @@ def test_programs_that_are_not_where_they_are_said_to_be_are_a_fault(call: Call,
     done = call("validate", node)
     assert done.exit_code == 2
     assert "/nonexistent: no program postgres" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "key"),
+    [
+        ("postgresql", {"pre_promote": "/nonexistent/pp.sh --fast"}, "postgresql.pre_promote"),
+        ("postgresql", {"callbacks": {"on_start": "nonexistent-program"}}, "postgresql.callbacks.on_start"),
+        ("postgresql", {"create_replica_methods": ["mine"], "mine": {"command": "/nonexistent/m"}}, "postgresql.mine.command"),
+        ("postgresql", {"custom_conf": "/nonexistent/my.conf"}, "postgresql.custom_conf"),
+        ("bootstrap", {"post_bootstrap": "/nonexistent/pb.sh"}, "bootstrap.post_bootstrap"),
+        ("bootstrap", {"method": "own", "own": {"command": "/nonexistent/own"}}, "bootstrap.own.command"),
+        ("bootstrap", {"dcs": {"postgresql": {"before_stop": "/nonexistent/bs"}}}, "postgresql.before_stop"),
+        ("restapi", {"certfile": "/nonexistent/rest.crt"}, "restapi.certfile"),
+        ("restapi", {"certfile": "{certificate}", "keyfile": "/nonexistent/rest.key"}, "restapi.keyfile"),
+        ("restapi", {"certfile": "{certificate}", "cafile": "/nonexistent/ca.crt"}, "restapi.cafile"),
+        ("restapi", {"certfile": "{certificate}", "ciphers": "NONE-OF-THEM"}, "restapi.ciphers"),
+        ("ctl", {"certfile": "/nonexistent/ctl.crt"}, "ctl.certfile"),
+        ("log", {"dir": "/dev/null/log"}, "log.dir"),
+        ("guard", {"state_dir": "/nonexistent/state/n1"}, "guard.state_dir"),
+        ("postgresql", {"data_dir": "/dev/null/data"}, "postgresql.data_dir"),
+    ],
+)
+def test_what_a_run_would_miss_on_this_machine_is_a_fault(
+    section: str, settings: dict[str, object], key: str, call: Call, node: Path, certificate: Path
+) -> None:
+    values = yaml.safe_load(node.read_text())
+    filled = {name: str(certificate) if value == "{certificate}" else value for name, value in settings.items()}
+    values[section] = {**values.get(section, {}), **filled}
+    node.write_text(yaml.safe_dump(values))
+    done = call("validate", "-i", node)
+    assert done.exit_code == 2, done.stdout
+    assert f"Error: {key}: " in done.stderr
+
+
+def test_commands_and_certificates_that_are_there_are_good(call: Call, node: Path, certificate: Path) -> None:
+    values = yaml.safe_load(node.read_text())
+    values["restapi"] |= {"certfile": str(certificate), "cafile": str(certificate)}
+    values["ctl"] = {"certfile": str(certificate), "cacert": str(certificate)}
+    values["postgresql"] |= {"pre_promote": "sh -c true", "callbacks": {"on_start": sys.executable}}
+    values["log"] = {"dir": str(node.parent / "logs" / "of" / "n1")}
+    node.write_text(yaml.safe_dump(values))
+    done = call("validate", node)
+    assert done.exit_code == 0, done.stderr
+    assert not (node.parent / "logs").exists()
 
 
 def test_a_port_that_is_taken_is_a_warning(call: Call, node: Path) -> None:
