@@ -160,6 +160,12 @@ def _footer(view: ClusterView, scope: str) -> Iterator[str]:
     if scheduled:
         yield f" Switchover scheduled at: {scheduled['at']}"
         yield from (f"{end + ':':>{_LABEL_WIDTH}} {scheduled[end]}" for end in ("from", "to") if scheduled.get(end))
+    yield from _said_by_members(view)
+    if view.broken:
+        yield f" Records that cannot be read: {', '.join(sorted(view.broken))}"
+
+
+def _said_by_members(view: ClusterView) -> Iterator[str]:
     ignoring: dict[str, list[str]] = {}
     for member in view.members:
         for sentence in member.unsupported:
@@ -169,5 +175,6 @@ def _footer(view: ClusterView, scope: str) -> Iterator[str]:
     for member in view.members:
         if member.archive_fault is not None:
             yield f" Archive of {member.name}: {' '.join(member.archive_fault.split())}"
-    if view.broken:
-        yield f" Records that cannot be read: {', '.join(sorted(view.broken))}"
+    partial = sorted(member.name for member in view.members if member.is_fence_partial)
+    if partial:
+        yield f" fence: partial on {', '.join(partial)}: PostgreSQL was not started by the guard; a restart makes it full"

@@ -38,6 +38,7 @@ class Member:
     checkpoint_after_promote: bool = True  # false: the first checkpoint on the new timeline is not done yet
     unsupported: tuple[str, ...] = ()  # dynamic settings that this member ignores (hacore only)
     archive_fault: str | None = None  # why its WAL cannot be pushed (hacore only)
+    is_fence_partial: bool = False  # its PostgreSQL was not started by its guard (hacore only)
 
     @property
     def is_hacore(self) -> bool:

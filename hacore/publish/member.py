@@ -1,5 +1,7 @@
 """This node's member record, from the world of the turn (interface reference 3.2)."""
 
+from typing import Final
+
 from hacore import INTERFACE_VERSION, __version__
 from hacore.model.cluster import Member
 from hacore.model.commands import RestartCommand
@@ -9,7 +11,8 @@ from hacore.publish.picture import scheduled_restart_document
 from hacore.publish.words import role_word, state_word
 from hacore.records.json_text import compact
 
-_WITH_POSITION = frozenset({ServerState.RUNNING, ServerState.STARTING})
+_PARTIAL: Final = "partial"
+_WITH_POSITION: Final = frozenset({ServerState.RUNNING, ServerState.STARTING})
 
 
 def member_of(world: World) -> Member:
@@ -41,4 +44,5 @@ def member_of(world: World) -> Member:
         checkpoint_after_promote=not unsettled,
         unsupported=world.policy.unsupported,
         archive_fault=node.archive.fault if node.archive is not None else None,
+        is_fence_partial=node.fence.coverage == _PARTIAL,
     )

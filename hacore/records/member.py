@@ -8,6 +8,7 @@ from hacore.model.cluster import Member
 from hacore.records.json_text import MEMBER_LIMIT, BrokenRecordError, Fields, as_number, as_object, as_text, compact, parse_fields
 from hacore.records.tags import read_tags
 
+_PARTIAL: Final = "partial"
 _URL_SCHEMES: Final = ("postgres://", "postgresql://")
 
 
@@ -43,6 +44,7 @@ def read_member(name: str, text: str) -> Member:
         checkpoint_after_promote=found.flag("checkpoint_after_promote") is not False,
         unsupported=own.texts("unsupported"),
         archive_fault=own.text("archive_fault"),
+        is_fence_partial=own.raw("fence") == _PARTIAL,
     )
 
 
@@ -99,6 +101,8 @@ def _own_fields(member: Member) -> dict[str, object]:
         fields["unsupported"] = list(member.unsupported)
     if member.archive_fault is not None:
         fields["archive_fault"] = member.archive_fault
+    if member.is_fence_partial:
+        fields["fence"] = _PARTIAL
     return fields
 
 

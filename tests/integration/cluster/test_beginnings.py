@@ -15,6 +15,7 @@ from hacore.testing.workdir import give_away, server_user
 from tests.chaos.clusters import make_store, on_all_stores, own_on_all_stores, own_on_every_store, own_on_sqlite
 from tests.chaos.judging import TTL_S, writing
 from tests.chaos.stores import SqliteAtWork, StoreAtWork
+from tests.integration.cli.command import Command
 
 pytestmark = pytest.mark.timeout(240)
 USER = server_user()
@@ -100,6 +101,7 @@ def test_a_running_server_made_by_hand_is_adopted_without_a_restart(own_store: S
         cluster.wait_for(lambda: node.is_ok("/primary"), "the node leads")
         assert node.pid("postmaster") == postmaster
         assert node.status()["hacore"]["fence"] == "partial"
+        cluster.wait_for(lambda: "fence: partial on n1" in Command(node.config)("list").done().out, "the list of members says so")
         other.start()
         assert cluster.wait_ready() is node
         assert other.query("SELECT id FROM from_before") == [(1,)]

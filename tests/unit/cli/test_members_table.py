@@ -75,6 +75,12 @@ def test_the_title_tells_the_cluster_and_how_far_its_creation_is() -> None:
     assert members_sheet(view(initialize=None), "demo").title == "Cluster: demo (uninitialized)"
 
 
+def test_a_line_below_tells_whose_fence_is_partial() -> None:
+    (line,) = members_sheet(view(leader("a"), member("c", is_fence_partial=True), member("b", is_fence_partial=True)), "demo").footer
+    assert line.startswith(" fence: partial on b, c: ")
+    assert members_sheet(view(), "demo").footer == ()
+
+
 def test_lines_below_tell_of_pause_schedule_ignored_settings_and_broken_records() -> None:
     shown = view(
         leader("a", unsupported=("failsafe_mode is ignored",)),
