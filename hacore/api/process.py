@@ -77,6 +77,7 @@ class RestProcess:
         :raises ConfigError: it cannot be used.
         """
         restapi = self._settings.restapi
+        self._worker.init_signals()  # before anybody can see that it listens: a reload that came first would end it
         identity = tls.identity(restapi)
         context = tls.context(restapi) if identity is not None else None
         listeners = listen(restapi.listen, backlog=restapi.request_queue_size)

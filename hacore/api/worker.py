@@ -27,8 +27,7 @@ class EpollWorker(Worker):  # type: ignore[misc]  # gunicorn is published withou
         self._reload = reload
 
     def init_process(self) -> None:
-        """Take the signals and serve."""
-        self.init_signals()
+        """Serve. The signals are taken already: they may come as soon as somebody sees that there is a listener."""
         self.booted = True
         self.run()
 
