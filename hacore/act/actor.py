@@ -100,7 +100,7 @@ class Actor:
                 | DrainTraffic()
             ):
                 lease = self._keeper.lease
-                command = step.command if isinstance(step, RestartServer | RestoreFromBackup | UndoRestore) else None
+                command = step.command if isinstance(step, RestartServer | RestoreFromBackup | UndoRestore | CreateReplica) else None
                 return self._ports.worker.submit(step, token=lease.token if lease else None, command=command)
             case CancelJob():
                 self._ports.worker.cancel(step.reason)

@@ -5,14 +5,16 @@ from typing import Final
 
 from hacore.decide.own import on_timeline_of
 from hacore.decide.table import Table
-from hacore.decide.upstreams import clone_source, is_ready_to_copy, wanted_upstream
+from hacore.decide.upstreams import creation, is_ready_to_copy, wanted_upstream
 from hacore.decide.views import Known, known
 from hacore.model.cluster import Restore, RestoreState
 from hacore.model.commands import CancelRestoreCommand, ReinitializeCommand, ReloadCommand, RestartCommand, RestoreCommand
 from hacore.model.jobs import JobKind
-from hacore.model.node import Role, ServerState
-from hacore.model.steps import AnswerCommand, Arm, CancelJob, CreateReplica, Reload, RestartServer, StopMode, StopServer, WriteOwn
+from hacore.model.node import DirectoryState, Role, ServerState
+from hacore.model.steps import AnswerCommand, Arm, CancelJob, Reload, RestartServer, StopMode, StopServer, WriteOwn
 from hacore.model.world import Answer, World
+
+_KEPT: Final = frozenset({DirectoryState.INITIALIZED, DirectoryState.BROKEN})  # as it was: no mark says that it is thrown away
 
 
 def reload_requested(seen: Known) -> Answer | None:
@@ -89,6 +91,24 @@ def restart_requested(seen: Known) -> Answer | None:
     return Answer(reason="asked to restart", steps=(step,))
 
 
+def reinitialize_answered(seen: Known) -> Answer | None:
+    """Tell the person that the old data are gone and new ones come, or why they were left as they are."""
+    command, world = _reinitialize(seen.world), seen.world
+    job, outcome = world.job, world.outcome(JobKind.CREATE_REPLICA)
+    if command is None:
+        return None
+    if job is not None and job.command == command.id:
+        if seen.node.directory.state in _KEPT:
+            return Answer(reason="asked to reinitialize; asks the leader first", wake_after_s=0.2)
+        error = None
+    elif outcome is not None and outcome.command == command.id:
+        error = outcome.error
+    else:
+        return None
+    text = "reinitialize started" if error is None else f"reinitialize failed: {error}"
+    return Answer(reason=text, steps=(AnswerCommand(id=command.id, done=error is None, text=text),), wake_after_s=0)
+
+
 def reinitialize_refused(seen: Known) -> Answer | None:
     """Only a replica of a cluster with a leader is created again; work in flight only by force."""
     command, world = _reinitialize(seen.world), seen.world
@@ -107,7 +127,7 @@ def reinitialize_refused(seen: Known) -> Answer | None:
 
 
 def reinitialize_requested(seen: Known) -> Answer | None:
-    """Stop the server, then throw the data directory away and create it again."""
+    """Stop the server, then throw the data directory away and create it again, once the leader has answered."""
     command, world = _reinitialize(seen.world), seen.world
     if command is None or seen.cluster.lock is None:
         return None
@@ -120,9 +140,8 @@ def reinitialize_requested(seen: Known) -> Answer | None:
     if seen.node.server is not ServerState.STOPPED:
         return Answer(reason="asked to reinitialize", steps=(StopServer(mode=StopMode.IMMEDIATE, reason="reinitialize"),))
     leader = seen.cluster.lock.holder
-    source = leader if command.from_leader else clone_source(world, seen.cluster)
-    create = CreateReplica(leader=leader, source=source, system_id=seen.cluster.initialize or None)
-    return Answer(reason="asked to reinitialize", steps=(create, AnswerCommand(id=command.id, done=True, text="reinitialize started")))
+    step = creation(world, seen.cluster, leader, source=leader if command.from_leader else None, command=command.id)
+    return Answer(reason="asked to reinitialize", steps=(step,), wake_after_s=0.2)
 
 
 def restore_refused(seen: Known) -> Answer | None:
@@ -215,6 +234,7 @@ ASKED: Final = Table(
         restart_dropped,
         restart_refused,
         restart_requested,
+        reinitialize_answered,
         reinitialize_refused,
         reinitialize_requested,
         restore_refused,

@@ -5,7 +5,7 @@ from typing import Final
 from hacore.decide.election import all_remembered_answered, challenge_at, why_not_eligible
 from hacore.decide.own import acquisition
 from hacore.decide.table import Table
-from hacore.decide.upstreams import clone_source, is_ready_to_copy
+from hacore.decide.upstreams import creation, is_ready_to_copy
 from hacore.decide.views import Known, empty
 from hacore.model.jobs import JobKind
 from hacore.model.node import DirectoryState
@@ -82,9 +82,7 @@ def create_replica(seen: Known) -> Answer | None:
     """Fill the directory by the configured chain of methods."""
     if seen.cluster.lock is None:
         return None
-    step = CreateReplica(
-        leader=seen.cluster.lock.holder, source=clone_source(seen.world, seen.cluster), system_id=seen.cluster.initialize or None
-    )
+    step = creation(seen.world, seen.cluster, seen.cluster.lock.holder)
     return Answer(reason=f"copies from {step.source}", steps=(step,))
 
 

@@ -7,13 +7,12 @@ from hacore.decide.ending import writes_have_ended
 from hacore.decide.lineage import READ_S, divergence, local_end, recorded_history
 from hacore.decide.table import Table
 from hacore.decide.unleased import limited
-from hacore.decide.upstreams import clone_source, slot_changes, wanted_upstream
+from hacore.decide.upstreams import creation, slot_changes, wanted_upstream
 from hacore.decide.views import Following, following
 from hacore.model.cluster import RestoreState
 from hacore.model.jobs import JobKind
 from hacore.model.node import Role, ServerState
 from hacore.model.steps import (
-    CreateReplica,
     EndServer,
     Follow,
     RecoverFromCrash,
@@ -151,14 +150,12 @@ def repair_diverged(seen: Following) -> Answer | None:
     rewind_failed = outcome is not None and not outcome.is_done
     control = seen.node.directory.control
     can_rewind = policy.use_pg_rewind and control is not None and (control.data_checksums or control.wal_log_hints)
-    recreate: Step = CreateReplica(
-        leader=seen.lock.holder, source=clone_source(seen.world, seen.cluster), system_id=seen.cluster.initialize or None
-    )
     is_last_way = (rewind_failed and may_wipe) or (is_given_up and not can_rewind)
     if policy.remove_data_directory_on_diverged_timelines or is_last_way:
-        if _failed_recently(seen, JobKind.CREATE_REPLICA):
-            return Answer(reason=f"{why}; creating it again failed", wake_after_s=_RETRY_S)
-        return Answer(reason=why, steps=(recreate,))
+        created = seen.world.outcome(JobKind.CREATE_REPLICA)
+        if created is not None and _failed_recently(seen, JobKind.CREATE_REPLICA):
+            return Answer(reason=f"{why}; creating it again failed: {created.error}", wake_after_s=_RETRY_S)
+        return Answer(reason=why, steps=(creation(seen.world, seen.cluster, seen.lock.holder),))
     if can_rewind and not _failed_recently(seen, JobKind.REWIND):
         return Answer(reason=why, steps=(Rewind(leader=seen.lock.holder, wipe_on_failure=may_wipe),))
     if can_rewind and outcome is not None:

@@ -5,7 +5,7 @@ from hacore.model.cluster import ClusterView, Member
 from hacore.model.lsn import Lsn
 from hacore.model.node import SlotState, Upstream
 from hacore.model.slots import slot_name
-from hacore.model.steps import ReconcileSlots
+from hacore.model.steps import CreateReplica, ReconcileSlots
 from hacore.model.world import World
 
 NOBODY = Upstream(member=None)
@@ -35,8 +35,19 @@ def clone_source(world: World, cluster: ClusterView) -> str | None:
     return _leader_name(cluster)
 
 
+def creation(world: World, cluster: ClusterView, leader: str, *, source: str | None = None, command: str | None = None) -> CreateReplica:
+    """Return the step that makes this node a copy under ``leader``, by default of the member that :func:`clone_source` says."""
+    return CreateReplica(
+        leader=leader,
+        source=source or clone_source(world, cluster),
+        system_id=cluster.initialize or None,
+        is_remembered=bool(cluster.initialize) and world.memory.system_id == cluster.initialize,
+        command=command,
+    )
+
+
 def is_ready_to_copy(cluster: ClusterView) -> bool:
-    """Tell whether the holder of the lock is primary: nothing is wiped before there is something better (I10)."""
+    """Tell whether the holder of the lock is primary by its record, which outlives it: the work asks the server before it wipes (I10)."""
     leader = cluster.leader
     return leader is not None and leader.is_running and leader.role == "primary"
 

@@ -31,6 +31,7 @@ class JobState:
     progress: str | None = None  # for people: ``12 of 40 MiB``
     cancelled: bool = False
     enables_writes: bool = False  # it promotes, or starts a primary: it must not outlive the lease
+    command: str | None = None  # id of the command that asked for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

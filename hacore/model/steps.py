@@ -82,11 +82,13 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReplica:
-    """Fill the empty data directory by the configured chain of methods; wipes what is there first."""
+    """Fill the data directory by the configured chain of methods; wipes what is there first, once leader and source have answered."""
 
     leader: str | None  # holder of the lease; ``None``: only methods that need no leader
     source: str | None  # member to copy from
     system_id: str | None
+    is_remembered: bool = False  # this node had data of that system identifier: a directory that has lost its control file is its own
+    command: str | None = None  # id of the command that asked for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

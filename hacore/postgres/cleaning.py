@@ -21,12 +21,13 @@ _TABLESPACE: Final = "PG_"
 _MARK: Final = "cleaning"
 
 
-def refuse_foreign(instance: Instance, system_id: str | None) -> None:
+def refuse_foreign(instance: Instance, system_id: str | None, *, is_remembered: bool = False) -> None:
     """Return where the directory may be emptied: it is empty, carries our mark, or is a whole one of this cluster.
 
     A tablespace's directory that has something of another data directory, too, as after ``pg_upgrade``, is not emptied in part: no tool
     fills one that is not empty, ``pg_basebackup`` neither, so that nothing would come of it.
 
+    :param is_remembered: this node had data of that system identifier; then so does one of this version that has lost its control file.
     :raises DataDirectoryError: it may not; the message says why.
     """
     layout = instance.layout
@@ -35,17 +36,40 @@ def refuse_foreign(instance: Instance, system_id: str | None) -> None:
         raise DataDirectoryError(f"{layout.data_dir}: processes {left} of it live, it is not emptied")
     if is_empty(layout.data_dir) or instance.mark.read() is not None:
         return
-    if not layout.version_file.is_file() or instance.control.stamp() is None:
-        raise DataDirectoryError(f"{layout.data_dir}: not empty and not a data directory, it is not emptied")
-    found = instance.control.read(instance.programs).control.system_id
-    if system_id is None or found != system_id:
-        raise DataDirectoryError(f"{layout.data_dir}: system identifier {found} is of another cluster, want {system_id}, it is not emptied")
+    _refuse_owner(instance, system_id, is_remembered=is_remembered)
     strange = sorted(str(entry) for space in _spaces(instance) for entry in _files(space) if not entry.name.startswith(_own(instance)))
     if strange:
         raise DataDirectoryError(
             f"{layout.data_dir}: its tablespaces lie beside those of another data directory ({', '.join(strange)}), and no tool fills"
             " a directory with content: move that away, or remove it if nobody needs it; nothing is emptied"
         )
+
+
+def _refuse_owner(instance: Instance, system_id: str | None, *, is_remembered: bool) -> None:
+    layout = instance.layout
+    if not layout.version_file.is_file():
+        raise DataDirectoryError(f"{layout.data_dir}: not empty and not a data directory, it is not emptied")
+    try:
+        found = instance.control.read(instance.programs).control.system_id
+    except DataDirectoryError as error:
+        if is_remembered and _has_lost_control(instance):
+            return
+        raise DataDirectoryError(f"{error}: whose the data are is not known, they are not emptied") from error
+    if system_id is None or found != system_id:
+        raise DataDirectoryError(f"{layout.data_dir}: system identifier {found} is of another cluster, want {system_id}, it is not emptied")
+
+
+def _has_lost_control(instance: Instance) -> bool:
+    """Tell whether a directory of this version has no control file, or one that is damaged; one that cannot be opened may be well."""
+    layout = instance.layout
+    try:
+        is_ours = layout.version_file.read_text(errors="replace").strip() == str(instance.programs.major)
+        layout.control_file.read_bytes()
+    except FileNotFoundError:
+        return is_ours
+    except OSError:
+        return False
+    return is_ours
 
 
 def clean(instance: Instance) -> None:

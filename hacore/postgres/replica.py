@@ -8,10 +8,11 @@ from hacore.interfaces import Source
 from hacore.model.node import DirectoryState
 from hacore.model.steps import CreateReplica
 from hacore.postgres.cleaning import clean, refuse_foreign
-from hacore.postgres.conninfo import endpoint, format_conninfo, options_of
+from hacore.postgres.conninfo import format_conninfo
 from hacore.postgres.directory import read_directory
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
+from hacore.postgres.leader import let_in, replication_dsn
 from hacore.postgres.leftovers import push_leftovers
 from hacore.postgres.passfile import Login, login, temporary_passfile
 from hacore.postgres.restore_settings import keep_restore_settings
@@ -20,22 +21,24 @@ from hacore.postgres.surroundings import ReplicaSite, Surroundings
 from hacore.postgres.tooling import environment_of, programs_of
 
 MARK: Final = "creation of a replica"
+_OLD: Final = frozenset({DirectoryState.INITIALIZED, DirectoryState.BROKEN})  # nobody has thrown it away yet
 
 
 def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, around: Surroundings) -> None:
     """Fill the directory by the chain of methods and seal it. A failure leaves the mark, so that it is never started.
 
+    :raises PostgresUnreachableError: leader or source is not fit to copy from; what lies here is left as it is.
     :raises DataDirectoryError: the directory may not be touched, every method has failed, or what came out is not of this cluster.
     """
-    refuse_foreign(instance, step.system_id)
+    refuse_foreign(instance, step.system_id, is_remembered=step.is_remembered)
     directory = read_directory(instance, answer=None, is_stopped=False, patience_s=0.0)
+    address = _address_of(step.source, around) if step.source is not None else None
+    if directory.state in _OLD:
+        _ask_first(instance, step, around)
     if directory.state is DirectoryState.INITIALIZED:
         push_leftovers(instance, job, stops_at_conflict=False)
     instance.mark.set(MARK)
     logins: tuple[Login, ...] = ()
-    address = around.address_of(step.source) if step.source is not None else None
-    if step.source is not None and address is None:
-        raise PostgresUnreachableError(f"{step.source}: the address of this member is not known")
     if address is not None:
         logins = login(instance.settings.authentication.replication, *address)
     with temporary_passfile(instance.layout.state_dir, logins) as passfile:
@@ -57,12 +60,26 @@ def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, arou
     instance.mark.clear()
 
 
-def source_conninfo(instance: Instance, host: str, port: int) -> str:
-    """Return the connection string of the replication user, without a secret."""
-    connection = instance.settings.authentication.replication
-    values = {"dbname": instance.settings.database, **endpoint(host, port), **options_of(connection, instance.programs.major)}
-    return format_conninfo({**values, "application_name": instance.settings.name})
+def _address_of(member: str, around: Surroundings) -> tuple[str, int]:
+    address = around.address_of(member)
+    if address is None:
+        raise PostgresUnreachableError(f"{member}: the address of this member is not known")
+    return address
+
+
+def _ask_first(instance: Instance, step: CreateReplica, around: Surroundings) -> None:
+    """Return where the leader is primary and lets itself be copied: what lies here may be the last copy (safety.md 9, I10).
+
+    :raises PostgresUnreachableError: leader or source does not answer, does not let the replication user in, or is another's.
+    """
+    for member in {name: None for name in (step.leader, step.source) if name is not None}:
+        host, port = _address_of(member, around)
+        system_id, in_recovery = let_in(instance, host, port)
+        if step.system_id is not None and system_id != step.system_id:
+            raise PostgresUnreachableError(f"{member}: system identifier {system_id} is of another cluster, want {step.system_id}")
+        if in_recovery and member == step.leader:
+            raise PostgresUnreachableError(f"{member}: in recovery, want the primary")
 
 
 def _source(instance: Instance, member: str, address: tuple[str, int], passfile: Path) -> Source:
-    return Source(member=member, conninfo=source_conninfo(instance, *address), passfile=str(passfile))
+    return Source(member=member, conninfo=format_conninfo(replication_dsn(instance, *address)), passfile=str(passfile))

@@ -56,6 +56,7 @@ class JobWorker:
             progress=flight.job.told,
             cancelled=flight.job.is_cancelled,
             enables_writes=enables_writes(flight.step),
+            command=flight.command,
         )
 
     def outcomes(self) -> tuple[Outcome, ...]:

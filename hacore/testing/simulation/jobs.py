@@ -38,7 +38,13 @@ class AgentWorker:
         one = self._running
         if one is None:
             return None
-        return JobState(kind=one.kind, started_at=one.started_at, cancelled=one.cancelled is not None, enables_writes=one.enables_writes)
+        return JobState(
+            kind=one.kind,
+            started_at=one.started_at,
+            cancelled=one.cancelled is not None,
+            enables_writes=one.enables_writes,
+            command=one.command,
+        )
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """Return how work of each kind ended last."""

@@ -52,6 +52,15 @@ def restart(**fields: object) -> RestartCommand:
     return RestartCommand(**{"id": "r", "received_at": w.NOW, **fields})  # type: ignore[arg-type]
 
 
+REINITIALIZE = ReinitializeCommand(id="i", received_at=w.NOW)
+CREATES = w.job(JobKind.CREATE_REPLICA, command="i")
+
+
+def reinitializing(node: NodeState, **fields: Any) -> World:
+    """A node that was asked to, and what became of it."""
+    return w.world(node=node, commands=(REINITIALIZE,), **fields)
+
+
 WHOLE = Lsn(w.POSITION + 120)  # the end of the shutdown checkpoint
 
 
@@ -120,13 +129,22 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ("restart_requested", w.leading(commands=(restart(),)), (RestartServer,)),
     ("restart_requested", w.paused(w.leading(node=w.primary(fence=FenceState(token=1)), commands=(restart(),))), (Arm, RestartServer)),
     ("restart_requested", w.paused(w.world(commands=(restart(),))), (RestartServer,)),
-    ("reinitialize_refused", w.leading(commands=(ReinitializeCommand(id="i", received_at=w.NOW),)), (AnswerCommand,)),
-    ("reinitialize_requested", w.world(commands=(ReinitializeCommand(id="i", received_at=w.NOW),)), (StopServer,)),
+    ("reinitialize_refused", w.leading(commands=(REINITIALIZE,)), (AnswerCommand,)),
+    ("reinitialize_requested", w.world(commands=(REINITIALIZE,)), (StopServer,)),
     (
         "reinitialize_requested",
-        w.world(node=w.stopped(), commands=(ReinitializeCommand(id="i", received_at=w.NOW),)),
-        (CreateReplica, AnswerCommand),
+        w.world(node=w.stopped(), commands=(REINITIALIZE,)),
+        (CreateReplica,),
     ),
+    ("reinitialize_answered", reinitializing(w.stopped(), job=CREATES), ()),
+    ("reinitialize_answered", reinitializing(w.bare(), job=CREATES), (AnswerCommand,)),
+    (
+        "reinitialize_answered",
+        reinitializing(w.stopped(), outcomes=(w.outcome(JobKind.CREATE_REPLICA, command="i", error="no"),)),
+        (AnswerCommand,),
+    ),
+    ("reinitialize_answered", reinitializing(w.stopped(), outcomes=(w.outcome(JobKind.CREATE_REPLICA, command="i"),)), (AnswerCommand,)),
+    ("reinitialize_requested", reinitializing(w.stopped(), outcomes=(w.outcome(JobKind.CREATE_REPLICA, error="no"),)), (CreateReplica,)),
     # empty
     ("filling_directory", w.world(node=w.bare(), job=w.job(JobKind.CREATE_REPLICA)), ()),
     (
