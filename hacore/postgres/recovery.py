@@ -28,7 +28,7 @@ from hacore.postgres.instance import NOBODY, Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.promotion import leave_recovery
 from hacore.postgres.roles import create_roles, set_superuser_password
-from hacore.postgres.seal import strip
+from hacore.postgres.seal import make_wal_directory, strip
 from hacore.postgres.seclusion import secluded
 from hacore.postgres.start import Start, last_words, start
 from hacore.postgres.stop import stop
@@ -139,6 +139,7 @@ def _prepare(instance: Instance, how: Recovery) -> None:
     control = instance.control.read(instance.programs).control
     if how.system_id is not None and control.system_id != how.system_id:
         raise DataDirectoryError(f"{layout.data_dir}: restored was system identifier {control.system_id}, want {how.system_id}")
+    make_wal_directory(layout.data_dir)
     settled(layout.data_dir)
     leftovers = (layout.pid_file, layout.data_dir / "postmaster.opts", layout.standby_signal, layout.promote_file)
     changed = [path.name for path in leftovers if remove_durably(path)]

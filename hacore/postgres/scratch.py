@@ -25,6 +25,7 @@ from hacore.postgres.instance import Instance, superuser_name
 from hacore.postgres.job import JobHandle
 from hacore.postgres.pidfile import READY, read_pid_file
 from hacore.postgres.programs import ENVIRONMENT
+from hacore.postgres.seal import make_wal_directory
 
 _LOOK_S: Final = 0.2
 _ANSWER_S: Final = 30.0
@@ -111,7 +112,8 @@ def make_place_for_sockets(directory: Path) -> Path:
 
 
 def _prepare(directory: Path, settings: Mapping[str, str]) -> None:
-    """Take away every setting of where it comes from: only what stands here counts."""
+    """Make it whole, and take away every setting of where it comes from: only what stands here counts."""
+    make_wal_directory(directory)
     for name in ("postmaster.pid", "postmaster.opts", "standby.signal", "postgresql.auto.conf"):
         remove_durably(directory / name)
     slots = directory / "pg_replslot"

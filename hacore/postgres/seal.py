@@ -2,12 +2,13 @@
 
 import logging
 import stat
+from pathlib import Path
 from typing import Final
 
 from hacore.errors import DataDirectoryError
 from hacore.interfaces import Job
 from hacore.postgres import conffile
-from hacore.postgres.files import read_if_there, remove_durably, write_durably
+from hacore.postgres.files import read_if_there, remove_durably, sync_directory, write_durably
 from hacore.postgres.instance import Instance
 from hacore.postgres.parameters import FOREIGN
 from hacore.postgres.programs import ENVIRONMENT
@@ -15,6 +16,7 @@ from hacore.postgres.tablespaces import settled
 
 logger = logging.getLogger(__name__)
 
+_WAL: Final = "pg_wal"
 _ARCHIVE: Final = frozenset({"archive_command", "archive_mode", "archive_library"})
 _GROUP: Final = 0o750
 _OWNER: Final = 0o700
@@ -52,9 +54,19 @@ def _check(instance: Instance, system_id: str | None) -> None:
         raise DataDirectoryError(f"{data_dir}: system identifier {control.system_id} is of another cluster, want {system_id}")
     if control.major_version != instance.programs.major:
         raise DataDirectoryError(f"{data_dir}: of PostgreSQL {control.major_version}, want {instance.programs.major}")
+    make_wal_directory(data_dir)
     if not instance.layout.wal_dir.is_dir():
-        raise DataDirectoryError(f"{data_dir}: pg_wal is missing, or leads nowhere")
+        raise DataDirectoryError(f"{data_dir}: pg_wal leads nowhere")
     settled(data_dir)
+
+
+def make_wal_directory(data_dir: Path) -> None:
+    """Make ``pg_wal`` where there is none: WAL-G leaves a link out, and PostgreSQL starts without none."""
+    path = data_dir / _WAL
+    if not path.is_symlink() and not path.exists():
+        path.mkdir(mode=_OWNER)
+        sync_directory(data_dir)
+        logger.info("made the directory of WAL that the copy has not", extra={"directory": str(path)})
 
 
 def strip(instance: Instance) -> list[str]:

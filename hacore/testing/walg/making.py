@@ -201,10 +201,15 @@ class _Writer:
 
 
 def _walk(directory: Path) -> Iterator[Path]:
-    """Return what belongs into a backup; of some directories that they are there, and nothing inside."""
+    """Return what belongs into a backup; of some directories that they are there, and nothing inside.
+
+    Links are followed to tablespaces alone; any other, as one in the place of ``pg_wal``, is left out, as the real one does.
+    """
     for top, folders, files in os.walk(directory, followlinks=True):
         place = Path(top)
         inside = str(place.relative_to(directory))
+        if inside != _SPACES:
+            folders[:] = [name for name in folders if not (place / name).is_symlink()]
         folders[:] = [] if inside in _EMPTIED else sorted(name for name in folders if not _LEFT_OUT.fullmatch(name))
         if inside != "." and not place.is_symlink():
             yield place
@@ -213,7 +218,7 @@ def _walk(directory: Path) -> Iterator[Path]:
                 yield place / "archive_status"
             continue
         for name in sorted(files):
-            if not _LEFT_OUT.fullmatch(name) and f"{inside}/{name}" != _CONTROL:
+            if not _LEFT_OUT.fullmatch(name) and f"{inside}/{name}" != _CONTROL and not (place / name).is_symlink():
                 yield place / name
 
 

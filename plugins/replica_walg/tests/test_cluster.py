@@ -71,17 +71,28 @@ def wait_archiving(cluster: Cluster, node: ClusterNode) -> None:
     cluster.wait_for(lambda: archive_of(node).get("identity") == "own", "the repository is known to be this cluster's")
 
 
+def with_linked_wal(site: Site) -> dict[str, Any]:
+    """How a cluster begins whose first ``pg_wal`` is a link; WAL-G leaves links out of its backups."""
+    place = site.new_directory("wal")
+    give_away(place)
+    return {"initdb": [{"waldir": str(place / "log")}]}
+
+
 def test_a_standby_is_made_of_a_backup_and_of_the_leader_where_there_is_none(make_cluster: Made, site: Site) -> None:
-    cluster = make_cluster(3)
+    cluster = make_cluster(3, bootstrap=with_linked_wal(site))
     first, second, third = cluster.nodes.values()
     first.start()
     wait_archiving(cluster, first)
     first.query("CREATE TABLE public.one AS SELECT generate_series(1, 1000) AS number")
+    assert (first.data_dir / "pg_wal").is_symlink()
     hacore(first, "backup", "run")
     first.query("INSERT INTO public.one VALUES (0)")
+    first.query("SELECT pg_switch_wal()")
+    hacore(first, "backup", "verify", listed(first)[0]["Backup"], "--restore")
     second.start()
     cluster.wait_ready([first, second])
     assert "pg_basebackup" not in made_by(second)
+    assert not (second.data_dir / "pg_wal").is_symlink()
     cluster.wait_for(lambda: second.query("SELECT count(*) FROM public.one") == [(1001,)], "the standby has everything")
     site.storage.spoil()
     third.start()
@@ -115,7 +126,7 @@ def test_a_cluster_makes_checks_and_removes_its_backups_and_they_are_the_databas
 
 
 def test_another_cluster_begins_with_a_backup_and_leaves_the_repository_alone(make_cluster: Made, site: Site, scratch: Path) -> None:
-    origin = make_cluster(1)
+    origin = make_cluster(1, bootstrap=with_linked_wal(site))
     origin.start()
     (node,) = origin.nodes.values()
     wait_archiving(origin, node)
