@@ -29,6 +29,10 @@ class DataDirectoryError(HacoreError):
     """The data directory is in a state that a person must look at."""
 
 
+class ArchiveConflictError(HacoreError):
+    """The archive has another file under the name of one that waits here: both histories stay as they are until a person has looked."""
+
+
 class GuardUnavailableError(HacoreError):
     """The guard did not answer: nothing that enables writes may be done until it does."""
 

@@ -59,7 +59,9 @@ def finish_rewind(seen: Known) -> Answer | None:
     outcome = seen.world.outcome(JobKind.REWIND)
     if directory.mark != _MARK_REWIND or lock is None or leader is None or not is_ready_to_copy(seen.cluster):
         return None
-    if outcome is not None and not outcome.is_done:
+    if outcome is not None and outcome.needs_person and seen.now - outcome.ended_at < _RETRY_METHOD_S:
+        return Answer(reason=f"parked: {outcome.error}", wake_after_s=_RETRY_METHOD_S)
+    if outcome is not None and not outcome.is_done and not outcome.needs_person:
         return None
     wipe = seen.world.policy.remove_data_directory_on_rewind_failure
     return Answer(reason="a rewind was interrupted", steps=(Rewind(leader=lock.holder, wipe_on_failure=wipe),))

@@ -113,8 +113,11 @@ def recover_before_rewind(seen: Following) -> Answer | None:
         return None
     if control.is_clean_primary_shutdown or not control.was_primary or local_end(seen.node) is not None:
         return None
-    if history is None or history.timeline <= control.timeline or _failed_recently(seen, JobKind.CRASH_RECOVERY):
+    if history is None or history.timeline <= control.timeline:
         return None
+    outcome = seen.world.outcome(JobKind.CRASH_RECOVERY)
+    if outcome is not None and _failed_recently(seen, JobKind.CRASH_RECOVERY):
+        return Answer(reason=f"parked: {outcome.error}", wake_after_s=_RETRY_S) if outcome.needs_person else None
     return Answer(reason="crashed as primary; the cluster is on another timeline", steps=(RecoverFromCrash(),))
 
 
@@ -147,7 +150,7 @@ def repair_diverged(seen: Following) -> Answer | None:
     policy, outcome = seen.world.policy, seen.world.outcome(JobKind.REWIND)
     is_given_up = _is_before_restore(seen)  # a person has said so, whatever the settings allow
     may_wipe = policy.remove_data_directory_on_rewind_failure or is_given_up
-    rewind_failed = outcome is not None and not outcome.is_done
+    rewind_failed = outcome is not None and not outcome.is_done and not outcome.needs_person  # no reason to throw anything away
     control = seen.node.directory.control
     can_rewind = policy.use_pg_rewind and control is not None and (control.data_checksums or control.wal_log_hints)
     is_last_way = (rewind_failed and may_wipe) or (is_given_up and not can_rewind)
@@ -159,7 +162,8 @@ def repair_diverged(seen: Following) -> Answer | None:
     if can_rewind and not _failed_recently(seen, JobKind.REWIND):
         return Answer(reason=why, steps=(Rewind(leader=seen.lock.holder, wipe_on_failure=may_wipe),))
     if can_rewind and outcome is not None:
-        return Answer(reason=f"{why}; the rewind failed: {outcome.error}", wake_after_s=_RETRY_S)
+        state = "parked: " if outcome.needs_person else ""
+        return Answer(reason=f"{state}{why}; the rewind failed: {outcome.error}", wake_after_s=_RETRY_S)
     return Answer(reason=f"parked: {why}; neither use_pg_rewind nor remove_data_directory_on_diverged_timelines allows a repair")
 
 

@@ -44,6 +44,7 @@ class Outcome:
     error: str | None = None  # ``None``: it was done
     failures: int = 0  # of this kind in a row, this one included
     command: str | None = None  # id of the command that asked for it
+    needs_person: bool = False  # it failed on what only a person can tell: the data stay as they are
 
     @property
     def is_done(self) -> bool:

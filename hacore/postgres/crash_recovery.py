@@ -21,8 +21,8 @@ _TOLD: Final = 300
 def recover(instance: Instance, job: JobHandle) -> None:
     """Replay the local WAL to its end and shut down. A directory that is shut down already is left as it is.
 
-    :raises DataDirectoryError: the server could not do it, processes of it live, it is a backup that was never started, or the archive has
-        other WAL under the names of what waits here.
+    :raises DataDirectoryError: the server could not do it, processes of it live, or it is a backup that was never started.
+    :raises ArchiveConflictError: the archive has other WAL under the names of what waits here.
     """
     layout = instance.layout
     left = instance.processes.alive()

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from hacore.errors import DataDirectoryError
+from hacore.errors import ArchiveConflictError
 from hacore.interfaces import Finished
 from hacore.postgres.archive_parameters import COMMAND
 from hacore.postgres.archiver import mark_done, ready_files
@@ -41,7 +41,7 @@ def push_leftovers(instance: Instance, job: JobHandle, *, stops_at_conflict: boo
     """Push every file that waits, while the server is down or a standby; what cannot be pushed stays, and is said.
 
     :param patience_s: after so long without a success the rest is left.
-    :raises DataDirectoryError: with ``stops_at_conflict``: the archive has another file of the same name.
+    :raises ArchiveConflictError: with ``stops_at_conflict``: the archive has another file of the same name.
     :raises JobCancelledError: the work was cancelled.
     """
     names = ready_files(instance.layout.wal_dir)
@@ -61,7 +61,7 @@ def push_leftovers(instance: Instance, job: JobHandle, *, stops_at_conflict: boo
             logger.warning("WAL of the time as primary is not archived", extra=facts)
             return
         if stops_at_conflict:
-            raise DataDirectoryError(
+            raise ArchiveConflictError(
                 f"{name}: the archive has another file of this name: {facts['said'] or 'two primaries have archived there'}"
             )
         logger.error("the archive has another file of the same name", extra=facts)

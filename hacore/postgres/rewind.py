@@ -37,6 +37,7 @@ def rewind(instance: Instance, job: JobHandle, step: Rewind, around: Surrounding
 
     :raises PostgresUnreachableError: the leader does not answer, is none, or has not had its first checkpoint yet: try again.
     :raises DataDirectoryError: it cannot be rewound; a mark says whether it was touched.
+    :raises ArchiveConflictError: the archive has other WAL under the names of what waits here, whose only copy this is: nothing is emptied.
     """
     left = instance.processes.alive()
     if left:

@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg2
 
-from hacore.errors import HacoreError
+from hacore.errors import ArchiveConflictError, HacoreError
 from hacore.guard.client import GuardError
 from hacore.model.clock import BootClock, Clock, Instant
 from hacore.model.job_steps import enables_writes, kind_of
@@ -72,16 +72,17 @@ class JobWorker:
             flight.job.cancel(reason)
 
     def _work(self, flight: "_Flight") -> None:
-        error: str | None = _FAULT
+        error, needs_person = _FAULT, False
         try:
             carry_out(self._instance, flight.job, flight.step, replace(self._around, token=lambda: flight.token))
-            error = None
+            error = ""
         except (HacoreError, GuardError, OSError, psycopg2.Error, subprocess.SubprocessError) as failure:
             error = str(failure) or type(failure).__name__
+            needs_person = isinstance(failure, ArchiveConflictError)
         finally:
-            self._end(flight, error)
+            self._end(flight, error or None, needs_person=needs_person)
 
-    def _end(self, flight: "_Flight", error: str | None) -> None:
+    def _end(self, flight: "_Flight", error: str | None, *, needs_person: bool) -> None:
         now = self._clock.now()
         with self._lock:
             before = self._outcomes.get(flight.kind)
@@ -93,6 +94,7 @@ class JobWorker:
                 error=error,
                 failures=failures,
                 command=flight.command,
+                needs_person=needs_person,
             )
             self._flight = None
         facts = {"job": flight.kind.value, "took_s": round(now - flight.started_at, 3)}

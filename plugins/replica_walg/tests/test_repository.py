@@ -109,7 +109,8 @@ class TestNoAnswer:
 
     def test_the_settings_of_the_archive_do_not_wait(self, deaf: Site, archiving: PlainServer) -> None:
         settings = built(deaf, push_timeout="2min", fetch_timeout=60).hacore_archive_settings(archiving.archive_request())
-        assert (settings.push_limit_s, settings.fetch_limit_s, settings.missing_codes) == (120, 60, (74,))
+        assert (settings.push_limit_s, settings.fetch_limit_s) == (120, 60)
+        assert (settings.missing_codes, settings.conflict_codes) == ((74,), (3,))
         assert dict(settings.parameters) == {"archive_timeout": "300"}
 
 

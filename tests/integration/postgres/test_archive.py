@@ -10,7 +10,7 @@ import pytest
 
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.interfaces import ArchiveSettings
-from hacore.model.node import NodeState, Role
+from hacore.model.node import DirectoryState, NodeState, Role
 from hacore.model.steps import RecoverFromCrash, Rewind, StartServer, StopMode, StopServer
 from hacore.postgres.archive_scripts import ShimLimits
 from hacore.postgres.archiver import ready_files
@@ -249,12 +249,17 @@ def test_what_a_lost_primary_had_not_archived_is_pushed_before_it_is_rewound(
     assert values(a) == {1, 4}
 
 
-def test_a_rewind_stops_where_the_archive_has_other_wal_under_the_same_name(make_node: MakeNode, store: DirectoryArchive) -> None:
+def test_a_rewind_stops_and_empties_nothing_where_the_archive_has_other_wal_under_the_same_name(
+    make_node: MakeNode, store: DirectoryArchive
+) -> None:
     a, _, kept = lost_primary(make_node, store)
     (store.wal / kept[0]).write_bytes(bytes(16 << 20))
-    outcome = a.run(RecoverFromCrash())
-    assert not outcome.is_done
-    assert kept[0] in (outcome.error or "")
+    for step in (RecoverFromCrash(), Rewind(leader="b", wipe_on_failure=True)):
+        outcome = a.run(step)
+        assert (outcome.is_done, outcome.needs_person) == (False, True), outcome.error
+        assert kept[0] in (outcome.error or "")
+    directory = a.read().directory
+    assert (directory.state, directory.mark) == (DirectoryState.INITIALIZED, None)
     assert kept[0] in ready_files(a.instance.layout.wal_dir)
     assert (store.wal / kept[0]).read_bytes() == bytes(16 << 20)
 

@@ -65,8 +65,9 @@ class TestWal:
         path = site.file(ONE, b"first")
         pushed = [site.call("wal-push", str(path), WALG_PREVENT_WAL_OVERWRITE="true").returncode for _ in range(2)]
         site.file(ONE, b"other")
-        guarded = site.call("wal-push", str(path), WALG_PREVENT_WAL_OVERWRITE="true").returncode
-        assert (pushed, guarded) == ([0, 0], 1)
+        guarded = site.call("wal-push", str(path), WALG_PREVENT_WAL_OVERWRITE="true")
+        assert (pushed, guarded.returncode) == ([0, 0], 1)
+        assert "already archived, contents differ" in guarded.stderr  # by which the plugin tells it from other failures
         site.must("wal-push", str(path))  # by default it overwrites
         site.must("wal-fetch", ONE, str(site.directory / "fetched"))
         assert (site.directory / "fetched").read_bytes() == b"other"

@@ -362,6 +362,35 @@ def test_a_diverged_directory_is_parked_where_no_setting_allows_a_repair() -> No
     assert (decision.rule, decision.steps) == ("repair_diverged", ())
 
 
+CONFLICT = w.outcome(JobKind.REWIND, error="the archive has another file", needs_person=True)
+WIPES = Policy(times=w.TIMES, use_pg_rewind=True, remove_data_directory_on_rewind_failure=True)
+
+
+@pytest.mark.parametrize(("ago_s", "steps"), [(1.0, []), (60.0, [Rewind])])
+def test_a_rewind_that_met_other_wal_in_the_archive_throws_nothing_away(ago_s: float, steps: list[type]) -> None:
+    failed = replace(CONFLICT, ended_at=w.NOW - ago_s)
+    decision = decide(w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=WIPES, outcomes=(failed,)))
+    assert (decision.rule, [type(step) for step in decision.steps]) == ("repair_diverged", steps)
+    of_no_person = replace(failed, needs_person=False)
+    (step,) = decide(w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=WIPES, outcomes=(of_no_person,))).steps
+    assert isinstance(step, CreateReplica)
+
+
+@pytest.mark.parametrize(("ago_s", "steps"), [(1.0, []), (60.0, [Rewind])])
+def test_neither_does_one_that_was_interrupted(ago_s: float, steps: list[type]) -> None:
+    node = w.stopped(directory=w.directory(DirectoryState.UNFINISHED, mark="rewind"))
+    decision = decide(w.world(node=node, policy=WIPES, outcomes=(replace(CONFLICT, ended_at=w.NOW - ago_s),)))
+    assert (decision.rule, [type(step) for step in decision.steps]) == ("finish_rewind", steps)
+
+
+def test_a_former_primary_whose_crash_recovery_met_other_wal_is_not_started() -> None:
+    node = w.stopped(directory=w.directory(control=w.control("in production")))
+    assert decide(w.world(cluster=ON_TIMELINE_2, node=node)).rule == "recover_before_rewind"
+    failed = replace(CONFLICT, kind=JobKind.CRASH_RECOVERY)
+    decision = decide(w.world(cluster=ON_TIMELINE_2, node=node, outcomes=(failed,)))
+    assert (decision.rule, decision.steps) == ("recover_before_rewind", ())
+
+
 def test_a_diverged_directory_is_created_again_where_the_setting_says_so() -> None:
     policy = Policy(times=w.TIMES, remove_data_directory_on_diverged_timelines=True)
     (step,) = decide(w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=policy)).steps

@@ -1,6 +1,7 @@
 """The hooks of WAL-G: one class, one instance, three kinds."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from hacore.errors import ConfigError
@@ -44,6 +45,9 @@ from hacore_replica_walg.tool import Place, Tool
 from hacore_replica_walg.work import Work
 
 _MISSING: Final = 74  # EX_IOERR: the file is not in the archive
+_CONFLICT: Final = 3  # of our program, which knows it by WAL-G's words
+_SHELL: Final = "/bin/sh"
+_PUSH: Final = Path(__file__).with_name("programs") / "push.sh"
 _FLAGS: Final = frozenset({"no_params", "no_leader", "keep_data"})  # of the method's section: the core's own
 _ARCHIVE_TIMEOUT: Final = "300"  # seconds: what is lost at most where nothing but the archive is left
 
@@ -107,9 +111,10 @@ class WalgPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
     def hacore_archive_settings(self, request: ArchiveRequest) -> ArchiveSettings:
         """Name the programs; nothing is asked of the storage."""
         return ArchiveSettings(
-            push=self._tool.command("wal-push", "%p"),
+            push=(_SHELL, str(_PUSH), *self._tool.command("wal-push", "%p")),
             fetch=self._tool.command("wal-fetch", "%f", "%p"),
             missing_codes=(_MISSING,),
+            conflict_codes=(_CONFLICT,),
             environment=tuple(sorted(self._tool.own_environment(_place_of(request)).items())),
             parameters=(("archive_timeout", _ARCHIVE_TIMEOUT),),
             push_limit_s=self._settings.push_timeout_s,
