@@ -12,6 +12,7 @@ from hacore.interfaces import Endpoint, Hold, RoutingState
 from hacore.model.address import host_and_port
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, Member, OwnRecord
+from hacore.model.commands import ShutdownCommand
 from hacore.model.node import ServerState
 from hacore.model.world import World
 from hacore.publish.member import member_of
@@ -44,7 +45,7 @@ def next_state(before: RoutingState | None, world: World, *, written: OwnRecord 
         standbys=_standbys(world, before, members, leader),
         members=members,
         hold=_hold(before, own, leader, world) if own is not None else _kept_hold(before, leads=leads),
-        valid_until=world.lease.fence_at if world.lease is not None else None,
+        valid_until=world.lease.fence_at if world.lease is not None and (leads or not _gives_up(world)) else None,
         is_paused=world.policy.pause,
     )
     return before if state == before else replace(state, revision=_revision(before, world.now))
@@ -66,6 +67,11 @@ def lease_ended(before: RoutingState, last: World | None, now: Instant) -> Routi
     is_me = before.leader is not None and before.leader.member == before.me.member
     stays = not is_me or (ran_out and last is not None and _runs_unfenced(last))
     return replace(before, leader=before.leader if stays else None, leads=False, valid_until=None, revision=_revision(before, now))
+
+
+def _gives_up(world: World) -> bool:
+    """Tell whether this node hands its lease over or ends: what stands with the lease goes before that, at the stop."""
+    return world.sightings.demoting is not None or any(isinstance(command, ShutdownCommand) for command in world.commands)
 
 
 def _revision(before: RoutingState | None, now: Instant) -> int:

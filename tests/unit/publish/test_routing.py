@@ -7,6 +7,7 @@ import pytest
 
 from hacore.interfaces import Endpoint, Hold, RoutingState
 from hacore.model.cluster import ClusterView, HoldMark, OwnRecord
+from hacore.model.commands import ShutdownCommand
 from hacore.model.lease import Lock
 from hacore.model.lsn import Lsn
 from hacore.model.node import FenceState, Role, ServerState
@@ -72,6 +73,16 @@ def test_a_leader_whose_server_does_not_run_takes_no_writes(server: ServerState)
     assert (leader(state), state.leads, state.valid_until) == (None, False, world.lease.fence_at)  # what goes with the lease stays
     assert renewed(state, 2000.0, w.NOW).valid_until == 2000.0
     assert lease_ended(state, world, w.NOW).valid_until is None
+
+
+def test_what_goes_with_the_lease_goes_at_the_stop_of_a_leader_that_hands_over_or_ends() -> None:
+    hands_over = {"sightings": w.sightings(demoting="b", demoting_since=w.NOW)}
+    ends = {"commands": (ShutdownCommand(id="end", received_at=w.NOW),)}
+    for fields in (hands_over, ends):
+        runs = told(w.leading(**fields))
+        assert (runs.leads, runs.valid_until is not None) == (True, True)
+        stops = told(w.leading(node=w.primary(server=ServerState.STOPPING), **fields), runs)
+        assert (stops.leads, stops.valid_until) == (False, None)
 
 
 def test_a_primary_that_only_does_not_answer_in_time_is_still_led_to() -> None:
