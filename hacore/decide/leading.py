@@ -8,12 +8,13 @@ from hacore.decide.election import successors
 from hacore.decide.handing_over import blank_request
 from hacore.decide.own import with_claim, without_hold
 from hacore.decide.promoting import guard_must_be_armed
+from hacore.decide.records import missing_records
 from hacore.decide.table import Table
 from hacore.decide.upstreams import slot_changes
 from hacore.decide.views import Leading, leading
 from hacore.model.cluster import FailoverRequest, HistoryLine
 from hacore.model.jobs import JobKind
-from hacore.model.steps import EndServer, PutRecord, ReloadServer, RememberDemotion, Step, TakeCheckpoint, WriteHistory, WriteOwn
+from hacore.model.steps import EndServer, ReloadServer, RememberDemotion, TakeCheckpoint, WriteHistory, WriteOwn
 from hacore.model.world import Answer
 
 _RETRY_CHECKPOINT_S = 5.0
@@ -35,12 +36,14 @@ def claim_own_timeline(seen: Leading) -> Answer | None:
     if timeline is None or (seen.own.claimed_by(timeline) is not None and not seen.own.bootstrapping):
         return None
     own = replace(with_claim(seen.own, timeline), bootstrapping=False, timeline=timeline)
-    return Answer(reason=f"claims timeline {timeline}", steps=(WriteOwn(own=own), *_missing_records(seen)), wake_after_s=0)
+    return Answer(
+        reason=f"claims timeline {timeline}", steps=(WriteOwn(own=own), *missing_records(seen.world, seen.cluster)), wake_after_s=0
+    )
 
 
 def restore_records(seen: Leading) -> Answer | None:
     """Write ``initialize`` and ``config`` where they are missing or wrong (interface reference 5.2)."""
-    steps = _missing_records(seen)
+    steps = missing_records(seen.world, seen.cluster)
     return Answer(reason="records are missing", steps=steps, wake_after_s=0) if steps else None
 
 
@@ -120,16 +123,6 @@ def keep_leading(seen: Leading) -> Answer | None:
     if seen.node.settings_wanted:
         return Answer(reason="settings have changed", steps=(ReloadServer(),))
     return Answer(reason=f"leads under token {seen.lease.token}")
-
-
-def _missing_records(seen: Leading) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    if seen.node.system_id is not None and seen.cluster.initialize != seen.node.system_id:
-        steps.append(PutRecord(name="initialize", value=seen.node.system_id, expected=seen.cluster.initialize_version or 0))
-    config = seen.world.me.bootstrap_config
-    if seen.cluster.config is None and "config" not in seen.cluster.broken and config is not None:
-        steps.append(PutRecord(name="config", value=config, expected=0))
-    return tuple(steps)
 
 
 def _why_not(seen: Leading, request: FailoverRequest) -> str | None:

@@ -8,8 +8,9 @@ from typing import Final
 
 from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_behind, why_not_eligible
 from hacore.decide.following import follow_upstream, resume_lease, start_standby
-from hacore.decide.leading import failover_request_is_over, switchover_requested
+from hacore.decide.leading import failover_request_is_over, restore_records, switchover_requested
 from hacore.decide.own import acquisition, without_hold
+from hacore.decide.records import missing_config
 from hacore.decide.table import Table
 from hacore.decide.views import Known, following, leaderless, leading, paused
 from hacore.model.node import Role, ServerState
@@ -34,6 +35,12 @@ def note_unfenced(seen: Known) -> Answer | None:
         return None
     own = replace(without_hold(holder.own), unfenced=seen.name)
     return Answer(reason="pause: notes that this node is not fenced", steps=(WriteOwn(own=own),), wake_after_s=0)
+
+
+def restore_records_in_pause(seen: Known) -> Answer | None:
+    """A store that was emptied gets back what it said, maintenance included: without it nobody could end that."""
+    holder = leading(seen.world)
+    return None if holder is None or seen.world.sightings.demoting is not None else restore_records(holder)
 
 
 def disarm_in_pause(seen: Known) -> Answer | None:
@@ -78,8 +85,7 @@ def primary_takes_lock_in_pause(seen: Known) -> Answer | None:
     is_known = own is None or own.unfenced == seen.name or is_former_holder(world, seen.cluster)
     if not is_known and not _was_left_by_another_product(seen):
         return None
-    step = AcquireLease(own=acquisition(world, seen.cluster), own_version=seen.cluster.own_version or 0)
-    return Answer(reason="pause: the primary runs here", steps=(step,), wake_after_s=0)
+    return Answer(reason="pause: the primary runs here", steps=(_take(seen),), wake_after_s=0)
 
 
 def _was_left_by_another_product(seen: Known) -> bool:
@@ -101,8 +107,12 @@ def named_candidate_in_pause(seen: Known) -> Answer | None:
         return None
     if why_not_eligible(world) is not None or living_primary(world) is not None or challenge_at(world, seen.cluster) > seen.now:
         return None
-    step = AcquireLease(own=acquisition(world, seen.cluster), own_version=seen.cluster.own_version or 0)
-    return Answer(reason="pause: a person named this node", steps=(step,), wake_after_s=0)
+    return Answer(reason="pause: a person named this node", steps=(_take(seen),), wake_after_s=0)
+
+
+def _take(seen: Known) -> AcquireLease:
+    world, cluster = seen.world, seen.cluster
+    return AcquireLease(own=acquisition(world, cluster), own_version=cluster.own_version or 0, puts=missing_config(world, cluster))
 
 
 def standby_in_pause(seen: Known) -> Answer | None:
@@ -130,6 +140,7 @@ PAUSED: Final = Table(
     rules=(
         work_in_pause,
         note_unfenced,
+        restore_records_in_pause,
         disarm_in_pause,
         request_in_pause,
         resume_in_pause,

@@ -22,6 +22,7 @@ from hacore.testing.simulation.by_hand import (
     standby_is_promoted_by_hand_under_a_fired_fence,
 )
 from hacore.testing.simulation.faults import heal
+from hacore.testing.simulation.in_pause import store_is_emptied_in_pause
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.planned import (
     leader_ends_while_its_standbys_lag,
@@ -396,6 +397,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     scheduled_restart_is_stale,
     restarts_in_pause,
     store_goes_away_during_a_restart_in_pause,
+    store_is_emptied_in_pause,
     leader_ends_while_its_standbys_lag,
     power_is_back_before_the_store,
     power_is_back_and_wal_takes_long_to_read,

@@ -19,8 +19,8 @@ class AgentSettings:
         self._last = self._merge(json.loads(bootstrap))
 
     def me(self) -> Me:
-        """Return who this node is."""
-        return self._me
+        """Return who this node is; what it would write as the missing record is what was last in force."""
+        return replace(self._me, bootstrap_config=self._text)
 
     def policy(self, dynamic: str | None) -> Policy:
         """Lay the dynamic record over the local settings."""

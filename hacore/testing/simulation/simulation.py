@@ -106,7 +106,6 @@ class Simulation:
             conn_url=f"postgres://{name}:5432/postgres",
             api_url=f"http://{name}:8008/patroni",
             tags=tags,
-            bootstrap_config=plan.config(),
             leaderless_methods=plan.leaderless_methods,
             drains=plan.drains,
         )

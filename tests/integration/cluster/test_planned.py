@@ -1,5 +1,6 @@
 """What a person plans: switchover, orderly end, pause, restart, reinitialize, and settings, right and wrong ones (scenario 20)."""
 
+import json
 import os
 import signal
 
@@ -107,6 +108,24 @@ def test_what_a_person_restarts_in_pause_runs_again_in_its_role(cluster: Cluster
         assert now == role
         assert again != began
     assert cluster.the_leader() is leader
+    assert cluster.configure(pause=None).status == 200
+    assert cluster.wait_ready() is leader
+
+
+@on_all_stores
+def test_a_store_that_is_emptied_in_a_pause_gets_its_records_back_and_the_pause_ends_when_a_person_says_so(
+    cluster: Cluster, store: StoreAtWork
+) -> None:
+    leader = cluster.the_leader()
+    assert cluster.configure(pause=True).status == 200
+    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    before, began = store.records(), leader.query("SELECT pg_postmaster_start_time()")
+    store.delete()
+    cluster.wait_for(lambda: "config" in store.records() and "initialize" in store.records(), "the records are there again")
+    after = store.records()
+    assert after["initialize"] == before["initialize"]
+    assert json.loads(after["config"]) == json.loads(before["config"])
+    assert leader.query("SELECT pg_postmaster_start_time()") == began
     assert cluster.configure(pause=None).status == 200
     assert cluster.wait_ready() is leader
 
