@@ -62,7 +62,7 @@ def switchover(
         at = ask_time(scheduled, "switchover", asks=not force)
         if at is not None and is_paused(view):
             raise CommandError("Can't schedule switchover in the paused state")
-        _warn(view)
+        _warn(view, candidate)
         confirm(_question(site.scope, "switchover", holder.name, candidate, at), force=force)
         body = {"leader": leader, "candidate": candidate, "scheduled_at": at.isoformat() if at else None}
         _carry_out(site, view, [holder], "switchover", {key: value for key, value in body.items() if value}, form)
@@ -85,7 +85,7 @@ def failover(place: Place, cluster: str | None, candidate: str | None, form: str
         if candidate is None and force:
             raise click.UsageError("a failover needs --candidate")
         chosen = _candidate(site, view, candidate, asks=not force, is_needed=True)
-        _warn(view)
+        _warn(view, chosen)
         confirm(_question(site.scope, "failover", view.leader.name if view.leader else None, chosen, None), force=force)
         asked = dict.fromkeys((view.leader, view.member(chosen) if chosen else None))
         _carry_out(site, view, [one for one in asked if one is not None], "failover", {"candidate": chosen or ""}, form)
@@ -119,8 +119,8 @@ def _candidate(site: Site, view: ClusterView, given: str | None, *, asks: bool, 
     return given
 
 
-def _warn(view: ClusterView) -> None:
-    for one in remarks(view):
+def _warn(view: ClusterView, candidate: str | None) -> None:
+    for one in remarks(view, candidate):
         click.echo(f"Warning: {one}", err=True)
 
 

@@ -115,9 +115,11 @@ def refusal(wish: Wish, view: ClusterView, ask: Callable[[tuple[str, ...]], tupl
     return None
 
 
-def remarks(view: ClusterView) -> tuple[str, ...]:
+def remarks(view: ClusterView, candidate: str | None) -> tuple[str, ...]:
     """Say what a person should know before the leader changes, although it can be done."""
-    leader = view.leader
+    leader, own = view.leader, view.own
+    if view.lock is None and own is not None and own.unfenced not in (None, candidate):
+        return (f"{own.unfenced} was left unfenced in maintenance: there will be two primaries where its server still runs",)
     if leader is None or leader.archive_fault is None:
         return ()
     lacking = "what it has not archived is missing in the archive until it is back as a standby and has pushed it"
@@ -138,7 +140,7 @@ def _carry_out(context: Context, body: Body, *, needs_leader: bool) -> Reply:
     _write(context, wish, view)
     written_at = context.clock.now()
     context.loop.wake()
-    headers = warning(remarks(view))
+    headers = warning(remarks(view, wish.candidate))
     if wish.scheduled_at is not None:
         return Reply(status=202, text="Switchover scheduled", headers=headers)
     return replace(_wait(context, wish, view.lock.holder if view.lock else None, written_at), headers=headers)

@@ -111,14 +111,23 @@ def why_not_eligible(world: World) -> str | None:
     if node.directory.state is not DirectoryState.INITIALIZED:
         return "its data directory is not whole"
     own = world.cluster.own if world.cluster else None
-    if own and own.unfenced not in (None, me.name) and not _cannot_write(world.peer(own.unfenced)):
-        return f"{own.unfenced} was left unfenced in pause and is not proven stopped"
+    if own and own.unfenced not in (None, me.name) and not _cannot_write(world.peer(own.unfenced)) and not _is_forced(world):
+        return f"{own.unfenced} was left unfenced in pause and is not proven stopped: see to it, then name this node in a failover"
     return None
 
 
 def _cannot_write(peer: PeerState | None) -> bool:
-    """Tell whether a peer has just proven that its server is stopped or in recovery."""
-    return peer is not None and peer.reachable and (peer.role is Role.STANDBY or peer.state == "stopped")
+    """Tell whether a peer has just proven that its server is stopped or in recovery. Of another product ``crashed`` proves nothing."""
+    if peer is None or not peer.reachable:
+        return False
+    return peer.role is Role.STANDBY or peer.state == "stopped" or (peer.is_hacore and peer.state in _ENDED_STATES)
+
+
+def _is_forced(world: World) -> bool:
+    """Tell whether a person has named this node since nobody leads. Who was named before was to get the lock in order, from its holder."""
+    seen, request = world.sightings, world.cluster.failover if world.cluster else None
+    since, named_at = seen.leaderless_since, seen.failover_since
+    return is_named(request, world.me.name) and since is not None and named_at is not None and named_at > since
 
 
 def is_named(request: FailoverRequest | None, name: str) -> bool:

@@ -43,6 +43,8 @@ class Sightings:
     uninitialized_since: Instant | None = None  # no leader, no initialize key, no member with data
     initialize_claim_version: int | None = None  # a bootstrap of somebody else that does not move ...
     initialize_claim_since: Instant | None = None  # ... since then
+    failover_version: int | None = None  # revision of a person's request ...
+    failover_since: Instant | None = None  # ... and when this node first saw it
     store_lost_since: Instant | None = None
     store_back_at: Instant | None = None  # end of the last outage
     members_seen: tuple[tuple[str, Instant], ...] = ()  # every member and when its record was last there

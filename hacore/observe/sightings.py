@@ -42,6 +42,9 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
         seen = replace(seen, own_version=cluster.own_version, own_version_since=cluster.own_received_at or now)
     if cluster.initialize_version != before.initialize_claim_version:
         seen = replace(seen, initialize_claim_version=cluster.initialize_version, initialize_claim_since=now)
+    requested = cluster.failover.version if cluster.failover is not None else None
+    if requested != before.failover_version:
+        seen = replace(seen, failover_version=requested, failover_since=now)
     names = tuple(member.name for member in cluster.members)
     members_seen = {**dict(before.members_seen), **dict.fromkeys(names, now)}
     seen = replace(seen, members_seen=tuple(sorted(members_seen.items())))

@@ -39,7 +39,7 @@ _OF_SERVER: Final[Mapping[ServerState, str]] = {
     ServerState.RUNNING: "running",
     ServerState.UNREACHABLE: "running",  # it is there; that it does not answer is told beside it
     ServerState.STOPPING: "stopping",
-    ServerState.ORPHANED: "crashed",
+    ServerState.ORPHANED: "stopping",  # not ``crashed``: that proves to others that no process is left
 }
 
 

@@ -351,8 +351,12 @@ def switchover_in_trouble(at: Happening) -> None:
 
 
 def manual_failover(at: Happening) -> None:
-    """A person names the next leader."""
-    at.simulation.judge.manual_until = at.simulation.engine.now + 60.0
+    """A person names the next leader; where nobody leads, not before one that a pause left unfenced is surely down."""
+    simulation = at.simulation
+    simulation.judge.manual_until = simulation.engine.now + 60.0
+    unfenced = simulation.machines.get(json.loads(simulation.store.value("hacore") or "{}").get("unfenced"))
+    if simulation.leader is None and unfenced not in (None, at.machine):
+        power_lost(Happening(simulation, unfenced, at.dice))
     at.simulation.operator_puts("failover", json.dumps({"member": at.machine.name}))
 
 

@@ -2,9 +2,10 @@
 
 import json
 
-from hacore.testing.simulation.faults import end_of_maintenance
+from hacore.testing.simulation.faults import end_of_maintenance, heal
+from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Simulation
-from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, reach
+from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, others, reach
 
 
 def store_is_emptied_in_pause(simulation: Simulation) -> None:
@@ -23,3 +24,54 @@ def store_is_emptied_in_pause(simulation: Simulation) -> None:
     simulation.must_become_whole()
     if leader_of(simulation) is not leader or leader.server.run != run or simulation.judge.promotions:
         raise ScenarioError(f"{simulation.engine.seed}: the leader has changed, or was restarted")
+
+
+def leader_is_lost_in_pause(simulation: Simulation) -> None:
+    """Nobody can tell whether the primary that was left unfenced still writes: nobody leads until a person says so by a failover."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    simulation.operator_puts("failover", json.dumps({"member": heir.name}))  # while it still leads: that says nothing of its end
+    leader.lose_power()
+    end_of_maintenance(simulation)
+    simulation.run_for(4 * simulation.plan.times.ttl_s)
+    if simulation.leader is not None:
+        raise ScenarioError(f"{simulation.engine.seed}: somebody leads while the one that was left unfenced may still write")
+    _failover(simulation, heir)
+    reach(simulation, lambda: heir.server.accepts_writes, "the one that was named leads")
+    leader.boot(5.0)
+    simulation.must_become_whole()
+    if leader_of(simulation) is not heir:
+        raise ScenarioError(f"{simulation.engine.seed}: the leader has changed")
+
+
+def leader_is_lost_in_pause_and_another_is_named_in_it(simulation: Simulation) -> None:
+    """A failover is possible in maintenance, too."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    leader.lose_power()
+    simulation.run_for(4 * simulation.plan.times.ttl_s)
+    _failover(simulation, heir)
+    reach(simulation, lambda: heir.server.accepts_writes, "the one that was named leads")
+    end_of_maintenance(simulation)
+    leader.boot(5.0)
+    simulation.must_become_whole()
+
+
+def leader_has_crashed_in_pause_and_stays_down(simulation: Simulation) -> None:
+    """Its agent says that no process of it is left: then somebody else leads once maintenance has ended."""
+    leader = in_maintenance(simulation)
+    leader.lose_power()
+    simulation.run_for(2 * simulation.plan.times.ttl_s)
+    leader.boot(0.0)
+    leader.disk_is_full = True  # so that it is no candidate itself
+    simulation.run_for(3.0)
+    end_of_maintenance(simulation)
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    heal(simulation)
+    leader.disk_is_full = False
+    simulation.must_become_whole()
+
+
+def _failover(simulation: Simulation, heir: Machine) -> None:
+    simulation.judge.manual_until = simulation.engine.now + 60.0
+    simulation.operator_puts("failover", json.dumps({"member": heir.name}))

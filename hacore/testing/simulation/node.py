@@ -198,7 +198,7 @@ def _status(host: Host) -> PeerState:
         name=host.name,
         reachable=True,
         role=server.role if is_up else None,
-        state="running" if is_up else str(server.state),
+        state="running" if is_up else _state_word(server),
         timeline=server.log.timeline if is_up else None,
         lsn=server.log.end if is_up else None,
         failover_priority=host.tags.failover_priority,
@@ -208,6 +208,11 @@ def _status(host: Host) -> PeerState:
         system_id=server.directory.system_id or None,
         streams=server.source is not None if is_up and server.role is Role.STANDBY else None,
     )
+
+
+def _state_word(server: Server) -> str:
+    died = server.state is ServerState.STOPPED and server.directory.control_state == "in production"
+    return "crashed" if died else str(server.state)
 
 
 class AgentDisk:

@@ -22,7 +22,12 @@ from hacore.testing.simulation.by_hand import (
     standby_is_promoted_by_hand_under_a_fired_fence,
 )
 from hacore.testing.simulation.faults import heal
-from hacore.testing.simulation.in_pause import store_is_emptied_in_pause
+from hacore.testing.simulation.in_pause import (
+    leader_has_crashed_in_pause_and_stays_down,
+    leader_is_lost_in_pause,
+    leader_is_lost_in_pause_and_another_is_named_in_it,
+    store_is_emptied_in_pause,
+)
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.planned import (
     leader_ends_while_its_standbys_lag,
@@ -398,6 +403,9 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     restarts_in_pause,
     store_goes_away_during_a_restart_in_pause,
     store_is_emptied_in_pause,
+    leader_is_lost_in_pause,
+    leader_is_lost_in_pause_and_another_is_named_in_it,
+    leader_has_crashed_in_pause_and_stays_down,
     leader_ends_while_its_standbys_lag,
     power_is_back_before_the_store,
     power_is_back_and_wal_takes_long_to_read,

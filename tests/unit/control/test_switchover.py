@@ -6,12 +6,14 @@ import pytest
 
 from hacore.control.answers import answerer
 from hacore.control.context import Context
+from hacore.control.switchover import remarks
 from hacore.control.wire import Reply
 from hacore.model.lease import Lock
 from hacore.model.node import PeerState
 from hacore.model.steps import PutRecord
 from hacore.model.world import Decision
 from tests.unit.control.samples import ScriptedLoop, scene
+from tests.unit.decide import worlds as w
 
 LATER = "2030-01-01T13:00:00+00:00"
 
@@ -224,3 +226,10 @@ def test_a_leader_whose_wal_is_not_archived_is_warned_of_in_a_header_and_the_ans
     reply = ask(context, "switchover", body)
     assert (reply.status, reply.text) == (202, "Switchover scheduled")
     assert reply.headers["Warning"].startswith("199 hacore \"WAL of a is not archived (push of 'x' failed: no bucket)")
+
+
+def test_whoever_names_another_leader_is_warned_of_one_that_was_left_unfenced() -> None:
+    lost = w.cluster(None, own=w.own(unfenced="b"))
+    (remark,) = remarks(lost, "a")
+    assert remark.startswith("b was left unfenced in maintenance")
+    assert remarks(lost, "b") == remarks(w.cluster("b", own=w.own(unfenced="b")), "a") == ()

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from hacore.decide import decide
 from hacore.model.memory import Memory
+from hacore.model.node import Role
 from hacore.model.steps import AcquireLease, PutRecord
 
 from . import worlds as w
@@ -26,6 +29,43 @@ def test_a_leader_in_a_pause_writes_records_that_are_missing() -> None:
     seen = w.paused(w.leading(cluster=w.cluster("a", own=w.own(holder="a", unfenced="a"), **EMPTIED)))
     decision = decide(replace(seen, me=replace(seen.me, bootstrap_config=PAUSED)))
     assert decision.rule == "restore_records_in_pause"
-    assert {step.name: step.value for step in decision.steps if isinstance(step, PutRecord)} == {"initialize": w.SYSTEM_ID, "config": PAUSED}
+    assert {step.name: step.value for step in decision.steps if isinstance(step, PutRecord)} == {
+        "initialize": w.SYSTEM_ID,
+        "config": PAUSED,
+    }
     unnoted = w.paused(w.leading(cluster=w.cluster("a", **EMPTIED), memory=Memory()))
     assert decide(unnoted).rule == "note_unfenced"
+
+
+def test_a_person_names_who_shall_lead_where_the_one_that_a_pause_left_unfenced_is_lost() -> None:
+    """Only since nobody leads: a wish of before says nothing of its end. And not beside a primary that answers."""
+    named = w.cluster(None, own=w.own(unfenced="b"), failover=w.request(candidate="a"))
+    since = w.sightings(leaderless_since=w.NOW - 60, failover_since=w.NOW - 1)
+    seen = w.leaderless(cluster=named, sightings=since)
+    (step,) = decide(seen).steps
+    assert isinstance(step, AcquireLease)
+    assert step.own.unfenced is None
+    assert decide(w.paused(seen)).rule == "named_candidate_in_pause"
+    assert decide(replace(seen, sightings=replace(since, failover_since=w.NOW - 61))).rule == "may_not_lead"
+    assert decide(replace(seen, sightings=replace(since, leaderless_since=None))).rule == "may_not_lead"
+    assert decide(replace(seen, cluster=replace(named, failover=w.request(leader="b", candidate="a")))).rule == "may_not_lead"
+    assert decide(replace(seen, cluster=replace(named, failover=w.request(candidate="c")))).rule == "may_not_lead"
+    writes = (w.peer("b", role=Role.PRIMARY), w.peer("c"))
+    assert decide(replace(seen, peers=writes)).rule == "peer_comes_first"
+    assert decide(w.paused(replace(seen, peers=writes))).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        ({"state": "crashed"}, "take_the_lock"),
+        ({"state": "start failed"}, "take_the_lock"),
+        ({"state": "stopped", "is_hacore": False}, "take_the_lock"),
+        ({"state": "crashed", "is_hacore": False}, "may_not_lead"),
+        ({"state": "stopping"}, "may_not_lead"),
+        ({"state": "starting"}, "may_not_lead"),
+    ],
+)
+def test_whom_a_pause_left_unfenced_bars_nobody_once_no_process_of_it_is_left(answer: dict[str, object], rule: str) -> None:
+    peers = (w.peer("b", role=None, **answer), w.peer("c"))
+    assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(unfenced="b")), peers=peers)).rule == rule

@@ -50,6 +50,13 @@ def test_the_last_holder_is_remembered_while_there_is_none() -> None:
     assert (seen.lock_holder, seen.leaderless_since) == ("b", w.NOW + 1)
 
 
+def test_a_request_counts_from_when_it_was_first_seen_also_one_that_takes_the_place_of_another() -> None:
+    asked = [reading(now=w.NOW + at, cluster=w.cluster(failover=w.request() if at else None)) for at in (0, 1, 2)]
+    assert after(*asked).failover_since == w.NOW + 1
+    again = w.cluster(failover=replace(w.request(), version=10))
+    assert after(*asked, reading(now=w.NOW + 3, cluster=again)).failover_since == w.NOW + 3
+
+
 def test_the_deadline_of_an_adopted_primary_is_forgotten_when_it_has_ended_or_is_a_standby() -> None:
     adopted = w.memory(adopted_deadline=w.NOW, adopted_boot_id="boot")
     for node in (w.stopped(), w.standby()):

@@ -45,7 +45,7 @@ FAILED_BOOTSTRAP = Outcome(kind=JobKind.BOOTSTRAP, ended_at=1.0, took_s=1.0, err
         pytest.param(here(replace(NODE, role=Role.STANDBY)), "running", "replica", id="standby"),
         pytest.param(here(replace(NODE, server=ServerState.STARTING, role=None)), "starting", "replica", id="starts"),
         pytest.param(here(replace(NODE, server=ServerState.UNREACHABLE)), "running", "primary", id="does not answer"),
-        pytest.param(here(replace(NODE, server=ServerState.ORPHANED)), "crashed", "primary", id="orphaned"),
+        pytest.param(here(replace(NODE, server=ServerState.ORPHANED)), "stopping", "primary", id="orphaned"),
         pytest.param(here(job=JobState(kind=JobKind.STOP, started_at=1.0)), "stopping", "primary", id="being stopped"),
         pytest.param(here(job=JobState(kind=JobKind.RESTART, started_at=1.0)), "restarting", "primary", id="being restarted"),
         pytest.param(here(job=JobState(kind=JobKind.CHECKPOINT, started_at=1.0)), "running", "primary", id="checkpoint"),
