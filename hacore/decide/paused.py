@@ -116,13 +116,14 @@ def _take(seen: Known) -> AcquireLease:
 
 
 def standby_in_pause(seen: Known) -> Answer | None:
-    """A running standby follows the leader; one that has just handed over starts again."""
+    """A running standby follows the leader; one that has just handed over, or was created again, is started."""
     other = following(seen.world)
     if other is None or other.lock.holder == seen.name or seen.node.is_primary:
         return None
     if seen.node.server is ServerState.RUNNING:
         return follow_upstream(other)
-    return start_standby(other) if seen.world.sightings.demoting is not None and seen.world.job is None else None
+    is_asked = seen.world.sightings.demoting is not None or seen.world.is_new_copy
+    return start_standby(other) if is_asked and seen.world.job is None else None
 
 
 def nothing_in_pause(seen: Known) -> Answer | None:

@@ -69,6 +69,12 @@ class World:
         return next((peer for peer in self.peers if peer.name == name), None)
 
     @property
+    def is_new_copy(self) -> bool:
+        """Tell whether the directory was copied and not started since: its control file is that of the primary it was copied from."""
+        copied, started = self.outcome(JobKind.CREATE_REPLICA), self.outcome(JobKind.START)
+        return copied is not None and copied.is_done and (started is None or started.ended_at < copied.ended_at)
+
+    @property
     def others(self) -> tuple[Member, ...]:
         """Return the other members' records."""
         return tuple(member for member in self.cluster.members if member.name != self.me.name) if self.cluster else ()

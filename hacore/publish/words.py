@@ -58,7 +58,7 @@ def role_word(world: World) -> str:
     directory = node.directory
     if directory.state in {DirectoryState.EMPTY, DirectoryState.UNFINISHED}:
         return "uninitialized"
-    if directory.control is None or directory.has_standby_signal or not directory.control.was_primary or _is_new_copy(world):
+    if directory.control is None or directory.has_standby_signal or not directory.control.was_primary or world.is_new_copy:
         return "replica"
     return "primary" if world.lease is not None else "demoted"
 
@@ -71,10 +71,4 @@ def _of_a_stopped_server(world: World) -> str:
     if world.node.last_start_failed is not None:
         return "start failed"
     died = directory.control is not None and directory.control.state == "in production"
-    return "crashed" if died and not _is_new_copy(world) else "stopped"
-
-
-def _is_new_copy(world: World) -> bool:
-    """Tell whether the directory was copied and not started since: its control file is that of the primary it was copied from."""
-    copied, started = world.outcome(JobKind.CREATE_REPLICA), world.outcome(JobKind.START)
-    return copied is not None and copied.is_done and (started is None or started.ended_at < copied.ended_at)
+    return "crashed" if died and not world.is_new_copy else "stopped"

@@ -2,6 +2,7 @@
 
 import json
 
+from hacore.model.commands import ReinitializeCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Simulation
@@ -69,6 +70,21 @@ def leader_has_crashed_in_pause_and_stays_down(simulation: Simulation) -> None:
     reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
     heal(simulation)
     leader.disk_is_full = False
+    simulation.must_become_whole()
+
+
+def standby_is_created_again_in_pause(simulation: Simulation) -> None:
+    """What a person asked for is done to its end: the new copy runs."""
+    leader = in_maintenance(simulation)
+    standby = others(simulation, leader)[0]
+    run = standby.server.run
+    standby.command(ReinitializeCommand(id="again", received_at=standby.clock.now(), force=False))
+    reach(simulation, lambda: standby.server.run > run and standby.server.serves, "the new copy runs", within_s=20.0)
+    standby.server.stop()
+    simulation.run_for(2 * simulation.plan.times.ttl_s)
+    if standby.server.serves:
+        raise ScenarioError(f"{simulation.engine.seed}: a standby that a person has stopped was started")
+    end_of_maintenance(simulation)
     simulation.must_become_whole()
 
 

@@ -26,6 +26,7 @@ from hacore.testing.simulation.in_pause import (
     leader_has_crashed_in_pause_and_stays_down,
     leader_is_lost_in_pause,
     leader_is_lost_in_pause_and_another_is_named_in_it,
+    standby_is_created_again_in_pause,
     store_is_emptied_in_pause,
 )
 from hacore.testing.simulation.machine import Machine
@@ -406,6 +407,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     leader_is_lost_in_pause,
     leader_is_lost_in_pause_and_another_is_named_in_it,
     leader_has_crashed_in_pause_and_stays_down,
+    standby_is_created_again_in_pause,
     leader_ends_while_its_standbys_lag,
     power_is_back_before_the_store,
     power_is_back_and_wal_takes_long_to_read,

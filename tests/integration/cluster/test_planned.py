@@ -131,6 +131,20 @@ def test_a_store_that_is_emptied_in_a_pause_gets_its_records_back_and_the_pause_
 
 
 @on_all_stores
+def test_a_standby_that_is_reinitialized_in_a_pause_runs_again(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    standby = cluster.others(leader)[0]
+    assert cluster.configure(pause=True).status == 200
+    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    (standby.data_dir / "left-behind").touch()
+    assert standby.rest("/reinitialize", method="POST", body={}).status == 200
+    cluster.wait_for(lambda: not (standby.data_dir / "left-behind").exists(), "the directory is emptied")
+    assert cluster.wait_ready() is leader
+    assert cluster.configure(pause=None).status == 200
+    assert cluster.wait_ready() is leader
+
+
+@on_all_stores
 def test_a_standby_is_reinitialized(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]

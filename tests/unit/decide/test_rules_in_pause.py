@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from hacore.decide import decide
+from hacore.model.jobs import JobKind
 from hacore.model.memory import Memory
 from hacore.model.node import Role
-from hacore.model.steps import AcquireLease, PutRecord
+from hacore.model.steps import AcquireLease, PutRecord, StartServer
 
 from . import worlds as w
 
@@ -69,3 +70,12 @@ def test_a_person_names_who_shall_lead_where_the_one_that_a_pause_left_unfenced_
 def test_whom_a_pause_left_unfenced_bars_nobody_once_no_process_of_it_is_left(answer: dict[str, object], rule: str) -> None:
     peers = (w.peer("b", role=None, **answer), w.peer("c"))
     assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(unfenced="b")), peers=peers)).rule == rule
+
+
+def test_a_standby_that_was_created_again_in_a_pause_is_started_once() -> None:
+    copied = w.outcome(JobKind.CREATE_REPLICA, ago_s=2.0)
+    down = w.stopped("in production")
+    seen = w.paused(w.world(node=down, outcomes=(copied,)))
+    assert [type(step) for step in decide(seen).steps] == [StartServer]
+    for outcomes in ((), (copied, w.outcome(JobKind.START)), (w.outcome(JobKind.CREATE_REPLICA, error="no space"),)):
+        assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
