@@ -15,9 +15,20 @@ from hacore.model.clock import Instant
 from hacore.model.cluster import FailoverRequest, HoldMark
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
-from hacore.model.node import ServerState
-from hacore.model.steps import DrainTraffic, PutRecord, ReleaseLease, RememberDemotion, StopMode, StopServer, TakeCheckpoint, WriteOwn
-from hacore.model.world import Answer
+from hacore.model.node import Role, ServerState
+from hacore.model.steps import (
+    Arm,
+    DrainTraffic,
+    PutRecord,
+    ReleaseLease,
+    RememberDemotion,
+    StartServer,
+    StopMode,
+    StopServer,
+    TakeCheckpoint,
+    WriteOwn,
+)
+from hacore.model.world import Answer, World
 
 _RECEIVE_LIMIT_S = 10.0  # for the candidate to receive the shutdown checkpoint
 _ASK_AGAIN_S = 0.02
@@ -39,7 +50,10 @@ def release_to_candidate(seen: Leading) -> Answer | None:
 
 
 def hand_over_is_stuck(seen: Leading) -> Answer | None:
-    """Nobody received the shutdown checkpoint in time, or the server did not stop in order: stay leader."""
+    """Nobody received the shutdown checkpoint in time, or the server did not stop in order: stay leader.
+
+    Without maintenance the primary is started in place then; in it, only where this was what stopped it.
+    """
     since = _down_since(seen)
     control = seen.node.directory.control
     unclean = seen.node.server is ServerState.STOPPED and (control is None or not control.is_clean_primary_shutdown)
@@ -47,7 +61,8 @@ def hand_over_is_stuck(seen: Leading) -> Answer | None:
         return None
     if not unclean and seen.now - since < _RECEIVE_LIMIT_S + seen.world.times.loop_wait_s:
         return None
-    return _abort(seen, "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint")
+    given_up = _abort(seen, "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint")
+    return replace(given_up, steps=(Arm(), back_as_primary(seen.world), *given_up.steps)) if seen.world.policy.pause else given_up
 
 
 def waiting_for_candidate(seen: Leading) -> Answer | None:
@@ -146,6 +161,11 @@ def _abort(seen: Leading, reason: str) -> Answer:
     if seen.own.hold is not None and seen.node.is_primary:  # one that is down first becomes primary again, up to the mark's limit
         steps = (*steps, WriteOwn(own=without_hold(seen.own)))
     return Answer(reason=f"switchover given up: {reason}", steps=steps, wake_after_s=0)
+
+
+def back_as_primary(world: World) -> StartServer:
+    """Return the step that starts a primary again that was stopped for a hand-over of which nothing came."""
+    return StartServer(role=Role.PRIMARY, timeout_s=world.policy.primary_start_timeout_s or None)
 
 
 def blank_request(request: FailoverRequest) -> PutRecord:

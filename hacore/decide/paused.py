@@ -8,13 +8,15 @@ from typing import Final
 
 from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_behind, why_not_eligible
 from hacore.decide.following import follow_upstream, resume_lease, start_standby
+from hacore.decide.handing_over import back_as_primary, blank_request
+from hacore.decide.leaderless import wait_for_heir
 from hacore.decide.leading import failover_request_is_over, restore_records, switchover_requested
 from hacore.decide.own import acquisition, without_hold
 from hacore.decide.records import missing_config
 from hacore.decide.table import Table
 from hacore.decide.views import Known, following, leaderless, leading, paused
 from hacore.model.node import Role, ServerState
-from hacore.model.steps import AcquireLease, Disarm, ReleaseLease, WriteOwn
+from hacore.model.steps import AcquireLease, Disarm, PutRecord, ReleaseLease, WriteOwn
 from hacore.model.world import Answer
 
 
@@ -110,9 +112,26 @@ def named_candidate_in_pause(seen: Known) -> Answer | None:
     return Answer(reason="pause: a person named this node", steps=(_take(seen),), wake_after_s=0)
 
 
-def _take(seen: Known) -> AcquireLease:
+def _take(seen: Known, *puts: PutRecord) -> AcquireLease:
     world, cluster = seen.world, seen.cluster
-    return AcquireLease(own=acquisition(world, cluster), own_version=cluster.own_version or 0, puts=missing_config(world, cluster))
+    return AcquireLease(
+        own=acquisition(world, cluster), own_version=cluster.own_version or 0, puts=(*missing_config(world, cluster), *puts)
+    )
+
+
+def return_in_pause(seen: Known) -> Answer | None:
+    """This node has handed over and the candidate has not come: it takes the lock again, and starts as the primary that it was."""
+    world, request = seen.world, seen.cluster.failover
+    if leaderless(world) is None or seen.node.server is not ServerState.STOPPED or world.job is not None:
+        return None
+    waiting = wait_for_heir(seen)
+    if waiting is None or not waiting.steps or living_primary(world) is not None:
+        return waiting
+    if not is_former_holder(world, seen.cluster) or why_not_eligible(world) is not None:
+        return waiting
+    wish = () if request is None else (blank_request(request),)
+    step = _take(seen, *wish)  # with the wish, so that the candidate does not come now
+    return Answer(reason=f"pause: {waiting.reason}", steps=(step, back_as_primary(world), *waiting.steps), wake_after_s=0)
 
 
 def standby_in_pause(seen: Known) -> Answer | None:
@@ -148,6 +167,7 @@ PAUSED: Final = Table(
         release_in_pause,
         primary_takes_lock_in_pause,
         named_candidate_in_pause,
+        return_in_pause,
         standby_in_pause,
         nothing_in_pause,
     ),

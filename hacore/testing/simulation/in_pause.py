@@ -6,7 +6,7 @@ from hacore.model.commands import ReinitializeCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Simulation
-from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, others, reach
+from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, others, reach, rule_answers
 
 
 def store_is_emptied_in_pause(simulation: Simulation) -> None:
@@ -73,6 +73,26 @@ def leader_has_crashed_in_pause_and_stays_down(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def hand_over_in_pause_is_given_up(simulation: Simulation) -> None:
+    """The candidate dies before it has the shutdown checkpoint: the primary that was stopped for it runs again, under its lock."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    heir.server.faults.replication_lag_s = 5.0
+    _hands_over(simulation, leader, heir)
+    reach(simulation, lambda: leader.server.is_down, "the primary is stopped")
+    _runs_again(simulation, leader, heir)
+
+
+def heir_is_lost_in_pause(simulation: Simulation) -> None:
+    """The candidate dies before it takes the lock that was given back for it: the primary that was stopped for it leads again."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    heir.stop_agent()
+    _hands_over(simulation, leader, heir)
+    reach(simulation, lambda: simulation.leader is None, "the lock is given back")
+    _runs_again(simulation, leader, heir)
+
+
 def standby_is_created_again_in_pause(simulation: Simulation) -> None:
     """What a person asked for is done to its end: the new copy runs."""
     leader = in_maintenance(simulation)
@@ -91,3 +111,20 @@ def standby_is_created_again_in_pause(simulation: Simulation) -> None:
 def _failover(simulation: Simulation, heir: Machine) -> None:
     simulation.judge.manual_until = simulation.engine.now + 60.0
     simulation.operator_puts("failover", json.dumps({"member": heir.name}))
+
+
+def _hands_over(simulation: Simulation, leader: Machine, heir: Machine) -> None:
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name, "member": heir.name}))
+    rule_answers(simulation, "stop_for_hand_over")
+
+
+def _runs_again(simulation: Simulation, leader: Machine, heir: Machine) -> None:
+    heir.lose_power()
+    reach(simulation, lambda: leader.server.accepts_writes and simulation.leader is leader, "the primary runs again", within_s=60.0)
+    reach(simulation, lambda: not leader.guard.deadline.latch.is_armed, "the guard is disarmed again")
+    heir.boot(5.0)
+    end_of_maintenance(simulation)
+    heal(simulation)
+    simulation.must_become_whole()
+    if leader_of(simulation) is not leader or simulation.judge.promotions:
+        raise ScenarioError(f"{simulation.engine.seed}: the leader has changed")

@@ -23,6 +23,8 @@ from hacore.testing.simulation.by_hand import (
 )
 from hacore.testing.simulation.faults import heal
 from hacore.testing.simulation.in_pause import (
+    hand_over_in_pause_is_given_up,
+    heir_is_lost_in_pause,
     leader_has_crashed_in_pause_and_stays_down,
     leader_is_lost_in_pause,
     leader_is_lost_in_pause_and_another_is_named_in_it,
@@ -407,6 +409,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     leader_is_lost_in_pause,
     leader_is_lost_in_pause_and_another_is_named_in_it,
     leader_has_crashed_in_pause_and_stays_down,
+    hand_over_in_pause_is_given_up,
+    heir_is_lost_in_pause,
     standby_is_created_again_in_pause,
     leader_ends_while_its_standbys_lag,
     power_is_back_before_the_store,

@@ -131,6 +131,30 @@ def test_a_store_that_is_emptied_in_a_pause_gets_its_records_back_and_the_pause_
 
 
 @on_all_stores
+def test_a_primary_that_was_stopped_for_a_switchover_in_a_pause_runs_again_when_its_candidate_cannot_take_over(
+    cluster: Cluster, store: StoreAtWork
+) -> None:
+    leader = cluster.the_leader()
+    candidate = cluster.others(leader)[0]
+    assert cluster.configure(pause=True, primary_stop_timeout=3).status == 200
+    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    began = leader.status()["postmaster_start_time"]
+    receivers = [pid for pid, title in candidate.server_titles().items() if "walreceiver" in title]
+    for pid in receivers:
+        os.kill(pid, signal.SIGSTOP)  # it does not receive what the primary has to send before it may end
+    try:
+        assert cluster.switchover(candidate=candidate.name).status == 503
+        cluster.wait_for(lambda: leader.status().get("postmaster_start_time") not in (None, began), "it runs again")
+    finally:
+        for pid in receivers:
+            os.kill(pid, signal.SIGCONT)
+    assert leader.query("SELECT pg_is_in_recovery()") == [(False,)]
+    assert cluster.the_leader() is leader
+    assert cluster.configure(pause=None, primary_stop_timeout=None).status == 200
+    assert cluster.wait_ready() is leader
+
+
+@on_all_stores
 def test_a_standby_that_is_reinitialized_in_a_pause_runs_again(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]

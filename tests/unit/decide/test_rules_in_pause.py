@@ -1,14 +1,16 @@
 """Which rule answers in maintenance, beyond what the tests of the other tables say of it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hacore.decide import decide
 from hacore.model.jobs import JobKind
 from hacore.model.memory import Memory
-from hacore.model.node import Role
-from hacore.model.steps import AcquireLease, PutRecord, StartServer
+from hacore.model.node import NodeState, Role
+from hacore.model.steps import AcquireLease, Arm, PutRecord, RememberDemotion, StartServer
+from hacore.model.world import World
 
 from . import worlds as w
 
@@ -79,3 +81,50 @@ def test_a_standby_that_was_created_again_in_a_pause_is_started_once() -> None:
     assert [type(step) for step in decide(seen).steps] == [StartServer]
     for outcomes in ((), (copied, w.outcome(JobKind.START)), (w.outcome(JobKind.CREATE_REPLICA, error="no space"),)):
         assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
+
+
+@pytest.mark.parametrize(
+    ("node", "ago_s"),
+    [pytest.param(w.stopped(), 60.0, id="nobody received the checkpoint"), pytest.param(w.stopped("in production"), 1.0, id="unclean")],
+)
+def test_a_primary_that_was_stopped_for_a_hand_over_in_a_pause_is_started_again_when_that_is_given_up(
+    node: NodeState, ago_s: float
+) -> None:
+    demoting = w.sightings(demoting="c", demoting_since=w.NOW - ago_s)
+    wish = w.cluster("a", own=w.own(holder="a", unfenced="a"), failover=w.request(leader="a", candidate="c"))
+    seen = w.leading(node=node, sightings=demoting, cluster=wish, peers=(w.peer("c", reachable=False),), peers_asked=True)
+    decision = decide(w.paused(seen))
+    assert decision.rule == "hand_over_is_stuck"
+    assert [type(step) for step in decision.steps] == [Arm, StartServer, RememberDemotion, PutRecord]
+    assert [type(step) for step in decide(seen).steps] == [RememberDemotion, PutRecord]  # start_in_place follows
+
+
+def handed_over(**fields: Any) -> World:
+    """A former primary in a pause that has given the lock back for c, long ago."""
+    own = w.own(holder="a", clean="7")
+    values: dict[str, Any] = {
+        "node": w.stopped(),
+        "cluster": w.cluster(None, own=own, failover=w.request(leader="a", candidate="c")),
+        "memory": w.memory(held_token=1, held_instance="7"),
+        "sightings": w.sightings(lock_holder="a", demoting="c", demoting_since=w.NOW - 60, leaderless_since=w.NOW - 40),
+        "peers": (w.peer("b"), w.peer("c", reachable=False)),
+    }
+    return w.paused(w.leaderless(**{**values, **fields}))
+
+
+def test_a_primary_whose_heir_does_not_come_in_a_pause_leads_again() -> None:
+    decision = decide(handed_over())
+    take, start, forget = decision.steps
+    assert isinstance(take, AcquireLease)
+    assert isinstance(start, StartServer)
+    assert (decision.rule, start.role, forget) == ("return_in_pause", Role.PRIMARY, RememberDemotion(candidate=None))
+    assert [(put.name, put.value, put.expected) for put in take.puts] == [("failover", "{}", 9)]
+
+
+def test_in_a_pause_the_heir_comes_first_and_whoever_has_led_since_ends_the_matter() -> None:
+    early = w.sightings(demoting="c", demoting_since=w.NOW - 60, leaderless_since=w.NOW - 34)
+    assert (decide(handed_over(sightings=early)).rule, decide(handed_over(sightings=early)).steps) == ("return_in_pause", ())
+    led_since = handed_over(cluster=w.cluster(None, own=w.own(holder="c", token=2)), memory=w.memory(token=2, held_token=1))
+    assert [type(step) for step in decide(led_since).steps] == [RememberDemotion]
+    assert decide(handed_over(peers=(w.peer("c", role=Role.PRIMARY),))).steps == (RememberDemotion(candidate=None),)
+    assert decide(handed_over(node=w.primary(), peers=())).rule == "primary_takes_lock_in_pause"
