@@ -68,10 +68,10 @@ class LeaseKeeper:
         own = step.own if step.own.store_id else replace(step.own, store_id=self._ports.new_id())
         puts = (own_put(own, self._seen, step.own_version), *(_put(put) for put in step.puts))
         request = AcquireRequest(ttl_s=times.ttl_s, puts=puts, replaces=step.replaces)
-        self.attempted_token = own.token
+        unanswered, self.attempted_token = self.attempted_token, own.token
         answer = self._ports.dcs.acquire(request, timeout_s=self.budget_s(times.retry_timeout_s))
         if isinstance(answer, Refused):
-            self.attempted_token = None
+            self.attempted_token = unanswered  # by which it may be this node's own earlier request that stands in the way
             return False
         self._hold(_lease(answer.lock, own.token, answer.sent_at, times.ttl_s, policy), own, times=times, node=node)
         return True

@@ -43,6 +43,19 @@ class LockConformance(StoreKit):
         eventually(lambda: look(b).lock is None, within_s=ttl_s + EXPIRY_SLACK_S)
         assert now() >= acquired.sent_at + ttl_s
 
+    def test_a_lock_that_is_not_renewed_expires_though_its_holder_goes_on_as_a_member(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+        a.publish("member", ttl_s=ttl_s, timeout_s=CALL_S)
+        take(a, ttl_s)
+
+        def has_expired() -> bool:
+            a.snapshot(timeout_s=CALL_S, max_age_s=ttl_s / 4)
+            a.publish("member", ttl_s=ttl_s, timeout_s=CALL_S)
+            seen = look(b)
+            assert seen.members["a"].value == "member"
+            return seen.lock is None
+
+        eventually(has_expired, within_s=1.5 * ttl_s + EXPIRY_SLACK_S)
+
     def test_an_expired_lock_can_not_be_renewed(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
         lock = take(a, ttl_s)
         eventually(lambda: look(b).lock is None)

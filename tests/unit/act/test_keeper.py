@@ -10,7 +10,7 @@ import pytest
 from hacore.act.keeper import LeaseKeeper
 from hacore.act.remembered import Remembered
 from hacore.errors import DataDirectoryError, DcsUnavailableError
-from hacore.interfaces import Acquired, AcquireRequest, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
+from hacore.interfaces import Acquired, AcquireRequest, Refused, ReleaseRequest, Renewed, RenewRequest, Snapshot, WriteRequest, Written
 from hacore.model.clock import BootClock
 from hacore.model.cluster import ClusterView, OwnRecord, Restore, RestoreState, Status
 from hacore.model.lease import Lock
@@ -52,13 +52,19 @@ class Store:
     """Gives the lock to whoever asks, and writes down who gave it back; silent where it is said to be."""
 
     is_silent: bool = False
+    answers: list[Acquired | Refused | DcsUnavailableError] = field(default_factory=list)  # to whoever asks, before the lock is given
     asked: int = 0
     released: list[ReleaseRequest] = field(default_factory=list)
     renewed: list[RenewRequest] = field(default_factory=list)
 
-    def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired:
+    def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         del request, timeout_s
         self.asked += 1
+        if self.answers:
+            answer = self.answers.pop(0)
+            if isinstance(answer, DcsUnavailableError):
+                raise answer
+            return answer
         return Acquired(lock=LOCK, sent_at=CLOCK.now())
 
     def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed:
@@ -214,3 +220,17 @@ def test_while_the_lease_is_held_the_record_as_it_was_last_written_says_whether_
         found.append(keeper.noted_unfenced)
     keeper.drop()
     assert [*found, keeper.noted_unfenced] == [True, False, False, True, False]
+
+
+def test_a_refusal_leaves_an_earlier_attempt_standing_which_may_be_what_is_in_the_way() -> None:
+    keeper = keeper_of(Disk(takes=9), Store(answers=[DcsUnavailableError("no answer"), Refused(holder="a")]))
+    with pytest.raises(DcsUnavailableError):
+        acquire(keeper)
+    assert not acquire(keeper)
+    assert keeper.attempted_token == 5
+
+
+def test_a_refusal_of_the_only_attempt_leaves_none() -> None:
+    keeper = keeper_of(Disk(takes=9), Store(answers=[Refused(holder="a")]))
+    assert not acquire(keeper)
+    assert keeper.attempted_token is None

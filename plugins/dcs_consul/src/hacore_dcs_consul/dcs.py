@@ -62,7 +62,7 @@ class ConsulDcs:
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Create the key of the lock under this session. One that may be replaced is removed in the same transaction."""
         until = self._until(timeout_s)
-        sent_at = self._session.keep(request.ttl_s, until=until)
+        sent_at = self._session.lead(request.ttl_s, until=until)
         if request.replaces is not None:
             self._standing.find(request.replaces, until)
         lock = self._keys.lock(LEADER, self._standing.member, self._session.number)
@@ -80,7 +80,7 @@ class ConsulDcs:
         What the token may not read is left out of a transaction without a word: where less is shown than before, a reading says why.
         """
         until = self._until(timeout_s)
-        sent_at = self._session.keep(request.ttl_s, until=until)
+        sent_at = self._session.lead(request.ttl_s, until=until)
         found = self._under(request.lock, lambda held: [*self._keys.puts(request.puts), *self._moves(held), self._keys.tree()], until)
         if isinstance(found, Refused):
             return found
@@ -117,6 +117,8 @@ class ConsulDcs:
         until = self._until(timeout_s)
         self._registrar.want(value, ttl_s=ttl_s)
         known = self._standing.published
+        if self._standing.leader is not None:
+            self._session.leave_idle(self._standing.leader.session, ttl_s)
         if self._session.age_s() > ttl_s * _HALF or not self._session.lasts(ttl_s) or known is None:
             self._session.keep(ttl_s, until=until)
         name, number = self._standing.own_record, self._session.number

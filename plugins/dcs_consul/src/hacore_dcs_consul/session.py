@@ -14,6 +14,7 @@ from hacore.model.clock import Clock, Instant
 from hacore_dcs_consul.client import Client, RefusedTtlError
 
 TIMES_TTL: Final = 2  # Consul waits this many times the ttl of a session
+_HALF: Final = 0.5
 _LOCK_DELAY: Final = "1ms"  # whoever challenges counts by himself
 _LEAST: Final = re.compile(r"between \[((?:[\d.]+(?:h|ms|m|s))+)=")
 _UNITS_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -32,6 +33,17 @@ class ServerSession:
         self._ttl_s = 0.0  # of the session itself
         self._least_s = 0.0  # ... as far as the servers have said
         self._kept_at: Instant = -math.inf
+        self._led_at: Instant = -math.inf
+
+    def lead(self, ttl_s: float, *, until: Instant) -> Instant:
+        """Keep it for a lock that is asked for or renewed, too."""
+        self._led_at = self._clock.now()
+        return self.keep(ttl_s, until=until)
+
+    def leave_idle(self, held_by: str, ttl_s: float) -> None:
+        """Do without it where it holds a lock that nobody renews: the lock would live as long as the member record."""
+        if held_by == self.number and self._clock.now() - self._led_at > ttl_s * _HALF:
+            self.forget()
 
     def keep(self, ttl_s: float, *, until: Instant) -> Instant:
         """Make sure that the session lasts ``ttl_s`` from now on.

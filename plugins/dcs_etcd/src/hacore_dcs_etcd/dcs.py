@@ -69,7 +69,7 @@ class EtcdDcs:
     def acquire(self, request: AcquireRequest, *, timeout_s: float) -> Acquired | Refused:
         """Create the lock under this session's lease. One that may be replaced is removed first: a lock has its own create revision."""
         until = self._clock.now() + timeout_s
-        sent_at = self._lease.keep(request.ttl_s, until=until)
+        sent_at = self._lease.lead(request.ttl_s, until=until)
         if request.replaces is not None:
             removal = [*self._keys.held(LEADER, request.replaces), *self._keys.compares(request.puts)]
             answer = self._transact(removal, [self._keys.delete(LEADER)], until)
@@ -87,7 +87,7 @@ class EtcdDcs:
     def renew(self, request: RenewRequest, *, timeout_s: float) -> Renewed | Refused:
         """Keep the lease alive; then, in one transaction, find the lock unchanged, write, and read everything."""
         until = self._clock.now() + timeout_s
-        sent_at = self._lease.keep(request.ttl_s, until=until)
+        sent_at = self._lease.lead(request.ttl_s, until=until)
         moved = []
         if self._leader_on != self._lease.number:  # held through an earlier lease: the lock keeps its create revision when it moves
             moved.append(self._keys.put(LEADER, self._member, self._lease.number))
@@ -123,6 +123,7 @@ class EtcdDcs:
         """Put this member's record where it differs; keep the lease alive where nothing else has just done so."""
         until = self._clock.now() + timeout_s
         self._watch.expect(ttl_s)
+        self._lease.leave_idle(self._leader_on)
         if self._lease.is_due() or not self._lease.lasts(ttl_s) or self._published is None:
             self._lease.keep(ttl_s, until=until)
         if self._published == (value, self._lease.number):
@@ -174,6 +175,7 @@ class EtcdDcs:
     def _recall(self, max_age_s: float, until: Instant) -> Kept | None:
         """Return the picture of the watch, if it will do; keeping the lease alive, where it is due, says so, too."""
         kept = self._picture.recall(self._clock.now(), max_age_s)
+        self._lease.leave_idle(self._leader_on)
         if kept is None and self._published is not None and self._lease.number and self._lease.is_due():
             self._lease.keep(self._lease.ttl_s, until=until)
             kept = self._picture.recall(self._clock.now(), max_age_s)

@@ -21,6 +21,17 @@ class ServerLease:
         self.number = 0
         self.ttl_s = 0
         self._kept_at: Instant = -math.inf
+        self._led_at: Instant = -math.inf
+
+    def lead(self, ttl_s: float, *, until: Instant) -> Instant:
+        """Keep it for a lock that is asked for or renewed, too."""
+        self._led_at = self._clock.now()
+        return self.keep(ttl_s, until=until)
+
+    def leave_idle(self, leader_on: int | None) -> None:
+        """Do without it where a lock hangs on it that nobody renews: the lock would live as long as the member record."""
+        if leader_on == self.number and self._clock.now() - self._led_at > self.ttl_s * _HALF:
+            self.forget()
 
     def keep(self, ttl_s: float, *, until: Instant) -> Instant:
         """Make sure that the lease lasts ``ttl_s`` from now on.
