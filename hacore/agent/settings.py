@@ -119,6 +119,8 @@ class SettingsSource:
             self._me = self._make_me()
             logger.error("reload refused", extra={"error": str(error)})  # noqa: TRY400 - a fault of a person, not of ours
             return str(error)
+        for fault in self._loaded.warnings if found is not None else ():
+            logger.warning("configuration", extra={"warning": str(fault)})
         logger.info("configuration reloaded")
         return None
 

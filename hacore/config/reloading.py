@@ -24,7 +24,6 @@ def keep_fixed(old: LoadedConfig, new: LoadedConfig) -> LoadedConfig:
         values=values,
     )
     restapi = replace(after.restapi, request_queue_size=before.restapi.request_queue_size, thread_pool_size=before.restapi.thread_pool_size)
-    same_store = before.dcs.name == after.dcs.name
     local = replace(
         after,
         name=before.name,
@@ -33,7 +32,7 @@ def keep_fixed(old: LoadedConfig, new: LoadedConfig) -> LoadedConfig:
         restapi=restapi,
         postgresql=postgresql,
         guard=replace(after.guard, state_dir=before.guard.state_dir),
-        dcs=after.dcs if same_store else before.dcs,
+        dcs=before.dcs,  # a session is open with it
     )
     return replace(new, local=local, warnings=(*new.warnings, *_waiting(before, after, new)))
 
@@ -53,7 +52,7 @@ def _waiting(before: LocalSettings, after: LocalSettings, new: LoadedConfig) -> 
         ),
         ("postgresql", "pgpass"): (before.postgresql.pgpass, after.postgresql.pgpass),
         ("guard", "state_dir"): (before.guard.state_dir, after.guard.state_dir),
-        (after.dcs.name,): (before.dcs.name, after.dcs.name),
+        (after.dcs.name,): (before.dcs, after.dcs),
     }
     return [_warning(path, new) for path, (one, other) in pairs.items() if one != other]
 

@@ -41,6 +41,7 @@ def test_a_bad_configuration_is_refused_as_a_whole(changes: dict[str, object], t
         ({"postgresql.pgpass": "/other"}, "postgresql.pgpass"),
         ({"guard.state_dir": "/other"}, "guard.state_dir"),
         ({"sqlite": ..., "etcd3": {"hosts": "a:1"}}, "etcd3"),
+        ({"sqlite.token": "x"}, "sqlite"),
     ],
 )
 def test_what_a_running_node_cannot_change_keeps_its_value_and_that_is_said(changes: dict[str, object], where: str, tmp_path: Path) -> None:
@@ -51,8 +52,3 @@ def test_what_a_running_node_cannot_change_keeps_its_value_and_that_is_said(chan
     assert new.local.restapi == old.local.restapi
     assert new.local.postgresql.data_dir == old.local.postgresql.data_dir
     assert "config_base_name" not in new.local.postgresql.values
-
-
-def test_settings_of_the_same_store_may_change(tmp_path: Path) -> None:
-    _, new = _reloaded(tmp_path, {"sqlite.token": "x"})
-    assert new.local.dcs.section["token"] == "x"
