@@ -10,7 +10,7 @@ from typing import IO, cast
 import pytest
 
 from hacore.errors import DcsUnavailableError
-from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Snapshot, WriteRequest
+from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Snapshot, WriteRequest, Written
 from hacore.testing.conformance import client_program
 from hacore.testing.conformance.store import (
     EVENTUALLY_S,
@@ -29,6 +29,7 @@ from hacore.testing.conformance.store import (
 from hacore.testing.faults.freezer import freeze
 
 LIMIT_S = 1.0
+HELD_UP_S = 5.5  # by one that is stopped at the worst moment; retry_timeout is longer where nobody has changed it
 
 
 class FaultConformance(StoreKit):
@@ -107,8 +108,8 @@ class FaultConformance(StoreKit):
                 cast("IO[bytes]", process.stdout).readline()
                 time.sleep(random.Random(turn).uniform(0.0, 0.05))
                 freeze(process.pid)
-                with takes_at_most(1.5):
-                    written(a, Put(name="config", value=str(turn)))
+                with takes_at_most(HELD_UP_S):
+                    assert isinstance(a.write(WriteRequest(puts=(Put(name="config", value=str(turn)),)), timeout_s=2 * HELD_UP_S), Written)
             finally:
                 process.kill()
                 process.wait()

@@ -17,6 +17,7 @@ import pytest
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, RenewRequest, WriteRequest, Written
 from hacore.testing.conformance.store import CALL_S, Wakes, look, renew, request_for, take, takes_at_most, written
+from hacore_dcs_sqlite.file import STOPPED_INSIDE_S
 from hacore_dcs_sqlite.plugin import SqlitePlugin
 from hacore_dcs_sqlite.settings import SqliteSettings
 
@@ -91,13 +92,20 @@ def test_a_process_stopped_inside_a_transaction_is_ended_and_the_others_go_on(pa
     with subprocess.Popen([sys.executable, "-c", STOPS_ITSELF_INSIDE, str(path)], stdout=subprocess.PIPE) as stopped:
         assert stopped.stdout is not None
         assert stopped.stdout.readline() == b"inside\n"
-        with takes_at_most(1.0):
-            written(a, Put(name="config", value="2"))
+        with takes_at_most(STOPPED_INSIDE_S):
+            assert isinstance(a.write(WriteRequest(puts=(Put(name="config", value="2"),)), timeout_s=2 * STOPPED_INSIDE_S), Written)
         assert stopped.wait(CALL_S) == -signal.SIGKILL
     seen = look(a)
     assert seen.records["config"].value == "2"
     assert seen.revision is not None
     assert seen.revision < 1_000_000
+
+
+def test_a_process_that_its_disk_holds_up_in_a_transaction_for_seconds_goes_on(path: Path, a: Dcs) -> None:
+    held_up = STOPS_ITSELF_INSIDE.replace("os.kill(os.getpid(), signal.SIGSTOP)", "__import__('time').sleep(3)")
+    assert held_up != STOPS_ITSELF_INSIDE
+    subprocess.run([sys.executable, "-c", held_up, str(path)], check=True, stdout=subprocess.DEVNULL)
+    assert look(a).revision == 1_000_000
 
 
 def test_a_transaction_that_somebody_forgot_ends_a_write_at_its_limit_and_lets_readers_read(path: Path, a: Dcs) -> None:

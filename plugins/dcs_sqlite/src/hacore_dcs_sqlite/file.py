@@ -17,7 +17,7 @@ from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_sqlite.kernel_timer import KillTimer
 
-STOPPED_INSIDE_S: Final = 1.0  # a process that stays in a transaction for longer is ended by the kernel
+STOPPED_INSIDE_S: Final = 5.0  # a process that stays in a transaction for longer is ended by the kernel: it may wait for a slow disk, too
 _CLOSE_S: Final = 5.0  # the last one to close moves the log into the file and flushes it
 _PAUSE_S: Final = 0.003
 _FORMAT: Final = 1
@@ -53,7 +53,10 @@ class StoreFile:
             raise DcsUnavailableError(f"{self._path}: {error}") from error
 
     def flush(self) -> None:
-        """Bring what was committed to the disk. Outside of the transaction: a slow disk must not hold up the others."""
+        """Bring what was committed to the disk. Outside of the transaction, where a slow disk holds up nobody else.
+
+        One flush SQLite does inside: that of the log's new header, by the first commit after a checkpoint that left nothing in the log.
+        """
         try:
             log = os.open(f"{self._path}-wal", os.O_RDONLY)
             try:
