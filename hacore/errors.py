@@ -1,5 +1,8 @@
 """The few exceptions: each means "could not do it" or "could not find out"; an expected answer is a value instead."""
 
+from types import TracebackType
+from typing import Self
+
 
 class HacoreError(Exception):
     """Base of every exception that hacore raises on purpose."""
@@ -39,3 +42,18 @@ class GuardUnavailableError(HacoreError):
 
 class JobCancelledError(HacoreError):
     """Long work was cancelled before its end, by the loop or by a person."""
+
+
+class Enduring:
+    """One round of a thread that has to go on whatever it meets: nobody misses one that has ended, only what it did."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None  # what it met
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        """Keep an error, and go on after it."""
+        self.error = error if isinstance(error, Exception) else None
+        return self.error is not None

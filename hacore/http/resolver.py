@@ -49,6 +49,12 @@ class Resolver:
             return known[1]
         raise lookup.error or TimeoutError(f"no answer in time to the question for {host}")
 
+    def doubt(self, host: str, port: int) -> None:
+        """Ask again at the next use: nobody answers where the host was."""
+        known = self._known.get((host, port))
+        if known is not None:
+            self._known[host, port] = (-math.inf, known[1])
+
     def _take(self, place: tuple[str, int], lookup: "_Lookup") -> tuple[Instant, list[Address]] | None:
         """Keep what was found, as of when it was."""
         del self._lookups[place]

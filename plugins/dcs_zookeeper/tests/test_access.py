@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from plugins.dcs_zookeeper.tests.served import another_client
 from plugins.dcs_zookeeper.tests.sessions import CLUSTER, answered, opened, settings_of
 
 OURS = ("digest", "agent:right")
+
+
+@pytest.fixture
+def zookeeper(scratch: Path) -> Iterator[ZooKeeper]:
+    with ZooKeeper(scratch) as server:
+        yield server
 
 
 @pytest.fixture
@@ -108,9 +115,34 @@ def test_an_encrypted_server_is_verified_and_knows_us(encrypted: tuple[ZooKeeper
         eventually(lambda: answered(lambda: look(session)))
         assert look(session).lock == lock
     distrusting = ZookeeperSettings(hosts=(proxy.endpoint,), use_ssl=True, cert=right["cert"], key=right["key"])
-    assert not answers(distrusting)  # nobody we trust has signed it
+    with pytest.raises(DcsUnavailableError, match="CERTIFICATE_VERIFY_FAILED"), opened(distrusting):  # nobody we trust has signed it
+        pass
     assert answers(ZookeeperSettings(hosts=(proxy.endpoint,), use_ssl=True, verify=False, cert=right["cert"], key=right["key"]))
     assert not answers(ZookeeperSettings(hosts=(proxy.endpoint,), use_ssl=True, cacert=right["cacert"]))  # it wants to know us
+
+
+def test_authorities_that_are_named_are_trusted_in_the_place_of_the_machine_s_own(
+    encrypted: tuple[ZooKeeper, TcpProxy, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, proxy, right = encrypted
+    monkeypatch.setenv("SSL_CERT_FILE", right["cacert"])  # the machine trusts the server ...
+    trusting = ZookeeperSettings(hosts=(proxy.endpoint,), use_ssl=True, cert=right["cert"], key=right["key"])
+    eventually(lambda: answers(trusting))
+    assert not answers(replace(trusting, cacert=right["cert"]))  # ... and we another
+
+
+@pytest.mark.parametrize(
+    ("host", "use_ssl", "why"),
+    [
+        ("no-such-host.invalid:2181", False, "no-such-host.invalid|Name or service|name resolution"),
+        ("127.0.0.1:9", False, "Connection refused"),
+        ("", True, "SSL"),  # a server that does not encrypt
+    ],
+)
+def test_what_is_in_the_way_of_a_connection_is_said_of_each_server(zookeeper: ZooKeeper, host: str, why: str, *, use_ssl: bool) -> None:
+    settings = ZookeeperSettings(hosts=(host or zookeeper.endpoints[0], "127.0.0.1:11"), use_ssl=use_ssl)
+    with pytest.raises(DcsUnavailableError, match=f"({why}).*; 127.0.0.1:11: .*refused"), opened(settings):
+        pass
 
 
 def test_rights_are_given_to_the_principals_that_are_named(encrypted: tuple[ZooKeeper, TcpProxy, dict[str, str]]) -> None:

@@ -3,17 +3,20 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hacore.interfaces import Renewed
-from hacore.testing.conformance.store import EVENTUALLY_S, Wakes, eventually, renew, take, takes_at_most
+from hacore.model.policy import Policy, Times
+from hacore.testing.conformance.store import EVENTUALLY_S, Wakes, eventually, renew, request_for, take, takes_at_most
 from hacore.testing.faults.proxy import TcpProxy
 from hacore.testing.zookeeper import ZooKeeper
+from hacore_dcs_zookeeper.plugin import ZookeeperPlugin
 from hacore_dcs_zookeeper.settings import ZookeeperSettings
 from plugins.dcs_zookeeper.tests.sessions import opened, owner, renewed
 
@@ -28,11 +31,14 @@ class Resolver:
     """Says what the addresses of ``NAME`` are, in the place of the machine's own, which still knows all other names."""
 
     addresses: tuple[str, ...] = (BAD, GOOD)
+    takes_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._own = socket.getaddrinfo
 
     def __call__(self, host: Any, port: Any, *arguments: Any, **more: Any) -> list[Any]:
+        if host == NAME:
+            time.sleep(self.takes_s)
         hosts = self.addresses if host == NAME else (host,)
         return [found for one in hosts for found in self._own(one, port, *arguments, **more)]
 
@@ -114,3 +120,12 @@ def test_a_session_goes_on_at_another_address_of_the_name(zookeeper: ZooKeeper, 
         assert wakes.within(EVENTUALLY_S, after=before), "nobody knows what happened meanwhile"
         eventually(lambda: renewed(session, lock.instance, TTL_S))
         assert owner(zookeeper, "leader") == held_by != 0
+
+
+def test_a_look_up_that_takes_longer_than_an_attempt_is_used_by_a_later_one(zookeeper: ZooKeeper, resolver: Resolver) -> None:
+    resolver.takes_s = 4.5
+    given = request_for("demo", "a")
+    policy = Policy(times=Times(ttl_s=30.0, loop_wait_s=10.0, retry_timeout_s=10.0))
+    request = replace(given, context=replace(given.context, policy=policy))
+    with takes_at_most(6.0), contextlib.closing(ZookeeperPlugin(settings(zookeeper)).hacore_open_dcs(request)):
+        pass

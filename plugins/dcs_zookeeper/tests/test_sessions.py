@@ -14,9 +14,10 @@ from hacore.errors import DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, Refused, Renewed
 from hacore.testing.conformance.store import CALL_S, eventually, look, now, renew, take
 from hacore.testing.zookeeper import ZooKeeper
+from hacore_dcs_zookeeper.connection import Connection
 from hacore_dcs_zookeeper.session_file import FILE_NAME, Session, SessionFile
 from plugins.dcs_zookeeper.tests.served import another_client
-from plugins.dcs_zookeeper.tests.sessions import CLUSTER, opened, owner, settings_of
+from plugins.dcs_zookeeper.tests.sessions import CLUSTER, opened, owner, renewed, settings_of
 
 TTL_S = 4.0
 
@@ -186,3 +187,20 @@ def test_a_file_is_its_owner_s_alone_and_replaced_as_a_whole(tmp_path: Path) -> 
     with contextlib.suppress(FileNotFoundError):
         (tmp_path / FILE_NAME).unlink()
     assert file.is_ours()
+
+
+def test_a_connection_that_cannot_even_be_tried_is_followed_by_another(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures, own = [RuntimeError("can't start new thread")], Connection.open
+
+    def opens(connection: Connection) -> bool:
+        if failures:
+            raise failures.pop()
+        return own(connection)
+
+    with opened(settings_of(zookeeper)) as session:
+        lock = take(session, 10.0)
+        monkeypatch.setattr(Connection, "open", opens)
+        zookeeper.members[0].kill()
+        zookeeper.start()
+        eventually(lambda: renewed(session, lock.instance))
+    assert not failures

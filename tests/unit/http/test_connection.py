@@ -222,6 +222,25 @@ def test_a_name_that_is_asked_for_once_in_a_while_is_where_it_is_now(monkeypatch
     assert len(asked) == 4
 
 
+def test_an_address_where_nobody_answers_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may = counted(monkeypatch)
+    may.set()
+    resolver = Resolver(BootClock())
+    until = BootClock().now() + PATIENCE_S
+    resolver.doubt("server.example", 80)  # nothing is known yet
+    assert resolver.addresses("server.example", 80, until=until)[0][1][0] == "10.0.0.1"
+    assert resolver.addresses("server.example", 80, until=until)[0][1][0] == "10.0.0.1"
+    resolver.doubt("server.example", 80)
+    may.clear()
+    assert resolver.addresses("server.example", 80, until=until)[0][1][0] == "10.0.0.1"  # nobody has said another yet
+    may.set()
+    for thread in threading.enumerate():
+        if thread.name == "look-up server.example":
+            thread.join(PATIENCE_S)
+    assert resolver.addresses("server.example", 80, until=until)[0][1][0] == "10.0.0.2"
+    assert len(asked) == 2
+
+
 def test_a_question_that_is_on_its_way_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, may = counted(monkeypatch)
     clock = BootClock()

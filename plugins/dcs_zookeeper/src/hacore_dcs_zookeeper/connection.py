@@ -7,6 +7,7 @@ request without an answer is thrown away, because nobody could tell what a later
 
 import contextlib
 import logging
+import random
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -18,15 +19,18 @@ from kazoo.exceptions import (
     AuthFailedError,
     ConnectionClosedError,
     ConnectionLoss,
+    KazooException,
     SessionExpiredError,
     SessionMovedError,
 )
-from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from kazoo.protocol.connection import STOP_CONNECTING, ConnectionHandler
 from kazoo.protocol.serialization import Close, Watch
 from kazoo.retry import KazooRetry
 
 from hacore.errors import DcsUnavailableError
+from hacore.http.certificates import Encryption
+from hacore.http.resolver import Address
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_zookeeper.session_file import Session
 from hacore_dcs_zookeeper.settings import ZookeeperSettings
@@ -55,6 +59,7 @@ class Way:
 
     settings: ZookeeperSettings
     clock: Clock
+    encryption: Encryption | None
     connect_s: float  # how long one attempt may take
     on_change: Callable[[str], None]  # path of a node that has changed, from kazoo's thread
 
@@ -79,20 +84,26 @@ class _Reply:
 class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no types
     """Opens the one socket, and starts no threads for callbacks: there are none."""
 
-    def __init__(self, connect_s: float) -> None:
+    def __init__(self, way: Way) -> None:
         super().__init__()
-        self._connect_s = connect_s
+        self._connect_s = way.connect_s
+        self._encryption = way.encryption
         self._socket: socket.socket | None = None
         self.has_begun = False
 
     def start(self) -> None:
         """Do nothing: kazoo would start two threads."""
 
-    def create_connection(self, **options: object) -> socket.socket:
-        """Connect within our time, not within the session's."""
-        found: socket.socket = super().create_connection(**{**options, "timeout": self._connect_s})
+    def create_connection(self, *, address: tuple[str, int], hostname: str, **_: object) -> socket.socket:
+        """Connect within our time, not the session's, and trust only whom we are told to: kazoo would trust the machine's own, too."""
+        found: socket.socket = super().create_connection(address, timeout=self._connect_s)
         self._socket = found
-        return found
+        if self._encryption is not None:
+            self._socket = encrypted = self._encryption.context().wrap_socket(
+                found, server_hostname=hostname, do_handshake_on_connect=False
+            )
+            encrypted.do_handshake()
+        return self._socket
 
     def select(self, readers: list[Any], writers: list[Any], others: list[Any], timeout: float | None = None) -> Any:  # noqa: ANN401 - kazoo's
         """Wait no longer than our time for whoever is to begin a session: kazoo gives one address of a name all the time of the session."""
@@ -110,10 +121,11 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no
 class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
     """kazoo's loop, which tells of its beginning and of its end, and of every change that the one watch shows."""
 
-    def __init__(self, client: KazooClient, owner: "Connection", way: Way) -> None:
+    def __init__(self, client: KazooClient, owner: "Connection", way: Way, addresses: Sequence[Address]) -> None:
         super().__init__(client, KazooRetry(max_tries=1), logger=_Aside(logger))
         self._owner = owner
         self._way = way
+        self._addresses = addresses
 
     def zk_loop(self) -> None:
         """Run until the first loss of the connection."""
@@ -122,6 +134,11 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
         finally:
             self._owner.has_ended()
             self.close()
+
+    def _expand_client_hosts(self) -> list[tuple[str, str, int]]:
+        """Return name, address and port of each address in any order; kazoo would look the name up, for as long as that takes."""
+        ((name, _),) = self.client.hosts
+        return [(name, *address[:2]) for _, address in random.sample(self._addresses, len(self._addresses))]
 
     def _connect_attempt(self, *arguments: object) -> object:
         """Try one address; once a connection has begun there is no other, though the name may have further addresses."""
@@ -132,11 +149,8 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
     def _connect(self, *arguments: object) -> tuple[float, float]:
         try:
             read_ms, negotiated_ms = super()._connect(*arguments)
-        except SessionExpiredError:
-            self._owner.is_expired = True
-            raise
-        except AuthFailedError as error:
-            self._owner.refusal = error
+        except (KazooException, KazooTimeoutError) as error:
+            self._owner.has_failed(error)
             raise
         self._owner.has_begun(negotiated_ms / 1000.0)  # with one server, what kazoo allows a connection is the session's time
         return read_ms, negotiated_ms
@@ -154,21 +168,24 @@ class _Protocol(ConnectionHandler):  # type: ignore[misc] # kazoo has no types
 class Connection:
     """A connection to one server, in one session."""
 
-    def __init__(self, way: Way, place: str, *, session: Session | None, ttl_s: float, may_ping: Callable[[], bool]) -> None:
+    def __init__(
+        self, way: Way, place: str, addresses: Sequence[Address], *, session: Session | None, ttl_s: float, may_ping: Callable[[], bool]
+    ) -> None:
         self.place = place
         self.session = Session(0, b"")  # known once it has begun
         self.may_ping = may_ping
         self.is_expired = False
         self.refusal: Exception | None = None
+        self.fault = "no answer in time"  # why it has not begun
         self.negotiated_s = 0.0
         self.heard_at: Instant = 0.0
         self.ended = threading.Event()
         self._tried_at: Instant = 0.0
         self._clock = way.clock
         self._known = threading.Event()  # whether it has begun, or never will
-        self._handler = _Handler(way.connect_s)
+        self._handler = _Handler(way)
         self._client = _client(way, place, self._handler, session=session, ttl_s=ttl_s)
-        self._client._connection = _Protocol(self._client, self, way)  # noqa: SLF001 - kazoo has no other door
+        self._client._connection = _Protocol(self._client, self, way, addresses)  # noqa: SLF001 - kazoo has no other door
         self._connect_s = way.connect_s
 
     def open(self) -> bool:
@@ -219,6 +236,13 @@ class Connection:
         """Take note that an address is tried: it has our time from now on."""
         self._tried_at = self._clock.now()
 
+    def has_failed(self, error: Exception) -> None:
+        """Take note of what is in the way."""
+        self.is_expired |= isinstance(error, SessionExpiredError)
+        self.refusal = error if isinstance(error, AuthFailedError) else self.refusal
+        cause = error.__context__ or error  # kazoo keeps only a part of what a socket said
+        self.fault = str(cause) or repr(cause)
+
     def has_begun(self, negotiated_s: float) -> None:
         """Take note that there is a session, which lasts so long."""
         self._handler.has_begun = True
@@ -233,19 +257,12 @@ class Connection:
 
 
 def _client(way: Way, place: str, handler: _Handler, *, session: Session | None, ttl_s: float) -> Any:  # noqa: ANN401 - kazoo has no types
-    settings = way.settings
     return KazooClient(
         hosts=place,
         timeout=ttl_s,
         client_id=session,
         handler=handler,
-        auth_data=list(settings.auth_data),
+        auth_data=list(way.settings.auth_data),
         connection_retry=KazooRetry(max_tries=1),
         logger=_Aside(logger),
-        use_ssl=settings.use_ssl,
-        ca=settings.cacert,
-        certfile=settings.cert,
-        keyfile=settings.key or settings.cert,
-        keyfile_password=settings.key_password,
-        verify_certs=settings.verify,
     )

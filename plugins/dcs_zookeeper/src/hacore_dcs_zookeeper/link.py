@@ -16,11 +16,11 @@ from typing import Any, Final
 from kazoo.exceptions import KazooException
 from kazoo.protocol.serialization import Sync
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import DcsUnavailableError, Enduring
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_zookeeper.connection import Connection, Way
 from hacore_dcs_zookeeper.jute import AddWatch
-from hacore_dcs_zookeeper.places import Exhibitor, Named
+from hacore_dcs_zookeeper.places import Exhibitor, Named, Whereabouts
 from hacore_dcs_zookeeper.session_file import SessionFile
 from hacore_dcs_zookeeper.watch import Watch
 
@@ -45,6 +45,7 @@ class Link:
         self._way = way
         self._clock: Clock = way.clock
         self._places = places
+        self._whereabouts = Whereabouts(way.clock)
         self._watch = watch
         self._prefix = prefix
         self._ttl_s = ttl_s
@@ -155,7 +156,7 @@ class Link:
             while self._current is None or self._current.ended.is_set():
                 left_s = until - self._clock.now()
                 if left_s <= 0 or self._ended.is_set():
-                    raise DcsUnavailableError(f"zookeeper: no connection in time ({', '.join(self._places.servers()) or 'no servers'})")
+                    raise DcsUnavailableError(f"zookeeper: no connection in time ({self._whereabouts.told(self._places.servers())})")
                 self._changed.wait(min(_TICK_S, left_s))
             return self._current
 
@@ -166,11 +167,7 @@ class Link:
                 logger.error("another agent of this member goes on with the session", extra={"file": str(self._file.path)})
                 return
             opened_at = self._clock.now()
-            try:
-                connection = self._open()
-            except ValueError as error:  # of an address that is none
-                logger.error("a server cannot be connected to", extra={"error": str(error)})  # noqa: TRY400 - the message says all
-                connection = None
+            connection = self._next()
             if connection is not None:
                 logger.info("connected", extra={"server": connection.place})
                 connection.ended.wait()
@@ -178,23 +175,35 @@ class Link:
             failures = 0 if self._clock.now() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures // max(1, len(self._places.servers())), len(_PAUSES_S) - 1)])
 
-    def _open(self) -> Connection | None:
+    def _next(self) -> Connection | None:
+        """Connect to the next server. Whatever is in the way, this thread goes on: without it there is no store any more."""
         places = self._places.servers()
         if not places:
             return None
+        self._turn += 1
+        place = places[self._turn % len(places)]
+        with Enduring() as attempt:
+            return self._open(place)
+        self._whereabouts.failed(place, str(attempt.error) or repr(attempt.error))
+        return None
+
+    def _open(self, place: str) -> Connection | None:
         if self._engaged and self._is_overdue():
             self._session, self._engaged = None, False
-        self._turn += 1
-        place, session, ttl_s = places[self._turn % len(places)], self._session, math.ceil(self._ttl_s)
-        connection = Connection(self._way, place, session=session, ttl_s=ttl_s, may_ping=lambda: not self._engaged)
+        session, ttl_s = self._session, math.ceil(self._ttl_s)
+        addresses = self._whereabouts.addresses(place)
+        connection = Connection(self._way, place, addresses, session=session, ttl_s=ttl_s, may_ping=lambda: not self._engaged)
         self._attempt = connection
         if not connection.open():
+            self._whereabouts.failed(place, connection.fault)
+            self._whereabouts.doubt(place)
             self.refusal = connection.refusal or self.refusal
             if connection.is_expired:
                 logger.warning("the session has expired; whatever hung on it is gone", extra={"server": place})
                 self._session, self._engaged = None, False
             return None
         self.refusal = None
+        self._whereabouts.reached(place)
         if connection.negotiated_s < ttl_s:
             facts = {"server": place, "ttl_s": ttl_s, "granted_s": connection.negotiated_s}
             logger.warning("the servers grant a shorter session than the ttl; the lease is counted from as much earlier", extra=facts)

@@ -5,14 +5,18 @@ import json
 import logging
 import random
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 from hacore.errors import DcsUnavailableError
+from hacore.http.resolver import Address, Resolver
+from hacore.model.clock import Clock
 from hacore_dcs_zookeeper.settings import ExhibitorSettings, address
 
 PATH: Final = "/exhibitor/v1/cluster/list"
 _ASK_S: Final = 3.0
 _RETRY_S: Final = 1.0
+_LOOK_UP_S: Final = 0.5  # then the next server has its turn
 _LONGEST_ANSWER: Final = 1 << 16
 logger = logging.getLogger(__name__)
 
@@ -79,6 +83,46 @@ class Exhibitor:
             return ()
         finally:
             connection.close()
+
+
+class Whereabouts:
+    """Where each server is, and what was in the way of the newest attempt. Used by one thread, but :meth:`told`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._resolver = Resolver(clock)
+        self._faults: dict[str, str] = {}
+
+    def addresses(self, place: str) -> list[Address]:
+        """Return the addresses of ``host:port``.
+
+        :raises OSError: nobody says yet; what is said later is found by a later attempt.
+        :raises ValueError: it is something else.
+        """
+        return self._resolver.addresses(*_parted(place), until=self._clock.now() + _LOOK_UP_S)
+
+    def failed(self, place: str, fault: str) -> None:
+        """Note what was in the way; the name is looked up again."""
+        if self._faults.get(place) != fault:
+            logger.info("a server cannot be connected to", extra={"server": place, "error": fault})
+        self._faults[place] = fault
+
+    def doubt(self, place: str) -> None:
+        """Look up again where it is: nobody answers there."""
+        self._resolver.doubt(*_parted(place))
+
+    def reached(self, place: str) -> None:
+        """Note that nothing was."""
+        self._faults.pop(place, None)
+
+    def told(self, places: Iterable[str]) -> str:
+        """Say of each server what was in the way."""
+        return "; ".join(": ".join(filter(None, (place, self._faults.get(place)))) for place in places) or "no servers"
+
+
+def _parted(place: str) -> tuple[str, int]:
+    host, _, port = place.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def read(text: bytes) -> tuple[str, ...]:

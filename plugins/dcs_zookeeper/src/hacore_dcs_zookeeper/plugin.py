@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Final
 
 from kazoo.security import ACL, OPEN_ACL_UNSAFE, make_acl
 
 from hacore.errors import ConfigError, DcsUnavailableError, PluginUnavailableError
 from hacore.hookspecs import OpenDcs, Validate, hookimpl
-from hacore.http.certificates import TlsFiles, client_tls
+from hacore.http.certificates import Encryption, TlsFiles, client_tls
 from hacore.interfaces import Dcs, DcsCapabilities, SectionChecker
 from hacore_dcs_zookeeper.connection import RejectedError, Way
 from hacore_dcs_zookeeper.dcs import ZookeeperDcs
@@ -52,9 +53,9 @@ class ZookeeperPlugin:
     def hacore_validate(self, request: Validate) -> Sequence[str]:
         """Read the certificates; with ``online`` ask the servers."""
         try:
-            _check_files(self._settings, self._SECTION)
+            encryption = _encryption(self._settings, self._SECTION)
             if request.online:
-                _open(self._settings, OpenDcs(context=request.context, observer=True), _VALIDATE_S).close()
+                _open(self._settings, encryption, OpenDcs(context=request.context, observer=True), _VALIDATE_S).close()
         except ConfigError as error:
             return (str(error),)
         except DcsUnavailableError as error:
@@ -64,8 +65,7 @@ class ZookeeperPlugin:
     @hookimpl
     def hacore_open_dcs(self, request: OpenDcs) -> Dcs:
         """Connect, go on with the session of a predecessor where there is one, and see that we may read."""
-        _check_files(self._settings, self._SECTION)
-        return _open(self._settings, request, min(_OPEN_S, request.retry_timeout_s))
+        return _open(self._settings, _encryption(self._settings, self._SECTION), request, min(_OPEN_S, request.retry_timeout_s))
 
 
 class ExhibitorPlugin(ZookeeperPlugin):
@@ -82,7 +82,7 @@ class ExhibitorPlugin(ZookeeperPlugin):
         return ExhibitorSchema
 
 
-def _open(settings: ZookeeperSettings, request: OpenDcs, limit_s: float) -> Dcs:
+def _open(settings: ZookeeperSettings, encryption: Encryption | None, request: OpenDcs, limit_s: float) -> Dcs:
     until = request.clock.now() + limit_s
     keys, sightings = Keys.of(settings.chroot, request.namespace, request.scope), Sightings(request.clock)
     places = Named(settings.hosts) if settings.exhibitor is None else Exhibitor(settings.exhibitor)
@@ -90,7 +90,7 @@ def _open(settings: ZookeeperSettings, request: OpenDcs, limit_s: float) -> Dcs:
     connect_s = max(_CONNECT_S[0], min(request.retry_timeout_s / 3, _CONNECT_S[1]))
     keeps = request.state_dir is not None and not request.observer
     link = Link(
-        way=Way(settings, request.clock, connect_s, watch.changed),
+        way=Way(settings, request.clock, encryption, connect_s, watch.changed),
         places=places,
         watch=watch,
         prefix=keys.prefix,
@@ -127,8 +127,13 @@ def _acl(settings: ZookeeperSettings) -> list[ACL]:
     return [make_acl("x509", who, **what) for who, what in rights]
 
 
-def _check_files(settings: ZookeeperSettings, section: str) -> None:
-    """Read certificates and keys as kazoo will: what is wrong with them should be said once, and not look like a server that is gone."""
+def _encryption(settings: ZookeeperSettings, section: str) -> Encryption | None:
+    """Return what encrypts connections; servers of the field have certificates without their names, so these are not compared."""
     files = TlsFiles.of(section, settings)
-    if settings.use_ssl and files != TlsFiles():
-        client_tls(files, password=settings.key_password)
+
+    def build() -> SSLContext:
+        context = client_tls(files, password=settings.key_password, verify=settings.verify)
+        context.check_hostname = False
+        return context
+
+    return Encryption(build, files.paths) if settings.use_ssl else None
