@@ -37,19 +37,19 @@ class PaperAgent:
 
     def __init__(self) -> None:
         self.asked: queue.Queue[Mapping[str, str]] = queue.Queue()
-        self.answers: queue.Queue[Answer | None] = queue.Queue()
+        self.answers: queue.Queue[Answer | Exception] = queue.Queue()
 
     def read(self, path: str, query: Mapping[str, str], *, until: float, repeatable: bool) -> Answer:
         assert (path, repeatable) == (KEYS.path(), False)
         assert until > 1000.0
         self.asked.put(query)
         answer = self.answers.get()
-        if answer is None:
-            raise DcsUnavailableError("gone")
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     def interrupt(self) -> None:
-        self.answers.put(None)
+        self.answers.put(DcsUnavailableError("gone"))
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -165,3 +165,8 @@ def test_an_index_that_has_gone_back_begins_the_watch_anew_and_keeps_nothing(fol
     assert followed.watch.picture.recall(followed.clock.instant, 1e9) is None
     followed.answer()
     assert followed.is_woken()
+
+
+def test_an_error_that_nobody_has_heard_of_begins_the_watch_anew(followed: Followed) -> None:
+    followed.agent.answers.put(RuntimeError("can't start new thread"))
+    assert followed.question() == followed.first

@@ -10,7 +10,7 @@ import pytest
 
 from hacore.errors import DcsUnavailableError
 from hacore.interfaces import AcquireRequest, Dcs, Put, Refused, Renewed
-from hacore.testing.conformance.store import CALL_S, Wakes, eventually, look, now, renew, take, takes_at_most, written
+from hacore.testing.conformance.store import CALL_S, EVENTUALLY_S, Wakes, eventually, look, now, renew, take, takes_at_most, written
 from hacore.testing.etcd import Etcd
 from hacore_dcs_etcd.settings import EtcdSettings
 from plugins.dcs_etcd.tests.served import calls, opened, settings_of
@@ -59,6 +59,19 @@ def test_how_long_a_watch_may_be_silent_follows_the_ttl_in_force(etcd: Etcd) -> 
         session.publish("member again", ttl_s=2.0, timeout_s=CALL_S)
         before = wakes.quiet()
         assert wakes.within(4.0, after=before)
+
+
+def test_a_watch_outlives_an_error_that_it_does_not_know(etcd: Etcd) -> None:
+    wakes, failures = Wakes(), [RuntimeError("can't start new thread")]
+
+    def wake() -> None:
+        if failures:
+            raise failures.pop()
+        wakes()
+
+    with opened(settings_of(etcd)) as session:
+        session.watch(wake)
+        assert wakes.within(EVENTUALLY_S, after=0)
 
 
 def test_an_observer_asks_for_no_lease(etcd: Etcd) -> None:

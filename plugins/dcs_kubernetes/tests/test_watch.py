@@ -30,9 +30,12 @@ class Heard:
 
     lists: int = 0
     news: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)  # to come
 
     def listed(self, found: Mapping[str, Found]) -> None:
         self.lists += 1
+        if self.failures:
+            raise self.failures.pop()
 
     def told(self, key: str, item: Found | None) -> None:
         self.news.append(key)
@@ -93,6 +96,15 @@ def test_a_watch_that_the_server_ends_in_order_goes_on_and_so_does_its_picture(s
         assert one.heard.lists == 1
         assert kept is not None
         assert one.picture.recall(kept.sent_at) is not None
+
+
+def test_a_watch_outlives_an_error_that_it_does_not_know(shared: Served, scope: str) -> None:
+    with opened(shared, CONFIG_MAPS, scope) as session, following(shared, scope) as one:
+        one.heard.failures.append(RuntimeError("can't start new thread"))
+        one.follower.start()
+        written(session, Put(name="config", value="1"))
+        eventually(lambda: config_of(one.picture) == "1")
+        assert one.heard.lists > 1
 
 
 def test_another_bound_on_silence_counts_from_the_next_event_and_the_picture_stays(shared: Served, scope: str) -> None:

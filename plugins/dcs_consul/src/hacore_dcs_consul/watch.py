@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import DcsUnavailableError, Enduring
 from hacore.model.clock import Clock
 from hacore.sightings import Sightings
 from hacore_dcs_consul.client import Answer, Client
@@ -71,10 +71,10 @@ class Watch:
         failures = 0
         while not self._ended.is_set():
             began_at = time.monotonic()
-            try:
+            with Enduring() as round_:
                 self._follow(wake)
-            except (DcsUnavailableError, KeyError, TypeError, ValueError) as error:  # the last three: not what an agent of Consul sends
-                logger.debug("the watch has ended and is begun again", extra={"error": str(error)})
+            if round_.error is not None:
+                logger.debug("the watch has ended and is begun again", extra={"error": str(round_.error)})
             self.picture.interrupted()
             failures = 0 if time.monotonic() - began_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])

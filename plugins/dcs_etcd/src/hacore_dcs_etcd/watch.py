@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import DcsUnavailableError, Enduring
 from hacore.sightings import Sightings, longest_silence_s
 from hacore_dcs_etcd.client import Client
 from hacore_dcs_etcd.discovery import Discovery
@@ -62,10 +62,10 @@ class Watch:
         failures = 0
         while not self._ended.is_set():
             opened_at = time.monotonic()
-            try:
+            with Enduring() as round_:
                 self._follow(wake)
-            except (DcsUnavailableError, AttributeError, KeyError, TypeError, ValueError) as error:  # but the first: no server of ours
-                logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
+            if round_.error is not None:
+                logger.debug("the watch has ended and is opened again", extra={"error": str(round_.error)})
             self.picture.interrupted()
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
@@ -114,9 +114,8 @@ class Watch:
         """Look now and then who belongs to the cluster, on this thread, where it holds up nobody."""
         if not self._discovery.is_due(is_in_need=is_in_need):
             return
-        try:
+        with Enduring() as round_:
             self._discovery.run(timeout_s=_CONNECT_S)
-        except DcsUnavailableError as error:
-            logger.debug("the members of the cluster cannot be read", extra={"error": str(error)})
-        else:
             self._session.learn(self._client.endpoints, named=self._client.named)
+        if round_.error is not None:
+            logger.debug("the members of the cluster cannot be read", extra={"error": str(round_.error)})

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import Enduring
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_kubernetes.client import Client, Json, RefusedByServerError
 from hacore_dcs_kubernetes.direct import Directory
-from hacore_dcs_kubernetes.heard import NOT_UNDERSTOOD
 from hacore_dcs_kubernetes.picture import Picture
 
 _LIST_S: Final = 2.0
@@ -103,19 +102,19 @@ class Follower(Generic[T]):
         failures = forbidden = version = 0
         while not self._ended.is_set():
             opened_at = time.monotonic()
-            try:
+            with Enduring() as round_:
                 version, forbidden = self.follow(version or self._begin()), 0
-            except _NOT_TOLD as error:
-                logger.debug("the watch has ended and is opened again", extra={"error": str(error)})
-                version, forbidden = 0, forbidden + 1 if _is_forbidden(error) else 0
+            if round_.error is not None:
+                logger.debug("the watch has ended and is opened again", extra={"error": str(round_.error)})
+                version, forbidden = 0, forbidden + 1 if _is_forbidden(round_.error) else 0
             if version == 0:
                 self._picture.interrupted()
             failures = 0 if time.monotonic() - opened_at > _STEADY_S else failures + 1
             self._ended.wait(pause_s(failures, forbidden))
-            try:
+            with Enduring() as search:
                 self._means.directory.look(self._collection.client)
-            except _NOT_TOLD as error:
-                logger.debug("the servers cannot be found", extra={"error": str(error)})
+            if search.error is not None:
+                logger.debug("the servers cannot be found", extra={"error": str(search.error)})
 
     def _begin(self) -> int:
         sent_at = self._means.clock.now()
@@ -161,7 +160,3 @@ def pause_s(failures: int, forbidden: int) -> float:
 
 def _is_forbidden(error: Exception) -> bool:
     return isinstance(error, RefusedByServerError) and error.status == http.HTTPStatus.FORBIDDEN
-
-
-# All but the first: not what a server of ours sends.
-_NOT_TOLD: Final = (DcsUnavailableError, AttributeError, *NOT_UNDERSTOOD)
