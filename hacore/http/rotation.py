@@ -1,7 +1,8 @@
 """Several servers that stand for one: tried in turn, each with a share of the time, so that one that never answers costs no call.
 
-A request that may be repeated moves on to the next server while there is time. One that may not is sent once: as soon as a server may have
-received it, silence means "unknown", and only whoever asked can find out, by reading again.
+A request that may be repeated moves on to the next server while there is time, or goes to the only one again if that was silent. One that
+may not is sent once: as soon as a server may have received it, silence means "unknown", and only whoever asked can find out, by reading
+again.
 """
 
 import random
@@ -66,6 +67,9 @@ class Rotation:
         """
         faults = []
         endpoints = self.order
+        is_alone = repeatable and len(endpoints) == 1
+        if is_alone:  # it may stand for several, of which another gets the next connection where this one is silent
+            endpoints *= 2
         for index, endpoint in enumerate(endpoints):
             share = self._share(until, last=index == len(endpoints) - 1)
             try:
@@ -73,7 +77,7 @@ class Rotation:
             except Broken as error:
                 faults.append(f"{endpoint}: {str(error) or type(error).__name__}")
                 self.move_back(endpoint)
-                if not (repeatable or isinstance(error, NotSentError)):
+                if not (repeatable or isinstance(error, NotSentError)) or (is_alone and not _is_silence(error)):
                     break
             else:
                 if self._clock.now() <= until:
@@ -87,3 +91,7 @@ class Rotation:
         """Give an endpoint half of what is left, so that one that never answers does not use up the time of the next."""
         now = self._clock.now()
         return until if last else now + (until - now) / 2
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)

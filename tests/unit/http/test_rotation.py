@@ -55,6 +55,22 @@ def test_a_server_that_never_answers_leaves_half_of_the_time_to_the_others_and_s
     assert rotation.order == ("http://c", "http://a", "http://b")
 
 
+def test_the_only_server_is_asked_again_where_that_can_do_no_harm(clock: SetClock, make: Callable[..., Rotation]) -> None:
+    rotation, servers = make("http://a"), Servers(clock, a=TimeoutError())
+    with pytest.raises(NoAnswerError):
+        rotation.ask(servers, until=108.0, repeatable=True)
+    assert servers.asked == [("a", 4.0, 4.0), ("a", 8.0, 8.0)]
+    clock.at = 100.0
+    with pytest.raises(NoAnswerError):
+        rotation.ask(servers, until=108.0, repeatable=False)
+    assert servers.asked[2:] == [("a", 8.0, 8.0)]
+    refusing = Servers(clock, a=ConnectionResetError("gone"))
+    clock.at = 100.0
+    with pytest.raises(NoAnswerError):
+        rotation.ask(refusing, until=108.0, repeatable=True)
+    assert len(refusing.asked) == 1  # it was not silent: when to ask it again is for whoever asked
+
+
 def test_what_may_not_be_repeated_has_all_the_time_for_its_answer_and_is_never_sent_twice(
     clock: SetClock, make: Callable[..., Rotation]
 ) -> None:
@@ -71,7 +87,7 @@ def test_what_no_server_can_have_received_may_be_sent_to_the_next(clock: SetCloc
 
 def test_an_answer_that_comes_too_late_is_none(clock: SetClock, make: Callable[..., Rotation]) -> None:
     def late(endpoint: str, connect_until: Instant, answer_until: Instant) -> str:
-        clock.at = answer_until + 0.1
+        clock.at = 108.1
         return endpoint
 
     with pytest.raises(NoAnswerError, match="too late"):
