@@ -125,6 +125,8 @@ class Actor:
                 return keeper.acquire(step, times=times, policy=policy, node=world.node)
             case ResumeLease():
                 return keeper.resume(step.lock, step.token, times=times, policy=policy, node=world.node)
+            case ReleaseLease(clean=True) if world.may_begin_to_write:
+                return False  # whatever rule asked: the mark has others lead without waiting
             case ReleaseLease():
                 self._ports.lease_ends()
                 keeper.release(clean=step.clean, optime=step.optime, timeout_s=times.retry_timeout_s, lock=step.lock)

@@ -16,7 +16,7 @@ from hacore.model.cluster import ClusterView, OwnRecord
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
 from hacore.model.memory import without_adoption
-from hacore.model.node import NodeState, Role, ServerState
+from hacore.model.node import NodeState
 from hacore.model.policy import Policy, Times
 from hacore.model.steps import AcquireLease, PutRecord
 from hacore.ports import Ports
@@ -186,7 +186,7 @@ class LeaseKeeper:
         """Nothing was done under it. Until the store has said that it is back the attempt stands, so that the next turn tries again."""
         self._own, self.lease, self.attempted_token = own, None, own.token
         try:
-            self.release(clean=_cannot_write(node), optime=None, timeout_s=times.retry_timeout_s, lock=lease.lock)
+            self.release(clean=node.cannot_write, optime=None, timeout_s=times.retry_timeout_s, lock=lease.lock)
         finally:
             self.drop()
         self.attempted_token = None
@@ -201,10 +201,6 @@ class LeaseKeeper:
 
 def _lease(lock: Lock, token: int, sent_at: Instant, ttl_s: float, policy: Policy) -> Lease:
     return Lease(lock=lock, token=token, sent_at=sent_at, ttl_s=ttl_s, margin_s=policy.margin(ttl_s), budget_s=policy.budget(ttl_s))
-
-
-def _cannot_write(node: NodeState) -> bool:
-    return node.server is ServerState.STOPPED or (node.server is ServerState.RUNNING and node.role is Role.STANDBY)
 
 
 def _is_overtaken(own: OwnRecord, attempted: int, *, name: str) -> bool:

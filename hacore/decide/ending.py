@@ -8,7 +8,7 @@ from hacore.decide.table import Table
 from hacore.decide.views import Ending, ending, leading
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
-from hacore.model.node import NodeState, PeerState, ServerState
+from hacore.model.node import PeerState, ServerState
 from hacore.model.steps import AnswerCommand, CancelJob, Disarm, Exit, ReleaseLease, StopMode, StopServer, WriteOwn
 from hacore.model.world import Answer, World
 
@@ -32,7 +32,7 @@ def leave_in_pause(seen: Ending) -> Answer | None:
 def hand_over_at_end(seen: Ending) -> Answer | None:
     """Give the lock back once a candidate has the shutdown checkpoint, or none can get it: archiving may still go on (safety.md 4)."""
     world = seen.world
-    if world.lease is None or not writes_have_ended(world.node):
+    if world.lease is None or not writes_have_ended(world):
         return None
     control = world.node.directory.control
     optime = control.checkpoint_lsn if control and control.is_clean_primary_shutdown else None
@@ -44,7 +44,7 @@ def hand_over_at_end(seen: Ending) -> Answer | None:
 def waiting_for_candidate_at_end(seen: Ending) -> Answer | None:
     """The candidates are asked again while PostgreSQL sends them the rest; its stop has a limit, and with it this."""
     job = seen.world.job
-    if seen.world.lease is None or job is None or job.kind is not JobKind.STOP or not writes_have_ended(seen.world.node):
+    if seen.world.lease is None or job is None or job.kind is not JobKind.STOP or not writes_have_ended(seen.world):
         return None
     return Answer(reason="waits until a candidate has the shutdown checkpoint", wake_after_s=_ASK_AGAIN_S)
 
@@ -77,11 +77,14 @@ def end(seen: Ending) -> Answer | None:
     )
 
 
-def writes_have_ended(node: NodeState) -> bool:
+def writes_have_ended(world: World) -> bool:
     """Tell whether no process of this node can acknowledge a commit any more (safety.md 4).
 
     ``shut down`` in the control file is written after the last session has gone; only the archiver may still live.
     """
+    node = world.node
+    if world.may_begin_to_write:
+        return False
     if node.server is ServerState.STOPPED:
         return True
     control = node.directory.control

@@ -66,7 +66,7 @@ def give_back_fenced_lock(seen: Following) -> Answer | None:
     if seen.lock.holder != seen.name or seen.lock.instance != memory.held_instance:
         return None
     is_standby = node.server is ServerState.RUNNING and node.role is Role.STANDBY and seen.world.job is None
-    if not writes_have_ended(node) and not is_standby:
+    if not writes_have_ended(seen.world) and not is_standby:
         return None
     if not _held_last(seen):  # not clean: whoever led since may still be writing
         return Answer(reason="others have led since it was this node's", steps=(ReleaseLease(clean=False, lock=seen.lock),), wake_after_s=0)

@@ -37,7 +37,7 @@ _ASK_AGAIN_S = 0.02
 def release_to_candidate(seen: Leading) -> Answer | None:
     """Writes have ended and a candidate holds the shutdown checkpoint: give the lock back with a clean mark."""
     control = seen.node.directory.control
-    if not writes_have_ended(seen.node) or control is None or not control.is_clean_primary_shutdown:
+    if not writes_have_ended(seen.world) or control is None or not control.is_clean_primary_shutdown:
         return None
     heir = _who_received(seen, control.checkpoint_lsn)
     if heir is None:
@@ -67,7 +67,7 @@ def hand_over_is_stuck(seen: Leading) -> Answer | None:
 
 def waiting_for_candidate(seen: Leading) -> Answer | None:
     """The candidate is asked again until it has the shutdown checkpoint."""
-    if not writes_have_ended(seen.node):
+    if not writes_have_ended(seen.world):
         return None
     return Answer(reason="waits until a candidate has the shutdown checkpoint", wake_after_s=_ASK_AGAIN_S)
 

@@ -24,7 +24,7 @@ def foreign_system_id(seen: Known) -> Answer | None:
     left_s = _doubt_s(seen) if found == world.memory.system_id else 0.0
     if left_s > 0:
         return Answer(reason=f"{reason}; it was this one: gives the leader {left_s:.0f} s to mend the record", wake_after_s=1)
-    give_back = (ReleaseLease(clean=not seen.node.is_primary),) if world.lease is not None else ()
+    give_back = (ReleaseLease(clean=seen.node.cannot_write),) if world.lease is not None else ()
     if world.policy.pause:
         return Answer(reason=reason, steps=give_back)
     return Answer(reason=reason, steps=(*give_back, Exit(code=FATAL, reason=reason, leave_server=True)))

@@ -160,6 +160,11 @@ class NodeState:
         return self.role is Role.PRIMARY
 
     @property
+    def cannot_write(self) -> bool:
+        """Tell whether the server is down, or answered as a standby. Work in flight may change that (``World.may_begin_to_write``)."""
+        return self.server is ServerState.STOPPED or (self.server is ServerState.RUNNING and self.role is Role.STANDBY)
+
+    @property
     def lsn(self) -> Lsn | None:
         """Return the durable end of this node's WAL as far as it is known: the position that counts in an election."""
         if self.role is Role.PRIMARY:

@@ -60,6 +60,11 @@ class World:
         """Return why this node may not lead, whatever its tags and its data: it could not keep what a leader must."""
         return self.policy.refuses_election or self.memory_fault
 
+    @property
+    def may_begin_to_write(self) -> bool:
+        """Tell whether the work in flight makes a primary: that no server runs meanwhile is no proof that writes have ended."""
+        return self.job is not None and self.job.enables_writes
+
     def outcome(self, kind: JobKind) -> Outcome | None:
         """Return how work of ``kind`` ended last, if it ever ran."""
         return next((outcome for outcome in self.outcomes if outcome.kind is kind), None)

@@ -30,6 +30,7 @@ class Judge(ElectionJudge, HostJudge):
         super().__init__(engine, store, policy, times)
         self._held_since = 0.0
         self._unfenced: str | None = None  # whom the own record calls unfenced: only that one takes the lock
+        self._released: set[str] = set()  # machines that gave the lock back as clean, and have not taken it since
         self._in_pause: set[str] = set()  # machines whose agents know of no end of the pause
         self._system_ids = 0
         self._tokens: dict[str, int] = {}
@@ -60,6 +61,8 @@ class Judge(ElectionJudge, HostJudge):
             is_exempt = now < self.paused_until or machine.name == self._unfenced or machine.name in self._in_pause
             if not is_exempt and now >= self.end_of(machine):
                 self.broken("I1", f"{machine.name} can acknowledge commits at or after F = {self.end_of(machine):.3f}")
+            if not is_exempt and machine.name in self._released:
+                self.broken("I1", f"{machine.name} can acknowledge commits, and has said that its writes have ended")
         if len(writers) > 1:
             self.broken("I1", f"{' and '.join(one.name for one in writers)} can both acknowledge commits")
 
@@ -102,6 +105,7 @@ class Judge(ElectionJudge, HostJudge):
     def _changed(self, change: Change) -> None:
         if change.kind == "acquire":
             self._held_since = self.engine.now
+            self._released.discard(change.by)
         if change.lock_before is not None and change.lock is None and self.engine.now - self._held_since > self.times.ttl_s:
             self.leaderless_at = self.engine.now
         if change.kind == "acquire":
@@ -129,6 +133,8 @@ class Judge(ElectionJudge, HostJudge):
             self.broken("I7", f"{change.by} writes an own record that nobody can read: {text!r}")
             return
         self._unfenced = own.get("unfenced")
+        if change.kind == "release" and change.lock_before is not None and own.get("clean") == change.lock_before.instance:
+            self._released.add(change.by)
         known = self._tokens.get(store_id, 0)
         if token < known or (change.kind == "acquire" and token == known):
             self.broken("I7", f"{change.by}: {change.kind} under token {token}, {known} was there before")

@@ -105,3 +105,32 @@ def leader_ends_while_its_standbys_lag(simulation: Simulation) -> None:
         raise ScenarioError(f"{simulation.engine.seed}: the next leader has not all that the one has that ended in order")
     heal(simulation)
     simulation.must_become_whole()
+
+
+def leader_ends_while_it_starts_its_primary(simulation: Simulation) -> None:
+    """PostgreSQL was stopped by hand, and the service right after it: the start in flight ends first, then the lock is given back."""
+    leader = whole(simulation)
+    leader.job_faults.start_s = 0.8
+    leader.server.stop()
+    rule_answers(simulation, "start_in_place")
+    simulation.network.cut_both(leader.name, others(simulation, leader)[0].name)  # turns take long enough for the server to come up in one
+    leader.command(ShutdownCommand(id="end", received_at=leader.clock.now()))
+    reach(simulation, lambda: leader.exits == [0], "the agent has ended")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def switchover_meets_a_restart(simulation: Simulation) -> None:
+    """A person asks for it while the primary is restarted: that the server is down for a moment is no reason to give the lock back."""
+    leader = whole(simulation)
+    leader.job_faults.checkpoint_s = leader.job_faults.start_s = 1.5
+    leader.command(RestartCommand(id="restart", received_at=leader.clock.now()))
+    rule_answers(simulation, "restart_requested")
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name}))
+    rule_answers(simulation, "switchover_requested")
+    rule_answers(simulation, "restart_ended")
+    if simulation.leader is not leader or not leader.server.accepts_writes:
+        raise ScenarioError(f"{simulation.engine.seed}: the lock was given back while a start of the primary was in flight")
+    reach(simulation, lambda: simulation.leader not in (None, leader), "another leader")
+    heal(simulation)
+    simulation.must_become_whole()

@@ -33,12 +33,14 @@ from hacore.testing.simulation.in_pause import (
 )
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.planned import (
+    leader_ends_while_it_starts_its_primary,
     leader_ends_while_its_standbys_lag,
     power_is_back_and_wal_takes_long_to_read,
     power_is_back_before_the_store,
     restarts_in_pause,
     store_goes_away_during_a_restart_in_pause,
     store_is_restored_with_the_lock_of_a_former_leader,
+    switchover_meets_a_restart,
 )
 from hacore.testing.simulation.simulation import Plan, Simulation, Verdict
 from hacore.testing.simulation.staging import ScenarioError, directory_of, leader_of, others, reach, rule_answers, whole
@@ -413,6 +415,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     heir_is_lost_in_pause,
     standby_is_created_again_in_pause,
     leader_ends_while_its_standbys_lag,
+    leader_ends_while_it_starts_its_primary,
+    switchover_meets_a_restart,
     power_is_back_before_the_store,
     power_is_back_and_wal_takes_long_to_read,
     store_is_restored_with_the_lock_of_a_former_leader,

@@ -75,6 +75,7 @@ class Work:
             case StopServer():
                 self._stop(step.mode, step.timeout_s, checkpoint_first=step.checkpoint_first)
             case RestartServer():
+                self._take(self._host.job_faults.checkpoint_s)  # it begins with one, which takes no time otherwise
                 self._stop(StopMode.FAST, step.timeout_s, checkpoint_first=False)
                 self._start(StartServer(role=step.role, upstream=step.upstream, timeout_s=step.timeout_s))
             case Promote():
@@ -173,6 +174,7 @@ class Work:
             raise JobFailedError(f"the server is {server.state}")
         if server.directory.state is not DirectoryState.INITIALIZED:
             raise JobFailedError("the data directory is not whole")
+        self._take(host.job_faults.start_s)
         refusal = host.guard_start(step.role, step.upstream, self._running.token)
         if refusal is not None:
             raise JobFailedError(refusal)
