@@ -5,7 +5,7 @@ from typing import Final
 
 from hacore.decide.election import electable, received, record_of
 from hacore.decide.table import Table
-from hacore.decide.views import Ending, ending, leading
+from hacore.decide.views import Ending, ending
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.node import PeerState, ServerState
@@ -18,15 +18,18 @@ _ASK_AGAIN_S = 0.02
 
 def leave_in_pause(seen: Ending) -> Answer | None:
     """In maintenance PostgreSQL and the lock are left as they are (interface reference 10.1), the guard disarmed: nobody will renew."""
-    if not seen.world.policy.pause:
+    world = seen.world
+    if not world.policy.pause:
         return None
-    holder = leading(seen.world)
-    if holder is not None and seen.world.node.fence.armed:
-        if holder.own.unfenced != holder.name:
-            own = replace(holder.own, unfenced=holder.name, heartbeat=holder.own.heartbeat + 1)
-            return Answer(reason="notes that this node will not be fenced", steps=(WriteOwn(own=own),), wake_after_s=0)
+    if world.lease is None or not world.node.fence.armed:
+        return Answer(reason="ends in pause: PostgreSQL runs on", steps=(Exit(code=LEFT_RUNNING, reason="pause", leave_server=True),))
+    if world.noted_unfenced or world.node.cannot_write:
         return Answer(reason="disarms the guard", steps=(Disarm(reason="pause"),), wake_after_s=0)
-    return Answer(reason="ends in pause: PostgreSQL runs on", steps=(Exit(code=LEFT_RUNNING, reason="pause", leave_server=True),))
+    own = world.cluster.own if world.cluster is not None else None
+    if own is None:
+        return Answer(reason="waits for the store, which must know before that this node will not be fenced", wake_after_s=1)
+    noted = replace(own, unfenced=world.me.name, heartbeat=own.heartbeat + 1)
+    return Answer(reason="notes that this node will not be fenced", steps=(WriteOwn(own=noted),), wake_after_s=0)
 
 
 def hand_over_at_end(seen: Ending) -> Answer | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, OwnRecord, Restore
 from hacore.model.commands import ShutdownCommand
+from hacore.model.jobs import JobKind
 from hacore.model.lease import Lease, Lock
 from hacore.model.node import DirectoryState, NodeState, ServerState
 from hacore.model.world import World
@@ -81,9 +82,11 @@ def any_world(world: World) -> World:
 
 
 def ending(world: World) -> Ending | None:
-    """Narrow to an agent that was asked to end."""
+    """Narrow to an agent that was asked to end; in a pause a start or a hand-over that a person asked for comes to its end first."""
     command = next((command for command in world.commands if isinstance(command, ShutdownCommand)), None)
-    return None if command is None else Ending(world=world, command=command)
+    if command is None or (world.policy.pause and _leaves_server_down(world)):
+        return None
+    return Ending(world=world, command=command)
 
 
 def unsure(world: World) -> Unsure | None:
@@ -142,6 +145,17 @@ def following(world: World) -> Following | None:
     if world.cluster is None or lock is None or world.lease is not None:
         return None
     return Following(world=world, cluster=world.cluster, lock=lock)
+
+
+def _leaves_server_down(world: World) -> bool:
+    """Tell whether something is under way that must not be broken off where nobody starts the server again, nor disarms its guard."""
+    job, seen = world.job, world.sightings
+    if job is not None and (job.enables_writes or job.kind in {JobKind.START, JobKind.RESTART}):
+        return True
+    if seen.demoting is None or world.lease is not None:
+        return seen.demoting is not None
+    # It is started as a standby of whoever leads next, or as a primary again where nobody comes.
+    return world.cluster is not None and world.node.server in {ServerState.STOPPING, ServerState.STOPPED}
 
 
 def _living_lock(world: World) -> Lock | None:

@@ -4,6 +4,7 @@ import json
 
 from hacore.model.commands import RestartCommand, ShutdownCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
+from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Simulation
 from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, others, reach, rule_answers, whole
 
@@ -36,6 +37,52 @@ def store_goes_away_during_a_restart_in_pause(simulation: Simulation) -> None:
     simulation.judge.store_is_back()
     end_of_maintenance(simulation)
     simulation.must_become_whole()
+
+
+def agents_end_during_a_restart_in_pause(simulation: Simulation) -> None:
+    """Every service is stopped while a primary and a standby are restarted in maintenance: both servers run on, and nobody ends them."""
+    leader = in_maintenance(simulation)
+    restarted = (leader, others(simulation, leader)[0])
+    for checkpoint_s, start_s in ((1.5, 0.0), (0.0, 1.5)):  # the server answers as before; it is down
+        runs = [machine.server.run for machine in restarted]
+        for machine in restarted:
+            machine.job_faults.checkpoint_s, machine.job_faults.start_s = checkpoint_s, start_s
+            machine.command(RestartCommand(id=f"restart {machine.name} {start_s}", received_at=machine.clock.now()))
+        rule_answers(simulation, "work_in_pause")
+        _end_and_wait(simulation)
+        if [machine.server.run - 1 for machine in restarted] != runs or not all(machine.server.serves for machine in restarted):
+            raise ScenarioError(f"{simulation.engine.seed}: a server was left down, or has ended")
+        if not leader.server.accepts_writes or leader.guard.deadline.latch.is_armed:
+            raise ScenarioError(f"{simulation.engine.seed}: the primary that was left in maintenance was ended, or may be")
+        for machine in simulation.machines.values():
+            machine.start_again()
+        rule_answers(simulation, "nothing_in_pause")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def agents_end_during_a_switchover_in_pause(simulation: Simulation) -> None:
+    """The service of the old leader is stopped: it first hands over, and leaves its server behind as a standby."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    leader.job_faults.checkpoint_s = leader.job_faults.start_s = 1.5
+    simulation.operator_puts("failover", json.dumps({"leader": leader.name, "member": heir.name}))
+    rule_answers(simulation, "checkpoint_before_hand_over")
+    _end_and_wait(simulation, leader)
+    if simulation.leader is not heir or not heir.server.accepts_writes or not leader.server.serves:
+        raise ScenarioError(f"{simulation.engine.seed}: the hand-over was broken off, or a server was left down")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def _end_and_wait(simulation: Simulation, *machines: Machine) -> None:
+    """Stop the service in maintenance, everywhere or on these machines, and wait until nothing of before can be in force any more."""
+    ended = machines or tuple(simulation.machines.values())
+    for machine in ended:
+        machine.exits.clear()
+        machine.command(ShutdownCommand(id=f"end {simulation.engine.now}", received_at=machine.clock.now()))
+    reach(simulation, lambda: all(machine.exits == [75] for machine in ended), "the agents have ended, and left their servers")
+    simulation.run_for(3 * simulation.plan.times.ttl_s)
 
 
 def store_is_restored_with_the_lock_of_a_former_leader(simulation: Simulation) -> None:

@@ -33,6 +33,8 @@ from hacore.testing.simulation.in_pause import (
 )
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.planned import (
+    agents_end_during_a_restart_in_pause,
+    agents_end_during_a_switchover_in_pause,
     leader_ends_while_it_starts_its_primary,
     leader_ends_while_its_standbys_lag,
     power_is_back_and_wal_takes_long_to_read,
@@ -414,6 +416,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     hand_over_in_pause_is_given_up,
     heir_is_lost_in_pause,
     standby_is_created_again_in_pause,
+    agents_end_during_a_restart_in_pause,
+    agents_end_during_a_switchover_in_pause,
     leader_ends_while_its_standbys_lag,
     leader_ends_while_it_starts_its_primary,
     switchover_meets_a_restart,

@@ -10,7 +10,7 @@ from hacore.model.commands import ShutdownCommand
 from hacore.model.jobs import JobKind, JobState
 from hacore.model.lsn import Lsn
 from hacore.model.node import FenceState, ServerState
-from hacore.model.steps import CancelJob, ReleaseLease
+from hacore.model.steps import CancelJob, Disarm, Exit, ReleaseLease, WriteOwn
 from hacore.model.world import World
 
 from . import worlds as w
@@ -51,3 +51,51 @@ def test_a_switchover_does_not_give_the_lock_back_in_the_middle_of_a_restart(ser
 def test_a_node_of_another_cluster_gives_the_lock_back_as_clean_only_where_it_cannot_write(server: ServerState, clean: bool) -> None:
     foreign, stranger = w.cluster("a", initialize="7999999999999999999"), w.memory(system_id=None)
     assert releases(w.leading(node=replace(DOWN, server=server), cluster=foreign, memory=stranger)) is clean
+
+
+LEAVING = w.paused(w.leading(commands=(SHUTDOWN,)))
+
+
+def leaves(world: World) -> list[type]:
+    """Tell what is done before the agent goes in a pause."""
+    decision = decide(world)
+    assert decision.rule == "leave_in_pause"
+    return [type(step) for step in decision.steps]
+
+
+def test_an_agent_that_leaves_in_pause_first_notes_that_nobody_fences_its_primary_and_disarms_the_guard() -> None:
+    assert leaves(LEAVING) == [WriteOwn]
+    assert leaves(replace(LEAVING, noted_unfenced=True)) == [Disarm]
+    assert leaves(replace(LEAVING, node=w.primary(fence=FenceState(coverage="none")))) == [Exit]
+
+
+def test_without_the_store_it_disarms_the_guard_where_the_note_stands_and_waits_for_it_where_not_until_its_lease_ends() -> None:
+    alone = replace(LEAVING, cluster=None)
+    assert leaves(replace(alone, noted_unfenced=True)) == [Disarm]
+    assert leaves(alone) == []
+    assert leaves(replace(alone, lease=None)) == [Exit]
+
+
+@pytest.mark.parametrize("server", [ServerState.UNREACHABLE, ServerState.STARTING])
+def test_it_disarms_the_guard_also_where_the_server_is_no_primary_just_now(server: ServerState) -> None:
+    assert leaves(replace(LEAVING, node=w.primary(server=server, role=None), noted_unfenced=True)) == [Disarm]
+    assert leaves(replace(LEAVING, node=w.standby(fence=ARMED))) == [Disarm]
+
+
+@pytest.mark.parametrize("job", [STARTS, RESTARTS, w.job(JobKind.RESTART), w.job(JobKind.START)], ids=lambda job: f"{job.kind}")
+def test_a_start_in_flight_comes_to_its_end_before_the_agent_leaves_in_pause(job: JobState) -> None:
+    for world in (LEAVING, replace(LEAVING, node=DOWN), replace(LEAVING, cluster=None)):
+        decision = decide(replace(world, job=job))
+        assert (decision.table, decision.steps) in (("paused", ()), ("unsure", ()))
+    assert leaves(replace(LEAVING, node=w.primary(fence=FenceState()), job=w.job(JobKind.CHECKPOINT))) == [Exit]
+
+
+def test_a_hand_over_comes_to_its_end_before_the_agent_leaves_in_pause_and_the_server_starts_again() -> None:
+    demoting = w.sightings(demoting="c", demoting_since=w.NOW - 9, leaderless_since=w.NOW - 1)
+    assert decide(replace(LEAVING, sightings=demoting)).table == "handing_over"
+    free = w.paused(w.leaderless(node=w.stopped(), sightings=demoting, commands=(SHUTDOWN,)))
+    assert decide(free).table == "paused"
+    led = replace(free, cluster=w.cluster("c"), sightings=replace(demoting, leaderless_since=None))
+    assert decide(led).rule == "standby_in_pause"
+    for world in (replace(led, node=w.standby()), replace(led, cluster=None)):
+        assert leaves(world) == [Exit]

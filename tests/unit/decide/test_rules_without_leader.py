@@ -34,7 +34,6 @@ from hacore.model.steps import (
     Rewind,
     StartServer,
     StopServer,
-    WriteOwn,
 )
 from hacore.model.world import World
 
@@ -253,13 +252,6 @@ def test_a_stopped_former_primary_takes_its_lock_again_to_start_in_place() -> No
 
 def test_a_node_that_pause_left_unfenced_keeps_the_others_from_the_lock() -> None:
     assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(unfenced="b")))).rule == "may_not_lead"
-
-
-def test_an_agent_that_leaves_in_pause_first_notes_that_nobody_fences_its_primary_and_disarms_the_guard() -> None:
-    leaving = w.paused(w.leading(commands=(SHUTDOWN,)))
-    noted = replace(leaving, cluster=w.cluster("a", own=w.own(holder="a", unfenced="a")))
-    assert [decide(world).rule for world in (leaving, noted)] == ["leave_in_pause"] * 2
-    assert [[type(step) for step in decide(world).steps] for world in (leaving, noted)] == [[WriteOwn], [Disarm]]
 
 
 def test_in_a_pause_a_primary_that_another_product_left_here_takes_the_lock_over_from_it() -> None:
