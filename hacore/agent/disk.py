@@ -6,6 +6,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Final
 
+from hacore.daemon.memory import MEMORY_NAME
 from hacore.errors import DataDirectoryError
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory
@@ -13,7 +14,6 @@ from hacore.postgres.files import read_if_there, write_durably
 
 logger = logging.getLogger(__name__)
 
-MEMORY_NAME: Final = "memory.json"
 _FIELDS: Final = frozenset(field.name for field in fields(Memory))
 
 

@@ -14,6 +14,7 @@ from hacore.daemon import exit_codes
 from hacore.daemon.child import Child
 from hacore.daemon.guard_link import GuardLink
 from hacore.daemon.heartbeat import HEARTBEAT_VARIABLE, StillWatch, create_heartbeat
+from hacore.daemon.memory import was_paused
 from hacore.daemon.messages import say
 from hacore.daemon.preparation import Prepared
 from hacore.guard.jobs import NODE_VARIABLE, end_leftovers
@@ -129,10 +130,14 @@ class Node:
             self.forward(signal.SIGTERM)
 
     def conclude(self, *, is_container: bool) -> int:
-        """After both children ended: end the guard and, where it is not to run on, its server. Answers our own exit code."""
+        """After both children ended: end the guard and, where it is not to run on, its server. Answers our own exit code.
+
+        An agent that was ended while it started, or between two starts, has not said what is to become of the server: its memory does.
+        """
         code = self.agent_code
-        stays = code in {exit_codes.SERVER_LEFT, exit_codes.FATAL, exit_codes.CONFIGURATION} and not is_container
-        if not self.guard.quit() and not stays:
+        has_said = code in exit_codes.ENDING
+        stays = code != exit_codes.OK if has_said else was_paused(self.prepared.state_dir)
+        if not self.guard.quit() and (is_container or not stays):
             say("info", "PostgreSQL is stopped")
             self.guard.stop_server(_SERVER_STOP_S)
             self.guard.quit()

@@ -1,5 +1,6 @@
 """The table of the house plan, row by row: who may be killed or stopped, and what must happen, with a session that commits meanwhile."""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hacore.daemon.memory import MEMORY_NAME
 from hacore.guard.client import GuardError
 from hacore.guard.jobs import leftovers
 from hacore.guard.values import FenceKind
@@ -204,6 +206,30 @@ def test_in_pause_guard_and_server_stay_and_are_adopted_later(node: Node) -> Non
     node.commits_after(now_s() + 1.0)
     assert (node.guard, node.postmaster) == (guard, postmaster)
     assert (node.load.stop().gap_ms(left_s) or 0.0) < 1000
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+@pytest.mark.parametrize("way", ["while it starts", "between two starts"])
+def test_an_end_that_the_agent_says_nothing_about_leaves_the_server_only_in_pause(node: Node, way: str, is_paused: bool) -> None:
+    guard, postmaster, place = node.guard, node.postmaster, node.site.place
+    node.site.touch("pause")
+    node.main.terminate()
+    assert node.main.wait(10) == 0
+    (node.site.state_dir / MEMORY_NAME).write_text(json.dumps({"token": 1, "paused": is_paused}))
+    if way == "while it starts":
+        node.site.touch("starting")
+    else:
+        (place / "fatal").write_text("70")
+    node.main = node.site.run_main()
+    until(lambda: (place / "begun").exists() or "the agent ended with 70" in (place / "main.log").read_text())
+    node.main.terminate()
+    assert node.main.wait(30) == 0
+    if is_paused:
+        assert node.site.ours() == [guard]
+        assert node.postmaster == postmaster
+        node.commits_after(now_s())
+    else:
+        until(lambda: not node.site.ours() and not node.site.server_processes(), within_s=AT_ONCE_S)
 
 
 def test_an_orderly_end_leaves_nothing_behind(node: Node) -> None:

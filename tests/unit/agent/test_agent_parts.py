@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hacore.agent.disk import MEMORY_NAME, StateDirectory
+from hacore.agent.disk import StateDirectory
 from hacore.agent.uniqueness import namesake
 from hacore.agent.waiter import Waiter
+from hacore.daemon.memory import MEMORY_NAME, was_paused
 from hacore.errors import DataDirectoryError
 from hacore.model.clock import BootClock
 from hacore.model.lsn import Lsn
@@ -27,6 +28,13 @@ def test_the_memory_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_node_without_a_memory_has_a_fresh_one(tmp_path: Path) -> None:
     assert StateDirectory(tmp_path).load() == Memory()
+    assert not was_paused(str(tmp_path))
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_the_main_process_reads_in_it_whether_the_cluster_was_in_maintenance(tmp_path: Path, paused: bool) -> None:
+    StateDirectory(tmp_path).store(Memory(token=3, paused=paused))
+    assert was_paused(str(tmp_path)) is paused
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"token": 1', '{"members": 5}'])
@@ -34,6 +42,7 @@ def test_a_memory_that_cannot_be_read_needs_a_person(tmp_path: Path, text: str) 
     (tmp_path / MEMORY_NAME).write_text(text)
     with pytest.raises(DataDirectoryError):
         StateDirectory(tmp_path).load()
+    assert not was_paused(str(tmp_path))
 
 
 def test_a_field_of_a_newer_version_is_no_fault(tmp_path: Path) -> None:

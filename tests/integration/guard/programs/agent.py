@@ -1,6 +1,7 @@
 """The least agent: keeps a lease in a store that is a log file, and PostgreSQL running under it through the guard. For the tests beside it.
 
-Its plan is a JSON file; files in the same directory steer it: ``store-down`` stops the renewals, ``pause`` makes it leave in pause.
+Its plan is a JSON file; files in the same directory steer it: ``store-down`` stops the renewals, ``pause`` makes it leave in pause,
+``starting`` keeps it from listening to signals, ``fatal`` holds the code with which it ends at once.
 """
 
 import json
@@ -117,6 +118,9 @@ class Agent:
 
 def main() -> int:
     path = Path(sys.argv[1])
+    if (path.parent / "starting").exists():
+        (path.parent / "begun").touch()
+        time.sleep(600)  # before it listens to signals
     fatal = path.parent / "fatal"
     if fatal.exists():
         return int(fatal.read_text())
