@@ -1,6 +1,6 @@
 """What a leader has to do about the cluster's backups: which work is due, on which member, and which was abandoned. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from hacore.backup.choice import age, chain_of, leads_to, of_cluster
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Expiry, Known, expiry
-from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Waits, newest_good, when
+from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Waits, when
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, BackupWork, Doubt
 from hacore.model.cluster import ClusterView, Member
@@ -47,12 +47,12 @@ def due_work(
     """
     ours = [one for one in of_cluster(backups, system_id) if leads_to(one, history)]
     if policy.schedule is not None:
-        found = when(policy.schedule, now=now, done_at=_made_at(record, ours), attempt=_attempt(record, BackupWork.BACKUP))
+        found = when(policy.schedule, now=now, done_at=_made_at(record, ours, now), attempt=_attempt(record, BackupWork.BACKUP, now))
         if isinstance(found, Due):
             return Wanted(work=BackupWork.BACKUP, reason=found.reason, kind=policy.kind)
     good = [one for one in ours if one.state is BackupState.OK]
     if policy.verify is not None and good:
-        found = when(policy.verify, now=now, done_at=_verified_at(record), attempt=_attempt(record, BackupWork.VERIFY))
+        found = when(policy.verify, now=now, done_at=_verified_at(record, now), attempt=_attempt(record, BackupWork.VERIFY, now))
         if isinstance(found, Due):
             return Wanted(work=BackupWork.VERIFY, reason=found.reason, restores=True)
     expired = due_expiry(record, policy, backups, now=now, system_id=system_id, history=history)
@@ -78,7 +78,7 @@ def next_backup(
     if policy.schedule is None:
         return None
     counted = [one for one in backups if leads_to(one, history)]
-    found = when(policy.schedule, now=now, done_at=_made_at(record, counted), attempt=_attempt(record, BackupWork.BACKUP))
+    found = when(policy.schedule, now=now, done_at=_made_at(record, counted, now), attempt=_attempt(record, BackupWork.BACKUP, now))
     return found.until if isinstance(found, Waits) else now if isinstance(found, Due) else None
 
 
@@ -195,35 +195,40 @@ def _is_fit(member: Member) -> bool:
     return member.is_hacore and member.is_running and member.role != "primary" and member.replication_state == "streaming"
 
 
-def _attempt(record: BackupRecord, work: BackupWork) -> Attempt | None:
+def _newest(times: Iterable[datetime | None], now: datetime) -> datetime | None:
+    """Return the newest of them. One that lies ahead is of a clock that was wrong, and proves nothing: for weeks nothing would be due."""
+    return max((at for at in times if at is not None and at <= now), default=None)
+
+
+def _attempt(record: BackupRecord, work: BackupWork, now: datetime) -> Attempt | None:
     result = record.result(work)
-    if result is None:
-        return None
-    return Attempt(ended_at=max(result.ended_at, result.asked_at or result.ended_at), failures=result.failures)
+    ended_at = None if result is None else _newest((result.ended_at, result.asked_at), now)
+    return None if result is None or ended_at is None else Attempt(ended_at=ended_at, failures=result.failures)
 
 
-def _made_at(record: BackupRecord, backups: Sequence[Backup]) -> datetime | None:
+def _made_at(record: BackupRecord, backups: Sequence[Backup], now: datetime) -> datetime | None:
     """Return when the newest good backup of a list was begun, by the leader's clock where hacore made it: the tool's may be behind.
 
     One that succeeded, and that a check has found wanting since, was made all the same: a check that cannot work makes no backup due.
     """
     doubted, result = in_doubt(record, backups), record.result(BackupWork.BACKUP)
-    times = [newest_good([one for one in backups if one.id not in doubted])]
+    good = [one for one in backups if one.state is BackupState.OK]
+    times = [one.started_at or one.stopped_at for one in good if one.id not in doubted]
     if result is not None and (result.is_done or result.backup not in doubted):
-        times += [result.asked_at for one in backups if one.id == result.backup and one.state is BackupState.OK]
-    return max((one for one in times if one is not None), default=None)
+        times += [result.asked_at for one in good if one.id == result.backup]
+    return _newest(times, now)
 
 
-def _verified_at(record: BackupRecord) -> datetime | None:
+def _verified_at(record: BackupRecord, now: datetime) -> datetime | None:
     result = record.result(BackupWork.VERIFY)
     asked_at = result.asked_at if result is not None and result.is_done else None
-    return max((at for at in (asked_at, *(at for _, at in record.verified)) if at is not None), default=None)
+    return _newest((asked_at, *(at for _, at in record.verified)), now)
 
 
 def _must_wait(record: BackupRecord, now: datetime) -> bool:
     """An expiry that failed is tried again after a while, for ever: what shall go takes room."""
-    result = record.result(BackupWork.EXPIRE)
-    if result is None or result.failures == 0:
+    attempt = _attempt(record, BackupWork.EXPIRE, now)
+    if attempt is None or attempt.failures == 0:
         return False
-    pause_s = BACK_OFF_S[min(result.failures, len(BACK_OFF_S)) - 1]
-    return now - result.ended_at < timedelta(seconds=pause_s)
+    pause_s = BACK_OFF_S[min(attempt.failures, len(BACK_OFF_S)) - 1]
+    return now - attempt.ended_at < timedelta(seconds=pause_s)

@@ -1,13 +1,11 @@
 """When the next backup, or check of one, is due. Wall-clock time: schedules are people's (safety.md 3.2)."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from hacore.convert import WrongValueError, word
-from hacore.interfaces import Backup, BackupState
 
 BACK_OFF_S: Final = (300.0, 900.0, 3600.0)  # after the first, second and third failure in a row; then the schedule's next time
 _CLOCK_CHANGE: Final = timedelta(hours=2)  # longer than any: on the clock, a time that has come may lie ahead of now by so much
@@ -97,12 +95,6 @@ def next_due(schedule: Schedule, now: datetime) -> datetime | None:
         if (late := _late(schedule, at)) > now:
             return late
     return None
-
-
-def newest_good(backups: Sequence[Backup]) -> datetime | None:
-    """Return when the newest good backup was begun."""
-    times = [one.started_at or one.stopped_at for one in backups if one.state is BackupState.OK]
-    return max((one for one in times if one is not None), default=None)
 
 
 def when(schedule: Schedule, *, now: datetime, done_at: datetime | None, attempt: Attempt | None = None) -> Due | Waits | None:

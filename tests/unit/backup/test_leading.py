@@ -7,7 +7,7 @@ from hacore.backup.leading import Wanted, abandoned, begun, due_work, in_doubt, 
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Retention
 from hacore.backup.schedule import Schedule
-from hacore.interfaces import Backup, BackupKind
+from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.backups import BackupRecord, BackupResult, BackupWork, Doubt
 from hacore.model.lsn import Lsn
 from hacore.model.policy import Tags
@@ -58,6 +58,12 @@ def test_a_backup_that_was_missed_is_due_with_the_configured_kind() -> None:
     assert next_backup(BackupRecord(), NIGHTLY, (backup("old", 2),), now=NOW) == NOW
 
 
+def test_only_a_good_backup_counts_as_made() -> None:
+    assert due_work(BackupRecord(), NIGHTLY, FRESH, now=NOW, system_id=SYSTEM_ID) is None
+    failed = replace(FRESH[1], state=BackupState.FAILED)
+    assert due_work(BackupRecord(), NIGHTLY, (FRESH[0], failed), now=NOW, system_id=SYSTEM_ID) is not None
+
+
 def test_those_of_another_cluster_do_not_count_as_made() -> None:
     foreign = replace(FRESH[1], system_id="1")
     found = due_work(BackupRecord(), NIGHTLY, (foreign,), now=NOW, system_id=SYSTEM_ID)
@@ -103,6 +109,49 @@ def test_a_check_by_a_clock_that_is_behind_is_made_once() -> None:
     early = due - timedelta(minutes=5)
     record = task.ended(BackupResult(id="t", work=BackupWork.VERIFY, member="a", began_at=early, ended_at=early, backup="fresh"))
     assert due_work(record, BackupPolicy(verify=Schedule(expression="0 6 * * *")), FRESH, now=soon, system_id=SYSTEM_ID) is None
+
+
+AHEAD = timedelta(days=30)
+CHECKED = BackupPolicy(verify=Schedule(expression="0 6 * * *"))
+
+
+def test_a_leader_whose_clock_ran_ahead_leaves_no_backup_that_counts_for_weeks() -> None:
+    record, listed = made_by(timedelta())
+    ahead = replace(record, results=tuple(replace(one, asked_at=NOW + AHEAD) for one in record.results))
+    assert next_backup(ahead, NIGHTLY, (listed,), now=NOW) == NOW.replace(hour=3) + timedelta(days=1)
+    assert due_work(ahead, NIGHTLY, (listed,), now=NOW, system_id=SYSTEM_ID) is None, "the tool's time counts"
+    assert due_work(ahead, NIGHTLY, (listed,), now=NOW + timedelta(days=1), system_id=SYSTEM_ID) is not None
+
+
+def test_a_backup_made_by_a_clock_that_ran_ahead_counts_by_that_of_the_leader_alone() -> None:
+    record, listed = made_by(-AHEAD)
+    assert due_work(record, NIGHTLY, (listed,), now=NOW, system_id=SYSTEM_ID) is None
+    assert due_work(record, NIGHTLY, (listed,), now=NOW + timedelta(days=1), system_id=SYSTEM_ID) is not None
+    assert due_work(BackupRecord(), NIGHTLY, (backup("old", 3), listed), now=NOW, system_id=SYSTEM_ID) is not None
+
+
+@pytest.mark.parametrize(
+    ("work", "policy"),
+    [
+        (BackupWork.BACKUP, NIGHTLY),
+        (BackupWork.VERIFY, CHECKED),
+        (BackupWork.EXPIRE, BackupPolicy(retention=Retention(min_count=1))),
+    ],
+)
+def test_a_failure_of_a_time_to_come_holds_nothing_up(work: BackupWork, policy: BackupPolicy) -> None:
+    failed = replace(result(work, hours_ago=0, error="x", failures=2), ended_at=NOW + AHEAD, asked_at=NOW + AHEAD)
+    old = (backup("older", 4), backup("old", 3))
+    assert due_work(BackupRecord(results=(failed,)), policy, old, now=NOW, system_id=SYSTEM_ID) is not None
+    recent = replace(failed, asked_at=NOW - timedelta(minutes=1) if work is BackupWork.EXPIRE else NOW)
+    assert due_work(BackupRecord(results=(recent,)), policy, old, now=NOW, system_id=SYSTEM_ID) is None
+
+
+def test_a_check_of_a_time_to_come_was_not_made() -> None:
+    good = replace(result(BackupWork.VERIFY, hours_ago=0), asked_at=NOW + AHEAD, backup="fresh")
+    record = BackupRecord(results=(good,), verified=(("fresh", NOW + AHEAD),))
+    assert due_work(record, CHECKED, FRESH, now=NOW, system_id=SYSTEM_ID) is not None
+    asked = replace(record, results=(replace(good, asked_at=NOW - timedelta(hours=1)),))
+    assert due_work(asked, CHECKED, FRESH, now=NOW, system_id=SYSTEM_ID) is None
 
 
 def unarchived(lacks: tuple[str, ...] = (WAL,)) -> BackupRecord:

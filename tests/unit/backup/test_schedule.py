@@ -5,10 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Schedule, Waits, cron, last_due, newest_good, next_due, when, zone
+from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Schedule, Waits, cron, last_due, next_due, when, zone
 from hacore.convert import WrongValueError
-from hacore.interfaces import BackupState
-from tests.unit.backup.backups import backup
 
 NIGHTLY = Schedule(expression="30 2 * * *")
 NOON = datetime(2026, 5, 20, 12, tzinfo=UTC)
@@ -108,9 +106,3 @@ def test_a_zone_that_the_machine_does_not_know_is_refused() -> None:
     for text in ("Mars/Olympus", "../../etc/passwd", " "):
         with pytest.raises(WrongValueError):
             zone(text)
-
-
-def test_only_a_good_backup_counts_as_done() -> None:
-    failed = replace(backup("b", 0.5), state=BackupState.FAILED)
-    assert newest_good([backup("a", 2), failed]) == backup("a", 2).started_at
-    assert newest_good([failed]) is None
