@@ -1,9 +1,10 @@
 """The configuration follows the members of a real HAProxy, and neither a reload nor a mistake costs a connection."""
 
+import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -384,10 +385,41 @@ def test_in_maintenance_agents_may_be_away_and_clients_stay(haproxy: Haproxy, se
         assert writer.hears() == ""
 
 
+def test_a_node_that_has_missed_the_end_or_the_beginning_of_a_maintenance_does_not_rule_the_checks(
+    haproxy: Haproxy, servers: dict[str, Who], ports: Ports
+) -> None:
+    port = ports.take()
+    leader, cut_off = Agent(site_section(haproxy, rest_port=port)), Agent(site_section(haproxy, rest_port=port), member="b")
+    ends_at = leader.context.clock.now() + 60
+    mine, others = replace(leading(servers, "a"), valid_until=ends_at), leading(servers, "a", me="b")
+    with rest(port, 200):
+        begin(haproxy, leader)
+        for agent, state, is_checked in (
+            (leader, mine, True),
+            (cut_off, others, True),
+            (leader, replace(mine, is_paused=True), False),
+            (cut_off, others, False),  # has missed that it began
+            (cut_off, replace(others, is_paused=True), False),
+            (leader, mine, True),
+            (cut_off, replace(others, is_paused=True), False),  # has missed that it ended
+            (leader, mine, True),
+        ):
+            agent.route(state)
+            shown = leader.plugin._proxies._proxies[0].look(clock=leader.context.clock, until=ends_at).backends
+            assert {one.is_checked for backend in shown.values() for one in backend.servers.values()} == {is_checked}
+
+
 def is_down(agent: Agent, servers: dict[str, Who]) -> bool:
     """Whether the leader is told to be closed by its check."""
     answer = agent.route(leading(servers, "a"))
     return isinstance(answer, Degraded) and "the checks of hacore_primary/a say DOWN" in answer.reason
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @contextmanager
@@ -395,6 +427,7 @@ def rest(port: int, status: int) -> Iterator[None]:
     """A REST server that answers all checks so."""
     server = psutil.Popen([sys.executable, "-c", CHECKED, str(port), str(status)])
     try:
+        wait_for(lambda: listens(port), "the REST server", deadline_s=20)
         yield
     finally:
         server.kill()

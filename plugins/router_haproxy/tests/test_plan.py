@@ -169,9 +169,9 @@ def test_what_was_told_and_does_not_show_is_said() -> None:
 def test_checks_stand_still_in_maintenance_and_go_on_afterwards() -> None:
     checked = {name: Server(name=name, status=status, sessions=0, queue=0, address="", is_checked=True) for name, status in NOBODY.items()}
     there = Shown(servers=checked | {"b": replace(checked["b"], status="DOWN"), "c": replace(checked["c"], is_checked=False)}, token=5)
-    assert list(plan.check_commands("rw", there, is_paused=True, may_be_off=True)) == ["disable health rw/a"]
-    assert list(plan.check_commands("rw", there, is_paused=False, may_be_off=True)) == ["enable health rw/c"]
-    assert list(plan.check_commands("rw", there, is_paused=False, may_be_off=False)) == []
+    assert list(plan.check_commands("rw", there, is_paused=True, may_be_off="abc")) == ["disable health rw/a"]
+    assert list(plan.check_commands("rw", there, is_paused=False, may_be_off="abc")) == ["enable health rw/c"]
+    assert list(plan.check_commands("rw", there, is_paused=False, may_be_off="ab")) == []
 
 
 def test_the_proxy_s_own_memory_says_more_than_ours() -> None:

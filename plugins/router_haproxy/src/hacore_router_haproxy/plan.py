@@ -8,13 +8,15 @@ nothing. Under the same one nodes differ in what they have learnt so far, so:
 - what a node closes because it leads no more is taken back, and given again only by the node that holds the lease. What it closes because
   it sees another lead no more is not: that one may be primary again under the same lease, and nobody else may tell this proxy;
 - connections that the leader holds back in a switchover are let go at once by the leader, by a newer one, or by a node that knows that the
-  time is over. A node that has not read of the switchover waits until it must have, if there is one.
+  time is over. A node that has not read of the switchover waits until it must have, if there is one;
+- that there is no maintenance a node says once, after it knew of one or was started, and again and again only while it holds the lease: one
+  that is cut off from the store may have missed that maintenance ended, and one that missed that it began must not end it.
 
 **In which order.** Down before up: those that do not lead are closed and their sessions cut before the leader is opened, in one line. A
 server that is told to be ready is up at once, whatever its checks say later, so only the leader ever is told so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,17 +122,17 @@ def standby_commands(backend: str, shown: Shown, state: RoutingState, reads_from
             yield wire.set_state(backend, server.name, wanted)
 
 
-def check_commands(backend: str, shown: Shown, *, is_paused: bool, may_be_off: bool) -> Iterator[str]:
+def check_commands(backend: str, shown: Shown, *, is_paused: bool, may_be_off: Container[str]) -> Iterator[str]:
     """Return what the checks have to be told. In maintenance they stand still: agents may be away, and their servers run on.
 
     One that is down by its check is left to it: nothing else would find it up again.
 
-    :param may_be_off: they may stand still although there is no maintenance. Nothing tells that from a server without checks.
+    :param may_be_off: the servers whose checks may stand still although there is no maintenance. Nothing shows that they have any then.
     """
     for server in shown.servers.values():
         if is_paused and server.is_checked and not server.status.startswith("DOWN"):
             yield wire.set_checks(backend, server.name, on=False)
-        elif not is_paused and may_be_off and not server.is_checked:
+        elif not is_paused and not server.is_checked and server.name in may_be_off:
             yield wire.set_checks(backend, server.name, on=True)
 
 

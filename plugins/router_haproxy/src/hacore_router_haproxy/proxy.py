@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -50,6 +51,7 @@ class Proxy:
         self.master = Master(settings.master_socket) if settings.master_socket is not None else None
         self._known = Known()
         self._may_be_unchecked = True  # an agent before this one, or we in maintenance, may have let its checks stand still
+        self._checked: defaultdict[str, set[str]] = defaultdict(set)  # servers that have shown checks, by backend
         self._held_since: Instant | None = None  # connections are held back, and this node does not know why
         self._turn = threading.Lock()
 
@@ -148,6 +150,8 @@ class Proxy:
             raise PluginUnavailableError(f"haproxy {self.place}: {error}") from error
         if not backends and not answer.startswith("No such proxy"):
             raise PluginUnavailableError(f"haproxy {self.place}: not what HAProxy answers: {answer[:60]!r}")
+        for name, shown in backends.items():
+            self._checked[name].update(server.name for server in shown.servers.values() if server.is_checked)
         primaries = backends.get(self._settings.primary_backend)
         usable = [server.name for server in primaries.servers.values() if server.is_usable] if primaries is not None else []
         if primaries is not None:
@@ -164,7 +168,9 @@ class Proxy:
         if name in backends:
             yield from plan.standby_commands(name, backends[name], state, self._settings.reads_from_leader)
         for name, shown in backends.items():
-            yield from plan.check_commands(name, shown, is_paused=state.is_paused, may_be_off=self._may_be_unchecked)
+            known = self._checked[name] if state.valid_until is not None else ()  # the lease: nobody knows better what is in force
+            may_be_off = shown.servers if self._may_be_unchecked else known
+            yield from plan.check_commands(name, shown, is_paused=state.is_paused, may_be_off=may_be_off)
 
     def _tell(
         self, commands: tuple[str, ...], backends: dict[str, Shown], clock: Clock, until: Instant
