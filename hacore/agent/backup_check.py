@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hacore.agent.backup_ended import judging
 from hacore.agent.scratch_copy import ScratchCopy
 from hacore.agent.scratch_room import ScratchRoom, is_shared
 from hacore.agent.settings import SettingsSource
@@ -43,7 +44,8 @@ class RestoreCheck:
     def __call__(self, plugin: Plugin, chosen: Chosen, site: BackupSite, job: JobHandle) -> str:
         """Restore, start, read, remove; return what was seen.
 
-        :raises HacoreError: the copy is no good, or could not be made.
+        :raises FoundBadError: the copy is no good.
+        :raises HacoreError: it could not be made, or not be looked into: that says nothing of the backup.
         """
         backup = chosen.backup
         self._wait_until_replayed(backup, job)
@@ -65,11 +67,14 @@ class RestoreCheck:
         job.progress(f"restores {backup.id}")
         places = TablespacePlaces(below=str(place / _SPACES))
         request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
-        restore_backup(plugin, request, job)
-        _refuse_strange(data, backup, self.instance)
+        with judging(job):
+            restore_backup(plugin, request, job)
+            _refuse_strange(data, backup, self.instance)
         self._keep_off_tablespaces(place, data)
         job.progress("starts the restored copy")
-        return look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
+        command = self._restore_command(place, data)
+        with judging(job):
+            return look_into(self.instance, job, data, restore_command=command)
 
     def _room(self, root: Path) -> ScratchRoom:
         layout = self.instance.layout

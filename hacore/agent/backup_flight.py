@@ -72,6 +72,7 @@ class Flight:
             error=ended.error,
             detail=ended.detail,
             backup=ended.backup or self.task.backup,
+            is_found_bad=ended.is_found_bad,
         )
 
     def _run(self) -> None:

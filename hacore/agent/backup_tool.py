@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hacore.agent.backup_ended import Ended
+from hacore.agent.backup_ended import Ended, FoundBadError
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import Chosen, age, leads_to, of_cluster, room_bytes
@@ -32,7 +32,9 @@ class BackupTool:
     desk: Desk
     instance: Instance
     context: Callable[[], PluginContext]
-    verify_by_restore: Callable[[Plugin, Chosen, BackupSite, JobHandle], str] | None = None  # says what was seen; raises HacoreError
+    verify_by_restore: Callable[[Plugin, Chosen, BackupSite, JobHandle], str] | None = (
+        None  # says what was seen; raises FoundBadError, and HacoreError where it cannot
+    )
 
     @property
     def name(self) -> str | None:
@@ -122,7 +124,7 @@ class BackupTool:
         listed = next((one for one in self.listed() if one.id == made.id), None)
         if listed is None or listed.state is not BackupState.OK:
             state = "is not in its list" if listed is None else f"is {listed.state} in its list"
-            return Ended(error=f"the tool says that {made.id} is done, but it {state}", backup=made.id)
+            return Ended(error=f"the tool says that {made.id} is done, but it {state}", backup=made.id, is_found_bad=True)
         return Ended(backup=made.id)
 
     def _verify(self, task: BackupTask, site: BackupSite, job: JobHandle) -> Ended:
@@ -140,7 +142,8 @@ class BackupTool:
             request = VerifyBackup(site=site, backup=backup)
             outcome = plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=request, job=job)
             if isinstance(outcome, Failed):
-                return Ended(error=outcome.reason, backup=backup.id)
+                job.check()  # a program that was ended may have failed by that
+                return Ended(error=outcome.reason, backup=backup.id, is_found_bad=True)
             if isinstance(outcome, Verified):
                 said.append(outcome.detail or "checked by the tool")
         if task.restores and self.verify_by_restore is not None:
@@ -149,8 +152,8 @@ class BackupTool:
                 said.append(self.verify_by_restore(plugin, chosen, site, job))
             except JobCancelledError:
                 raise
-            except (HacoreError, OSError) as error:  # whatever was found before: this backup does not count as good any more
-                return Ended(error=str(error), backup=backup.id)
+            except (HacoreError, OSError) as error:
+                return Ended(error=str(error), backup=backup.id, is_found_bad=isinstance(error, FoundBadError))
         if not said:
             return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)
         return Ended(detail="; ".join(said), backup=backup.id)

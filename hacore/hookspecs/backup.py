@@ -141,8 +141,8 @@ class BackupPlugin(AnyPlugin, Protocol):
     def hacore_verify_backup(self, request: VerifyBackup, job: Job) -> Verified | Failed | None:
         """Check a backup without restoring it; the core itself can restore one into a scratch directory and start it.
 
-        :returns: ``None``, or no such hook: the tool has no check of its own.
-        :raises PluginUnavailableError: the repository does not answer.
+        :returns: ``Failed``: the backup is no good, and in doubt from then on; ``None``, or no such hook: the tool has no check of its own.
+        :raises PluginUnavailableError: the repository does not answer, which says nothing of the backup; nor does any other error.
         """
         return None
 

@@ -30,6 +30,7 @@ class BackupResult:
     backup: str | None = None
     failures: int = 0
     asked_at: datetime | None = None  # ``None``: noted by an agent before this field
+    is_found_bad: bool = False  # the backup itself was looked at, and is no good: a check that could not be made says nothing of it
 
     @property
     def is_done(self) -> bool:
@@ -92,7 +93,7 @@ class BackupRecord:
     def reported(self, result: BackupResult) -> "BackupRecord":
         """Return the record after the member has told how its part of the task in it has ended."""
         if self.task is None or result.work is not BackupWork.BACKUP or not result.is_done:
-            return self.ended(result, None if result.is_done or result.backup is None else Doubt(backup=result.backup))
+            return self.ended(result, Doubt(backup=result.backup) if result.is_found_bad and result.backup is not None else None)
         return replace(
             self, task=replace(self.task, made=result, progress=f"{result.backup} is made, the WAL of its end is not archived yet")
         )
@@ -106,7 +107,7 @@ class BackupRecord:
         failures = 0 if result.is_done else 1 + (before.failures if before is not None else 0)
         others = tuple(one for one in self.results if one.work is not result.work)
         verified = self.verified
-        if result.work is BackupWork.VERIFY and result.backup is not None:
+        if result.work is BackupWork.VERIFY and result.backup is not None and (result.is_done or result.is_found_bad):
             verified = tuple(one for one in verified if one[0] != result.backup)
             verified += ((result.backup, result.ended_at),) if result.is_done else ()
         asked_at = result.asked_at if self.task is None else self.task.asked_at

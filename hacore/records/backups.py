@@ -98,6 +98,7 @@ def _result(result: BackupResult) -> dict[str, object]:
         "backup": result.backup,
         "failures": result.failures or None,
         "asked_at": None if result.asked_at is None else result.asked_at.isoformat(),
+        "found_bad": result.is_found_bad or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -114,6 +115,7 @@ def _read_result(found: Fields) -> BackupResult:
         backup=found.text("backup"),
         failures=found.whole("failures") or 0,
         asked_at=found.instant("asked_at"),
+        is_found_bad=found.flag("found_bad") or False,
     )
 
 

@@ -189,11 +189,11 @@ def test_the_last_restorable_one_outlives_nights_whose_wal_was_not_archived() ->
     assert due_work(BackupRecord(), policy, nights, now=NOW, system_id=SYSTEM_ID) is not None
 
 
-def checked(record: BackupRecord, *, error: str | None = None, restores: bool = True) -> BackupRecord:
+def checked(record: BackupRecord, *, error: str | None = None, restores: bool = True, is_found_bad: bool = True) -> BackupRecord:
     wanted = Wanted(work=BackupWork.VERIFY, reason="r", restores=restores)
     task = begun(record, wanted, task_id="v", member="a", token=1, now=NOW)
     outcome = BackupResult(id="v", work=BackupWork.VERIFY, member="a", began_at=NOW, ended_at=NOW, error=error, backup="tonight's")
-    return task.reported(outcome)
+    return task.reported(replace(outcome, is_found_bad=error is not None and is_found_bad))
 
 
 def test_a_check_that_fails_is_a_doubt_and_one_that_restores_settles_it() -> None:
@@ -205,9 +205,20 @@ def test_a_check_that_fails_is_a_doubt_and_one_that_restores_settles_it() -> Non
     assert summed_up(unarchived(), (), SYSTEM_ID).doubts == (), "it is gone"
 
 
+def test_a_check_that_could_not_be_made_says_nothing_of_the_backup() -> None:
+    good = checked(BackupRecord())
+    failed = checked(good, error="no room for a copy", is_found_bad=False)
+    assert (failed.verified, failed.doubts) == (good.verified, ())
+    asked = begun(good, Wanted(work=BackupWork.VERIFY, reason="r", backup="tonight's"), task_id="v", member="a", token=1, now=NOW)
+    assert abandoned(asked, now=NOW, error="cancelled by a person").verified == good.verified
+    bad = checked(good, error="it does not start")
+    assert (bad.verified, bad.doubts) == ((), (Doubt(backup="tonight's"),))
+    assert checked(bad, error="no room for a copy", is_found_bad=False).doubts == bad.doubts
+
+
 def test_a_check_that_fails_makes_no_backup_due_before_the_next_time() -> None:
     made, listed = made_by(timedelta())
-    record = checked(made, error="no room")
+    record = checked(made, error="it does not start")
     assert due_work(record, NIGHTLY, (listed,), now=NOW, system_id=SYSTEM_ID) is None
 
 
@@ -300,7 +311,7 @@ def test_a_check_is_remembered_by_backup_and_forgotten_with_it_or_when_it_fails(
     assert [name for name, _ in record.verified] == ["fresh"]
     assert summed_up(record, FRESH, SYSTEM_ID).verified == record.verified
     assert summed_up(record, FRESH[:1], SYSTEM_ID).verified == ()
-    assert record.ended(replace(good, error="it is damaged")).verified == ()
+    assert record.ended(replace(good, error="it is damaged", is_found_bad=True)).verified == ()
 
 
 def test_the_list_is_summed_up_for_everybody() -> None:

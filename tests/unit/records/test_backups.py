@@ -27,7 +27,17 @@ TASK = BackupTask(
     is_pinned=True,
 )
 RESULT = BackupResult(
-    id="t", work=BackupWork.BACKUP, member="a", began_at=AT, ended_at=AT, error="e", detail="d", backup="b", failures=2, asked_at=AT
+    id="t",
+    work=BackupWork.BACKUP,
+    member="a",
+    began_at=AT,
+    ended_at=AT,
+    error="e",
+    detail="d",
+    backup="b",
+    failures=2,
+    asked_at=AT,
+    is_found_bad=True,
 )
 DOUBTS = (Doubt(backup="c"), Doubt(backup="d", lacks=("000000010000000000000003",)))
 FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), doubts=DOUBTS, newest_good=AT, window_start=AT, listed=3)
