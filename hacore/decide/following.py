@@ -18,12 +18,10 @@ from hacore.model.steps import (
     RecoverFromCrash,
     ReleaseLease,
     ReloadServer,
-    RememberDemotion,
     RestartServer,
     ResumeLease,
     Rewind,
     StartServer,
-    Step,
     StopMode,
     StopServer,
 )
@@ -173,9 +171,8 @@ def start_standby(seen: Following) -> Answer | None:
         return None
     if _failed_recently(seen, JobKind.START):
         return Answer(reason=f"the last start failed: {seen.node.last_start_failed}", wake_after_s=1)
-    steps: list[Step] = [RememberDemotion(candidate=None)] if seen.world.sightings.demoting is not None else []
     upstream = wanted_upstream(seen.world, seen.cluster)
-    return Answer(reason=f"follows {upstream.member}", steps=(*steps, StartServer(role=Role.STANDBY, upstream=upstream)))
+    return Answer(reason=f"follows {upstream.member}", steps=(StartServer(role=Role.STANDBY, upstream=upstream),))
 
 
 def stop_diverged_standby(seen: Following) -> Answer | None:

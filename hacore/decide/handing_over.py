@@ -6,9 +6,10 @@ Where no router can hold anything back there is no mark, no drain and no turn fo
 from dataclasses import replace
 from typing import Final
 
-from hacore.decide.election import received
+from hacore.decide.election import is_named, received
 from hacore.decide.ending import writes_have_ended
 from hacore.decide.own import drain_s, without_hold
+from hacore.decide.promoting import guard_must_be_armed, start_failed_recently
 from hacore.decide.table import Table
 from hacore.decide.views import Leading, handing_over
 from hacore.model.clock import Instant
@@ -23,6 +24,7 @@ from hacore.model.steps import (
     ReleaseLease,
     RememberDemotion,
     StartServer,
+    Step,
     StopMode,
     StopServer,
     TakeCheckpoint,
@@ -32,6 +34,22 @@ from hacore.model.world import Answer, World
 
 _RECEIVE_LIMIT_S = 10.0  # for the candidate to receive the shutdown checkpoint
 _ASK_AGAIN_S = 0.02
+
+
+def start_again_in_pause(seen: Leading) -> Answer | None:
+    """A hand-over was given up in a pause and the first start failed: it is tried until the primary runs, or a person fails over."""
+    world, request = seen.world, seen.cluster.failover
+    since, started = world.sightings.demoting_since, world.outcome(JobKind.START)
+    if not world.policy.pause or world.job is not None or since is None or started is None or started.ended_at < since:
+        return None
+    if seen.node.is_primary:
+        return Answer(reason="the primary runs again", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
+    if seen.node.server is not ServerState.STOPPED:
+        return None
+    if request is not None and request.candidate not in (None, seen.name) and is_named(request, request.candidate):
+        return Answer(reason=f"{request.candidate} was named", steps=(ReleaseLease(clean=True),), wake_after_s=0)
+    start = Answer(reason="the primary was stopped for a hand-over", steps=(back_as_primary(world),))
+    return guard_must_be_armed(seen) or start_failed_recently(seen) or start
 
 
 def release_to_candidate(seen: Leading) -> Answer | None:
@@ -61,8 +79,10 @@ def hand_over_is_stuck(seen: Leading) -> Answer | None:
         return None
     if not unclean and seen.now - since < _RECEIVE_LIMIT_S + seen.world.times.loop_wait_s:
         return None
-    given_up = _abort(seen, "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint")
-    return replace(given_up, steps=(Arm(), back_as_primary(seen.world), *given_up.steps)) if seen.world.policy.pause else given_up
+    why = "the stop was not clean" if unclean else "no candidate received the shutdown checkpoint"
+    if not seen.world.policy.pause:
+        return _given_up(why, RememberDemotion(candidate=None), *_withdrawal(seen))
+    return _given_up(why, *_withdrawal(seen), Arm(), back_as_primary(seen.world))  # it is remembered until the primary runs
 
 
 def waiting_for_candidate(seen: Leading) -> Answer | None:
@@ -81,7 +101,7 @@ def hand_over_in_flight(seen: Leading) -> Answer | None:
 def hand_over_withdrawn(seen: Leading) -> Answer | None:
     """The person took the wish back while there was time to."""
     if seen.node.is_primary and seen.cluster.failover is None:
-        return _abort(seen, "the request was withdrawn")
+        return _given_up("the request was withdrawn", RememberDemotion(candidate=None), *_withdrawal(seen))
     return None
 
 
@@ -94,7 +114,7 @@ def hand_over_refused(seen: Leading) -> Answer | None:
     for kind in (JobKind.CHECKPOINT, *drain, JobKind.STOP):
         outcome = seen.world.outcome(kind)
         if outcome is not None and not outcome.is_done and outcome.ended_at >= since:
-            return _abort(seen, outcome.error or "")
+            return _given_up(outcome.error or "", RememberDemotion(candidate=None), *_withdrawal(seen))
     return None
 
 
@@ -154,12 +174,17 @@ def _has_drained(seen: Leading) -> bool:
     return outcome is not None and since is not None and outcome.ended_at >= since
 
 
-def _abort(seen: Leading, reason: str) -> Answer:
-    steps: tuple[RememberDemotion | PutRecord | WriteOwn, ...] = (RememberDemotion(candidate=None),)
+def _withdrawal(seen: Leading) -> list[Step]:
+    """Return the steps that take back what the store says of the hand-over."""
+    steps: list[Step] = []
     if seen.cluster.failover is not None:
-        steps = (*steps, blank_request(seen.cluster.failover))
+        steps.append(blank_request(seen.cluster.failover))
     if seen.own.hold is not None and seen.node.is_primary:  # one that is down first becomes primary again, up to the mark's limit
-        steps = (*steps, WriteOwn(own=without_hold(seen.own)))
+        steps.append(WriteOwn(own=without_hold(seen.own)))
+    return steps
+
+
+def _given_up(reason: str, *steps: Step) -> Answer:
     return Answer(reason=f"switchover given up: {reason}", steps=steps, wake_after_s=0)
 
 
@@ -177,6 +202,7 @@ HANDING_OVER: Final = Table(
     name="handing_over",
     narrow=handing_over,
     rules=(
+        start_again_in_pause,
         release_to_candidate,
         hand_over_is_stuck,
         waiting_for_candidate,

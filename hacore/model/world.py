@@ -75,9 +75,9 @@ class World:
 
     @property
     def is_new_copy(self) -> bool:
-        """Tell whether the directory was copied and not started since: its control file is that of the primary it was copied from."""
+        """Tell whether the directory was copied and has not run since: its control file is that of the primary it was copied from."""
         copied, started = self.outcome(JobKind.CREATE_REPLICA), self.outcome(JobKind.START)
-        return copied is not None and copied.is_done and (started is None or started.ended_at < copied.ended_at)
+        return copied is not None and copied.is_done and (started is None or not started.is_done or started.ended_at < copied.ended_at)
 
     @property
     def others(self) -> tuple[Member, ...]:

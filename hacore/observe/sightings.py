@@ -7,7 +7,7 @@ from hacore.model.cluster import ClusterView, Member
 from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lease
 from hacore.model.memory import Sightings
-from hacore.model.node import NodeState
+from hacore.model.node import NodeState, Role, ServerState
 from hacore.model.policy import Policy, Times
 
 _FIRST_TIMELINE = 1
@@ -28,7 +28,7 @@ class Reading:
 
 def advance(before: Sightings, reading: Reading) -> Sightings:
     """Return the sightings with this turn's reading in them."""
-    return _of_checkpoint(_of_primary(_of_cluster(before, reading), reading), reading)
+    return _of_hand_over(_of_checkpoint(_of_primary(_of_cluster(before, reading), reading), reading), reading)
 
 
 def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
@@ -130,3 +130,13 @@ def _of_checkpoint(seen: Sightings, reading: Reading) -> Sightings:
     if node.timeline == _FIRST_TIMELINE or is_in_control or was_done:
         return replace(seen, checkpointed_timeline=node.timeline)
     return seen
+
+
+def _of_hand_over(seen: Sightings, reading: Reading) -> Sightings:
+    """Forget a hand-over once the server that was stopped for it runs: as a standby, or after a start that was done."""
+    since, node = seen.demoting_since, reading.node
+    if since is None:
+        return seen
+    is_standby = node.server is ServerState.RUNNING and node.role is Role.STANDBY
+    was_started = any(one.kind is JobKind.START and one.is_done and one.ended_at >= since for one in reading.outcomes)
+    return replace(seen, demoting=None, demoting_since=None) if is_standby or was_started else seen

@@ -27,6 +27,7 @@ class JobFaults:
     rewind_fails: int = 0
     copy_s: float = 0.0  # longer by this
     checkpoint_s: float = 0.0
+    start_fails: int = 0
     start_s: float = 0.0  # until the guard is asked for a server
     drain_s: float = 0.0
     gate_vetoes: bool = False  # a plugin says no to switchovers and promotions

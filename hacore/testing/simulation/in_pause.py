@@ -76,6 +76,7 @@ def leader_has_crashed_in_pause_and_stays_down(simulation: Simulation) -> None:
 def hand_over_in_pause_is_given_up(simulation: Simulation) -> None:
     """The candidate dies before it has the shutdown checkpoint: the primary that was stopped for it runs again, under its lock."""
     leader = in_maintenance(simulation)
+    leader.job_faults.start_fails = 2
     heir = others(simulation, leader)[0]
     heir.server.faults.replication_lag_s = 5.0
     _hands_over(simulation, leader, heir)
@@ -86,6 +87,7 @@ def hand_over_in_pause_is_given_up(simulation: Simulation) -> None:
 def heir_is_lost_in_pause(simulation: Simulation) -> None:
     """The candidate dies before it takes the lock that was given back for it: the primary that was stopped for it leads again."""
     leader = in_maintenance(simulation)
+    leader.job_faults.start_fails = 2
     heir = others(simulation, leader)[0]
     heir.stop_agent()
     _hands_over(simulation, leader, heir)
@@ -97,6 +99,7 @@ def standby_is_created_again_in_pause(simulation: Simulation) -> None:
     """What a person asked for is done to its end: the new copy runs."""
     leader = in_maintenance(simulation)
     standby = others(simulation, leader)[0]
+    standby.job_faults.start_fails = 1
     run = standby.server.run
     standby.command(ReinitializeCommand(id="again", received_at=standby.clock.now(), force=False))
     reach(simulation, lambda: standby.server.run > run and standby.server.serves, "the new copy runs", within_s=20.0)

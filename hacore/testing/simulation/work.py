@@ -175,6 +175,9 @@ class Work:
         if server.directory.state is not DirectoryState.INITIALIZED:
             raise JobFailedError("the data directory is not whole")
         self._take(host.job_faults.start_s)
+        if host.job_faults.start_fails > 0:
+            host.job_faults.start_fails -= 1
+            raise JobFailedError("the port is taken")
         refusal = host.guard_start(step.role, step.upstream, self._running.token)
         if refusal is not None:
             raise JobFailedError(refusal)

@@ -7,9 +7,10 @@ import pytest
 
 from hacore.decide import decide
 from hacore.model.jobs import JobKind
+from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory
-from hacore.model.node import NodeState, Role
-from hacore.model.steps import AcquireLease, Arm, PutRecord, RememberDemotion, StartServer
+from hacore.model.node import FenceState, NodeState, Role
+from hacore.model.steps import AcquireLease, Arm, PutRecord, ReleaseLease, RememberDemotion, StartServer
 from hacore.model.world import World
 
 from . import worlds as w
@@ -83,6 +84,17 @@ def test_a_standby_that_was_created_again_in_a_pause_is_started_once() -> None:
         assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
 
 
+@pytest.mark.parametrize("ago_s", [1.0, 6.0])
+@pytest.mark.parametrize("demoting", [None, "c"])
+def test_a_standby_that_shall_run_in_a_pause_is_started_until_it_does(demoting: str | None, ago_s: float) -> None:
+    failed = w.outcome(JobKind.START, ago_s=ago_s, error="port taken")
+    outcomes = (failed,) if demoting is not None else (failed, w.outcome(JobKind.CREATE_REPLICA, ago_s=9.0))
+    since = w.sightings(demoting=demoting, demoting_since=None if demoting is None else w.NOW - 9)
+    decision = decide(w.paused(w.world(node=w.stopped(), outcomes=outcomes, sightings=since)))
+    assert decision.rule == "standby_in_pause"
+    assert [type(step) for step in decision.steps] == ([] if ago_s < 5 else [StartServer])
+
+
 @pytest.mark.parametrize(
     ("node", "ago_s"),
     [pytest.param(w.stopped(), 60.0, id="nobody received the checkpoint"), pytest.param(w.stopped("in production"), 1.0, id="unclean")],
@@ -95,8 +107,39 @@ def test_a_primary_that_was_stopped_for_a_hand_over_in_a_pause_is_started_again_
     seen = w.leading(node=node, sightings=demoting, cluster=wish, peers=(w.peer("c", reachable=False),), peers_asked=True)
     decision = decide(w.paused(seen))
     assert decision.rule == "hand_over_is_stuck"
-    assert [type(step) for step in decision.steps] == [Arm, StartServer, RememberDemotion, PutRecord]
+    assert [type(step) for step in decision.steps] == [PutRecord, Arm, StartServer]
     assert [type(step) for step in decide(seen).steps] == [RememberDemotion, PutRecord]  # start_in_place follows
+
+
+def given_up(**fields: Any) -> World:
+    """A primary in a pause that was stopped for a hand-over and whose first start afterwards has failed."""
+    values: dict[str, Any] = {
+        "node": w.stopped(fence=FenceState(armed=True, token=1)),
+        "sightings": w.sightings(demoting="c", demoting_since=w.NOW - 60),
+        "outcomes": (w.outcome(JobKind.STOP, ago_s=50.0), w.outcome(JobKind.START, ago_s=6.0, error="port taken")),
+        "peers": (w.peer("c", lsn=Lsn(w.POSITION + 120)),),
+        "peers_asked": True,
+    }
+    return w.paused(w.leading(**{**values, **fields}))
+
+
+def test_a_primary_that_was_stopped_for_a_hand_over_in_a_pause_is_started_until_it_runs() -> None:
+    """Its wish is gone, so nobody would take the lock, and whoever has received the checkpoint now is too late."""
+    again = decide(given_up())
+    assert (again.rule, [type(step) for step in again.steps]) == ("start_again_in_pause", [StartServer])
+    just_now = (w.outcome(JobKind.START, ago_s=0.1, error="port taken"),)
+    assert (decide(given_up(outcomes=just_now)).rule, decide(given_up(outcomes=just_now)).steps) == ("start_again_in_pause", ())
+    assert [type(step) for step in decide(given_up(node=w.stopped())).steps] == [Arm]
+    assert decide(given_up(job=w.job(JobKind.START, enables_writes=True))).rule == "hand_over_in_flight"
+    assert decide(given_up(node=w.primary())).steps == (RememberDemotion(candidate=None),)
+
+
+def test_a_person_can_fail_over_from_a_primary_that_does_not_start_in_a_pause() -> None:
+    wish = w.cluster("a", failover=w.request(candidate="c"))
+    assert decide(given_up(cluster=wish)).steps == (ReleaseLease(clean=True),)
+    assert [type(step) for step in decide(given_up(cluster=w.cluster("a", failover=w.request(leader="a", candidate="c")))).steps] == [
+        StartServer
+    ]
 
 
 def handed_over(**fields: Any) -> World:
@@ -114,16 +157,18 @@ def handed_over(**fields: Any) -> World:
 
 def test_a_primary_whose_heir_does_not_come_in_a_pause_leads_again() -> None:
     decision = decide(handed_over())
-    take, start, forget = decision.steps
+    take, start = decision.steps
     assert isinstance(take, AcquireLease)
     assert isinstance(start, StartServer)
-    assert (decision.rule, start.role, forget) == ("return_in_pause", Role.PRIMARY, RememberDemotion(candidate=None))
+    assert (decision.rule, start.role) == ("return_in_pause", Role.PRIMARY)
     assert [(put.name, put.value, put.expected) for put in take.puts] == [("failover", "{}", 9)]
 
 
 def test_in_a_pause_the_heir_comes_first_and_whoever_has_led_since_ends_the_matter() -> None:
     early = w.sightings(demoting="c", demoting_since=w.NOW - 60, leaderless_since=w.NOW - 34)
     assert (decide(handed_over(sightings=early)).rule, decide(handed_over(sightings=early)).steps) == ("return_in_pause", ())
+    silent = decide(handed_over(node=w.stopped(fence=FenceState(reachable=False))))
+    assert (silent.rule, silent.steps) == ("return_in_pause", ())
     led_since = handed_over(cluster=w.cluster(None, own=w.own(holder="c", token=2)), memory=w.memory(token=2, held_token=1))
     assert [type(step) for step in decide(led_since).steps] == [RememberDemotion]
     assert decide(handed_over(peers=(w.peer("c", role=Role.PRIMARY),))).steps == (RememberDemotion(candidate=None),)

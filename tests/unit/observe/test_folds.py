@@ -99,6 +99,18 @@ def test_the_first_checkpoint_of_a_timeline_is_seen_in_the_control_file_or_in_it
     assert advance(seen, reading(now=w.NOW + 3, node=written, lease=holding())).checkpointed_timeline == 2
 
 
+def test_a_hand_over_is_remembered_until_the_server_that_was_stopped_for_it_runs() -> None:
+    seen = replace(NEW, demoting="c", demoting_since=w.NOW)
+    down = reading(now=w.NOW + 9, node=w.stopped())
+    starts = ((8, "port taken"), (-1, None), (8, None))
+    failed, before, done = (Outcome(kind=JobKind.START, ended_at=w.NOW + at, took_s=0.5, error=error) for at, error in starts)
+    for outcome in (failed, before):
+        for node in (w.stopped(), w.primary()):
+            assert advance(seen, replace(down, node=node, outcomes=(outcome,))).demoting == "c"
+    assert advance(seen, replace(down, node=w.primary(), outcomes=(done,))).demoting is None
+    assert advance(seen, replace(down, node=w.standby())).demoting is None
+
+
 def test_the_newest_token_and_position_are_remembered() -> None:
     memory = newest(w.memory(token=1, lsn=None), cluster=w.cluster(own=w.own(token=3)), node=w.standby(), paused=False)
     assert (memory.token, memory.lsn, memory.members) == (3, w.POSITION, ("a", "b", "c"))
