@@ -123,3 +123,27 @@ listen ro
         ("rw", "c"): ("db3.example", 6432),
         ("ro", "a"): ("10.0.0.1", 5432),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "watched"),
+    [
+        pytest.param("backend rw\n {looks_up}\n {a}\n {b}\n {ip}", {"ip"}, id="an address stays what it is"),
+        pytest.param("backend rw\n {a}\n {looks_up}\n {b}", {"a"}, id="from that line on"),
+        pytest.param("backend ro\n {looks_up}\nbackend rw\n {a}", {"a"}, id="in that section only"),
+        pytest.param("defaults\n {looks_up}\n mode tcp\nfrontend x\nbackend rw\n {a}\n {ip}", {"ip"}, id="or in all below"),
+        pytest.param("defaults\n {looks_up}\ndefaults\n mode tcp\nbackend rw\n {a}", {"a"}, id="until the next defaults"),
+        pytest.param("defaults x\n {looks_up}\ndefaults y from x\nlisten rw\n {a}", set(), id="unless those go on from it"),
+        pytest.param("defaults x\n {looks_up}\ndefaults\nbackend rw from x\n {a}", set(), id="by their name"),
+        pytest.param("defaults x\n {looks_up}\ndefaults from x\nbackend rw # all\n {a}", set(), id="without one of their own"),
+        pytest.param("defaults x\ndefaults\n {looks_up}\nbackend rw from x\n {a}", {"a"}, id="and not another's"),
+    ],
+)
+def test_names_that_haproxy_itself_looks_up_are_left_to_it(text: str, watched: set[str]) -> None:
+    text = text.format(
+        looks_up="default-server resolvers dns init-addr none",
+        a="server a db1.example:5432",
+        b="server b db2.example:5432",
+        ip="server ip 10.0.0.3:5432",
+    )
+    assert {name for backend, name in rendering.addresses(text) if backend == "rw"} == watched

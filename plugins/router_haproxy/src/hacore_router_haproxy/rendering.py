@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,9 @@ HOLD_SCRIPT: Final = "hacore-hold.lua"
 _FIRST_LINE: Final = "# Written by hacore for the cluster {scope}: changes of this file are undone, its template is the place for them."
 _MEMBERS: Final = "# Members: "
 _OF_CLIENTS: Final = ("backend", "listen")
-_WITH_SERVERS: Final = (*_OF_CLIENTS, "peers", "ring")
+_DEFAULTS: Final = "defaults"
+_RESOLVERS: Final = "resolvers"
+_HEADER: Final = re.compile(r"\s*(defaults|frontend|backend|listen|peers|ring)(?!\S)(?:\s+(?!from\s)([^\s#]+))?(?:\s+from\s+([^\s#]+))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,16 +60,23 @@ def written_members(text: str) -> tuple[Member, ...]:
 
 
 def addresses(text: str) -> dict[tuple[str, str], tuple[str, int]]:
-    """Return to which host and port a text leads the servers, by backend and name; without those that HAProxy itself looks up anew."""
+    """Return to which host and port a text leads the servers, by backend and name; without the names that HAProxy itself looks up anew."""
     found: dict[tuple[str, str], tuple[str, int]] = {}
-    backend = None
-    for words in filter(None, map(str.split, text.splitlines())):
-        if words[0] in _WITH_SERVERS:
-            backend = words[1] if words[0] in _OF_CLIENTS and len(words) > 1 else None
-        elif words[0] == "server" and backend is not None and len(words) > 2 and words[1] != MARKER and "resolvers" not in words:  # noqa: PLR2004 - name and address
+    kind, section, looks_up = "", "", False
+    inherited: dict[str, bool] = {}  # from each section ``defaults``; from the last one by the name ""
+    for line in text.splitlines():
+        if header := _HEADER.match(line):
+            kind, section, origin = header.groups(default="")
+            looks_up = inherited.get(origin, False) if origin or kind != _DEFAULTS else False
+        words = line.split()
+        if words[:1] == ["default-server"]:
+            looks_up = looks_up or _RESOLVERS in words
+        elif words[:1] == ["server"] and kind in _OF_CLIENTS and section and len(words) > 2 and words[1] != MARKER:  # noqa: PLR2004 - name and address
             place = address_of(words[2])
-            if isinstance(place, tuple):
-                found[backend, words[1]] = place
+            if isinstance(place, tuple) and not ((looks_up or _RESOLVERS in words) and _is_name(place[0])):
+                found[section, words[1]] = place
+        if kind == _DEFAULTS:
+            inherited[section] = inherited[""] = looks_up
     return found
 
 
@@ -114,6 +124,15 @@ def template_text(site: Site) -> str:
 def packaged(name: str) -> str:
     """Return a file of this distribution."""
     return resources.files("hacore_router_haproxy").joinpath(name).read_text()
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether there is anything to look up: an address stays what it is, whatever is said of ``resolvers``."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 def _member(endpoint: Endpoint) -> Member:
