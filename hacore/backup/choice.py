@@ -1,6 +1,6 @@
 """Which backup a recovery begins with: the newest that was done before the target, on the way to its timeline."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,7 +37,7 @@ class NoneFits:
         return f"{self.reason}; the earliest possible target is {self.earliest_time.isoformat()}{position}"
 
 
-def choose(
+def choose(  # noqa: PLR0913 - each is a wish of its own, and all but two have a default
     backups: Sequence[Backup],
     target: RecoveryTarget,
     *,
@@ -45,6 +45,7 @@ def choose(
     named: str | None = None,
     system_id: str | None = None,
     now: datetime | None = None,
+    doubted: Collection[str] = (),
 ) -> Chosen | NoneFits:
     """Choose.
 
@@ -52,6 +53,7 @@ def choose(
     :param named: the backup that a person wants.
     :param system_id: whose backups count; ``None``: anybody's.
     :param now: refuses targets that have yet to come.
+    :param doubted: ids of those that may not be restorable: one is taken where it is named, or where no other leads to the target.
     """
     ours = of_cluster(backups, system_id)
     usable = sorted((one for one in ours if _is_usable(one, ours) and _is_on_the_way(one, target, history)), key=age)
@@ -72,7 +74,9 @@ def choose(
         return NoneFits(
             reason=f"nobody can tell which of {len(before)} backups was done before {target}: name one", earliest_time=usable[0].stopped_at
         )
-    return Chosen(backup=before[-1], room_bytes=room_bytes(before[-1], ours), remarks=tuple(_remarks(before[-1], target, history)))
+    newest = next((one for one in reversed(before) if one.id not in doubted), before[-1])
+    remarks = (*_doubt(newest, doubted), *_remarks(newest, target, history))
+    return Chosen(backup=newest, room_bytes=room_bytes(newest, ours), remarks=remarks)
 
 
 def of_cluster(backups: Iterable[Backup], system_id: str | None) -> list[Backup]:
@@ -145,6 +149,11 @@ def _ends_before(backup: Backup, target: RecoveryTarget) -> bool:
             return backup.stop_lsn is not None and target.lsn is not None and backup.stop_lsn <= target.lsn
         case _:
             return True
+
+
+def _doubt(backup: Backup, doubted: Collection[str]) -> Iterable[str]:
+    if backup.id in doubted:
+        yield f"backup {backup.id} is in doubt: the archive lacks WAL of it, or a check has found it or what it rests on bad"
 
 
 def _remarks(backup: Backup, target: RecoveryTarget, history: TimelineHistory | None) -> Iterable[str]:

@@ -1,17 +1,19 @@
 """Taking a cluster back to a point in time: the plan first, then the wish, which only a person who has seen the plan may have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from hacore.backup.choice import Chosen, NoneFits, choose
+from hacore.backup.leading import in_doubt
 from hacore.backup.target import parse_target
 from hacore.control.context import STORE_S, Body, Context, RefusedError, flag_of, only_known, text_of
 from hacore.control.port import Backups
 from hacore.control.wire import Reply, json_reply
 from hacore.convert import WrongValueError
 from hacore.errors import PluginUnavailableError
-from hacore.interfaces import Dcs, Put, Refused, WriteRequest
+from hacore.interfaces import Backup, Dcs, Put, Refused, WriteRequest
+from hacore.model.backups import BackupRecord
 from hacore.model.cluster import OwnRecord, Restore, RestoreState
 from hacore.model.commands import CancelRestoreCommand, RestoreCommand
 from hacore.model.jobs import JobKind
@@ -132,9 +134,12 @@ def _plan(context: Context, body: Body, world: World) -> Plan:
         raise RefusedError(503, str(error)) from error
     history = world.node.history or TimelineHistory(timeline=world.node.timeline or 1)
     way = _way(context.backups, target, history)
-    chosen = choose(backups, target, history=way, named=text_of(body, "backup"), system_id=world.node.system_id, now=context.clock.wall())
+    named, doubted = text_of(body, "backup"), _doubted(world, backups)
+    chosen = choose(backups, target, history=way, named=named, system_id=world.node.system_id, now=context.clock.wall(), doubted=doubted)
     if isinstance(chosen, NoneFits):
         raise RefusedError(412, str(chosen))
+    if chosen.backup.id in doubted and named is None and flag_of(body, "discard"):
+        raise RefusedError(412, f"backup {chosen.backup.id} is in doubt: keep the old directory, or name it (--backup)")
     along = {LATEST_TIMELINE: history.timeline, CURRENT_TIMELINE: chosen.backup.timeline or history.timeline}.get(target.timeline)
     return Plan(
         target=target,
@@ -144,6 +149,11 @@ def _plan(context: Context, body: Body, world: World) -> Plan:
         free_bytes=world.node.directory.free_bytes,
         needed_bytes=None if chosen.room_bytes is None else int(chosen.room_bytes * _SPARE),
     )
+
+
+def _doubted(world: World, backups: Sequence[Backup]) -> frozenset[str]:
+    record = world.cluster.backups if world.cluster is not None else None
+    return in_doubt(record or BackupRecord(), backups)
 
 
 def _way(backups: Backups, target: RecoveryTarget, own: TimelineHistory) -> TimelineHistory:

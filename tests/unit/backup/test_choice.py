@@ -133,5 +133,20 @@ def test_a_named_one_must_be_good_and_before_the_target() -> None:
     assert "not done before" in refused(ALL, at(2.5), named="new").reason
 
 
+def test_one_in_doubt_is_chosen_where_no_other_leads_there_or_where_it_is_named_and_that_is_said() -> None:
+    def found(doubted: set[str], **options: Any) -> tuple[str, bool]:
+        one = choose(ALL, parse_target(at(1.5)), doubted=doubted, **options)
+        assert isinstance(one, Chosen), one
+        return one.backup.id, "in doubt" in " ".join(one.remarks)
+
+    assert found({"new"}) == ("middle", False)
+    assert found({"middle"}) == ("old", False)
+    assert found({"middle", "old"}) == ("middle", True)
+    assert found({"middle"}, named="middle") == ("middle", True)
+    assert "name one" in refused(ALL, "xid:731", doubted={"new", "old"}).reason
+    rests = (OLD, replace(NEW, parent="old"))
+    assert chosen(rests, doubted={"old"}) == "new", "what rests on one that lacks WAL alone needs only its files"
+
+
 def test_an_empty_list_is_a_refusal() -> None:
     assert refused(()).earliest_time is None

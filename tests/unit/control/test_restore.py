@@ -8,7 +8,7 @@ from hacore.control.context import Context, RefusedError
 from hacore.control.restore import cancel_restore, restore, show_restore
 from hacore.errors import PluginUnavailableError
 from hacore.model.archive import ArchiveIdentity, ArchiveState
-from hacore.model.backups import BackupRecord, BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupTask, BackupWork, Doubt
 from hacore.model.cluster import RestoreState
 from hacore.model.commands import CancelRestoreCommand, RestoreCommand
 from hacore.model.lsn import Lsn
@@ -54,6 +54,30 @@ def test_a_branch_that_was_given_up_is_come_to_from_a_backup_before_it_began() -
     backups.histories[7] = TimelineHistory(timeline=7, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(1 << 60)),))
     plan = document(restore(context, branch).document)
     assert (plan["backup"], plan["along"]) == ("old", 7)
+
+
+def doubting(backups: ScriptedBackups, *names: str) -> Context:
+    context, loop = stage(backups)
+    assert loop.world.cluster is not None
+    record = BackupRecord(doubts=tuple(Doubt(backup=one) for one in names))
+    loop.world = replace(loop.world, cluster=replace(loop.world.cluster, backups=record))
+    return context
+
+
+def test_a_backup_in_doubt_is_begun_with_where_no_other_leads_there_or_it_is_named_and_that_is_said() -> None:
+    latest: dict[str, Any] = {"to": "latest", "dry_run": True}
+
+    def plan(context: Context, **body: object) -> tuple[str, bool]:
+        found = document(restore(context, {**latest, **body}).document)
+        return found["backup"], "in doubt" in " ".join(found["remarks"])
+
+    one, both = (doubting(ScriptedBackups((OLD, NEW)), *names) for names in (["new"], ["new", "old"]))
+    assert plan(one) == plan(one, discard=True) == ("old", False)
+    assert plan(one, backup="new") == plan(one, backup="new", discard=True) == ("new", True)
+    assert plan(both) == ("new", True)
+    with pytest.raises(RefusedError, match="in doubt") as refused:
+        plan(both, discard=True)
+    assert refused.value.status == 412
 
 
 def test_it_begins_only_with_the_name_of_the_cluster() -> None:
