@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hacore.agent.backup_store import BackupStore
-from hacore.agent.earlier_wal import EarlierWal, is_kept
+from hacore.agent.earlier_wal import EarlierWal, has_all_of, is_kept
 from hacore.errors import HacoreError
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupResult, BackupTask, Doubt
@@ -62,29 +62,30 @@ class BackupCompletion:
         if lacking is None:
             self._end(task, replace(made, ended_at=self._clock.wall()))
         elif is_late:
-            lacks = self._needed(wait, task, made, token, history)
-            doubt = None if made.backup is None else Doubt(backup=made.backup, lacks=lacks)
+            doubt = None if made.backup is None else self._doubt(made.backup, wait, task, made, token, history)
             self._end(task, replace(made, ended_at=self._clock.wall(), error=lacking), doubt)
 
-    def settled(self, doubts: Sequence[Doubt], history: TimelineHistory | None) -> frozenset[str]:
-        """Return the ids of backups whose WAL the archive has by now; what cannot be asked is not there."""
-        return frozenset(one.backup for one in doubts if one.lacks and history is not None and self._has_all(one, history))
+    def settled(self, doubts: Sequence[Doubt], backups: Sequence[Backup], history: TimelineHistory | None) -> frozenset[str]:
+        """Return the ids of backups of a list whose WAL the archive has by now; what cannot be asked is not there."""
+        if history is None:
+            return frozenset()
+        named = {one.backup: one for one in doubts if not one.is_found_bad}
+        return frozenset(one.id for one in backups if one.id in named and self._has_all(named[one.id], one, history))
 
-    def _has_all(self, doubt: Doubt, history: TimelineHistory) -> bool:
+    def _has_all(self, doubt: Doubt, backup: Backup, history: TimelineHistory) -> bool:
         with suppress(HacoreError):
-            return all(is_kept(self._instance, name, history) for name in doubt.lacks)
+            known = all(is_kept(self._instance, name, history) for name in doubt.lacks)
+            return known and (not doubt.is_unknown or has_all_of(self._instance, backup, history, is_ended=bool(doubt.lacks)))
         return False
 
-    def _needed(
-        self, wait: _Wait, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None
-    ) -> tuple[str, ...]:  # fmt: skip
-        """Return the segments that show that it can be restored, once the archive has them; nothing where they are not known."""
+    def _doubt(self, backup: str, wait: _Wait, task: BackupTask, made: BackupResult, token: int, history: TimelineHistory | None) -> Doubt:
+        """Return what shows that it can be restored, once the archive has it, as far as that is known."""
         if wait.segment is None:
-            return ()
+            return Doubt(backup=backup, is_unknown=True)
         with suppress(HacoreError):
             earlier = wait.earlier.needed(task, made, token, history)
-            return (wait.segment,) if earlier is None else (wait.segment, earlier)
-        return ()
+            return Doubt(backup=backup, lacks=(wait.segment,) if earlier is None else (wait.segment, earlier))
+        return Doubt(backup=backup, lacks=(wait.segment,), is_unknown=True)
 
     def _end(self, task: BackupTask, result: BackupResult, doubt: Doubt | None = None) -> None:
         def ended(record: BackupRecord, _: ClusterView) -> BackupRecord | None:

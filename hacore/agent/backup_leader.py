@@ -173,7 +173,7 @@ class BackupLeader:
         self._list_at = self._clock.now() + _RETRY_LIST_S
         backups = self._tool.listed()
         self._listed, self._list_at = (backups, self._clock.now()), 0.0
-        settled = self._completion.settled(record.doubts, world.node.history)
+        settled = self._completion.settled(record.doubts, backups, world.node.history)
         summed = leading.summed_up(record, backups, system_id, settled)
 
         def noted(now: BackupRecord, _: ClusterView) -> BackupRecord | None:

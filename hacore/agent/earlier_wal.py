@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from hacore.backup.choice import leads_to
 from hacore.errors import HacoreError, PostgresUnreachableError
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupResult, BackupTask
@@ -30,6 +31,13 @@ def last_of_others(history: TimelineHistory, start: Lsn | None, stop: Lsn | None
         if timeline_on_the_way(history, number, segment_bytes) != history.timeline:
             return segment_on_the_way(history, number, segment_bytes)
     return None
+
+
+def last_of(history: TimelineHistory, start: Lsn | None, stop: Lsn, segment_bytes: int) -> tuple[str, ...]:
+    """Return the last segment of a backup from ``start`` to ``stop``, with the last that was not begun by the server of this history."""
+    end = segment_on_the_way(history, (stop - 1) // segment_bytes, segment_bytes)
+    others = last_of_others(history, start, stop, segment_bytes)
+    return (end,) if others in {None, end} else (end, str(others))
 
 
 class EarlierWal:
@@ -86,6 +94,19 @@ def is_kept(instance: Instance, name: str, history: TimelineHistory) -> bool:
     if not name.startswith(f"{history.timeline:08X}"):
         return _has(instance, name)
     return archives(instance) and is_archived(instance, name)
+
+
+def has_all_of(instance: Instance, backup: Backup, history: TimelineHistory, *, is_ended: bool) -> bool:
+    """Tell whether the archive has the WAL of a backup, by what the tool's list tells of it.
+
+    :param is_ended: else its last segment may still be written, of which a server has no mark: the archive itself is asked.
+    :raises HacoreError: the tool or the server did not answer.
+    """
+    if backup.stop_lsn is None or not leads_to(backup, history):
+        return False
+    segment_bytes = instance.control.read(instance.programs).control.wal_segment_bytes
+    names = last_of(history, backup.start_lsn, backup.stop_lsn, segment_bytes)
+    return all(is_kept(instance, name, history) if is_ended else _has(instance, name) for name in names)
 
 
 def _has(instance: Instance, name: str) -> bool:

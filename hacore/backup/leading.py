@@ -105,7 +105,7 @@ def in_doubt(record: BackupRecord, backups: Sequence[Backup]) -> frozenset[str]:
     What lacks WAL alone is no doubt about what rests on it: that needs the files. A check that succeeded is of the whole chain.
     """
     doubted = {one.backup for one in record.doubts}
-    broken = {one.backup for one in record.doubts if not one.lacks}
+    broken = {one.backup for one in record.doubts if one.is_found_bad}
     unseen = [one for one in backups if one.id not in {name for name, _ in record.verified}] if broken else []
     return frozenset(doubted | {one.id for one in unseen if any(link.id in broken for link in chain_of(one, backups))})
 
@@ -163,7 +163,7 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
         return record
     backup = task.made.backup if task.made is not None else task.backup
     result = BackupResult(id=task.id, work=task.work, member=task.member, began_at=task.asked_at, ended_at=now, error=error, backup=backup)
-    ended = record.ended(result, None if task.made is None or task.made.backup is None else Doubt(backup=task.made.backup))
+    ended = record.ended(result, None if task.made is None or task.made.backup is None else Doubt(backup=task.made.backup, is_unknown=True))
     if not is_final:
         return ended
     last = len(BACK_OFF_S) + 1

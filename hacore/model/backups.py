@@ -67,11 +67,18 @@ class BackupTask:
 class Doubt:
     """A backup that may not be restorable, whatever the tool's list calls it. ``lacks``: WAL that the archive did not have.
 
-    It is settled once the archive has all of that, or by a check that restores it; by such a check alone where ``lacks`` names nothing.
+    ``is_unknown``: what else it needs was not found out; the tool's list may tell. It is settled once the archive has all of that, or by a
+    check that restores it; by such a check alone where neither says anything: it was found bad.
     """
 
     backup: str
     lacks: tuple[str, ...] = ()
+    is_unknown: bool = False
+
+    @property
+    def is_found_bad(self) -> bool:
+        """Tell whether it is about the backup's files, on which others may rest, and not about WAL."""
+        return not self.lacks and not self.is_unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,11 +120,12 @@ def _read_result(found: Fields) -> BackupResult:
 
 
 def _doubt(doubt: Doubt) -> dict[str, object]:
-    return {"backup": doubt.backup} | ({"lacks": list(doubt.lacks)} if doubt.lacks else {})
+    fields: dict[str, object] = {"backup": doubt.backup, "lacks": list(doubt.lacks) or None, "unknown": doubt.is_unknown or None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _read_doubt(found: Fields) -> Doubt:
-    return Doubt(backup=as_text(found.required("backup")), lacks=found.texts("lacks"))
+    return Doubt(backup=as_text(found.required("backup")), lacks=found.texts("lacks"), is_unknown=found.flag("unknown") or False)
 
 
 def _read_verified(row: object) -> tuple[str, datetime]:

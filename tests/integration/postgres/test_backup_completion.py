@@ -75,7 +75,7 @@ class Leading:
 
     def settled(self) -> frozenset[str]:
         """The backups in doubt whose WAL has been archived since."""
-        return self._completion.settled(self.store.record.doubts, self._node.read().history)
+        return self._completion.settled(self.store.record.doubts, self._backups or (Backup(id="one"),), self._node.read().history)
 
     def turn(self, token: int = 1) -> BackupResult | None:
         """Make one; the result, once there is one."""
@@ -195,6 +195,8 @@ def test_a_list_that_cannot_be_read_is_told_and_no_failover(make_node: MakeNode,
     result = leading.turn()
     assert result is not None
     assert "is not known after 600 s: the repository is away" in str(result.error)
+    (doubt,) = leading.store.record.doubts
+    assert (len(doubt.lacks), doubt.is_unknown) == (1, True)
 
 
 def without_a_command(settings: PostgresSettings) -> PostgresSettings:

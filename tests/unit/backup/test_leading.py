@@ -33,7 +33,7 @@ def test_a_backup_that_is_made_waits_for_the_leader_and_all_else_has_ended_with_
     assert (waits.task.made if waits.task else None, waits.results) == (made, ())
     assert waits.ended(made).results == (replace(made, asked_at=NOW),)
     cancelled = abandoned(waits, now=NOW, error="cancelled by a person", is_final=True)
-    assert (cancelled.task, cancelled.results[0].backup, cancelled.doubts) == (None, "one", (Doubt(backup="one"),))
+    assert (cancelled.task, cancelled.results[0].backup, cancelled.doubts) == (None, "one", (Doubt(backup="one", is_unknown=True),))
     assert task.reported(replace(made, error="x")).task is None
     assert task.reported(replace(made, work=BackupWork.VERIFY)).task is None
 
@@ -226,6 +226,7 @@ def test_what_rests_on_a_damaged_one_is_in_doubt_with_it_but_not_for_wal_that_it
     chain = (backup("base", 3), backup("mid", 2, parent="base"), backup("top", 1, parent="mid"), backup("other", 0))
     assert in_doubt(BackupRecord(doubts=(Doubt(backup="base"),)), chain) == {"base", "mid", "top"}
     assert in_doubt(BackupRecord(doubts=(Doubt(backup="base", lacks=(WAL,)),)), chain) == {"base"}
+    assert in_doubt(BackupRecord(doubts=(Doubt(backup="base", is_unknown=True),)), chain) == {"base"}
     assert in_doubt(BackupRecord(doubts=(Doubt(backup="base"),), verified=(("top", NOW),)), chain) == {"base", "mid"}
 
 

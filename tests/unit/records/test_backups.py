@@ -39,7 +39,7 @@ RESULT = BackupResult(
     asked_at=AT,
     is_found_bad=True,
 )
-DOUBTS = (Doubt(backup="c"), Doubt(backup="d", lacks=("000000010000000000000003",)))
+DOUBTS = (Doubt(backup="c"), Doubt(backup="d", lacks=("000000010000000000000003",)), Doubt(backup="e", is_unknown=True))
 FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), doubts=DOUBTS, newest_good=AT, window_start=AT, listed=3)
 MADE = BackupRecord(task=replace(TASK, work=BackupWork.BACKUP, made=replace(RESULT, error=None, failures=0)))
 
