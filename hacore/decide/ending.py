@@ -23,7 +23,7 @@ def leave_in_pause(seen: Ending) -> Answer | None:
         return None
     if world.lease is None or not world.node.fence.armed:
         return Answer(reason="ends in pause: PostgreSQL runs on", steps=(Exit(code=LEFT_RUNNING, reason="pause", leave_server=True),))
-    if world.noted_unfenced or world.node.cannot_write:
+    if world.noted_unfenced or (world.node.cannot_write and not world.may_begin_to_write):
         return Answer(reason="disarms the guard", steps=(Disarm(reason="pause"),), wake_after_s=0)
     own = world.cluster.own if world.cluster is not None else None
     if own is None:

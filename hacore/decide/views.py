@@ -1,6 +1,7 @@
 """Narrowed views of the world: what a table may take for granted."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, OwnRecord, Restore
@@ -9,6 +10,8 @@ from hacore.model.jobs import JobKind
 from hacore.model.lease import Lease, Lock
 from hacore.model.node import DirectoryState, NodeState, ServerState
 from hacore.model.world import World
+
+_STARTING: Final = frozenset({JobKind.START, JobKind.RESTART, JobKind.PROMOTE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def any_world(world: World) -> World:
 
 
 def ending(world: World) -> Ending | None:
-    """Narrow to an agent that was asked to end; in a pause a start or a hand-over that a person asked for comes to its end first."""
+    """Narrow to an agent that was asked to end; in a pause what has the server down for a moment comes to its end first."""
     command = next((command for command in world.commands if isinstance(command, ShutdownCommand)), None)
     if command is None or (world.policy.pause and _leaves_server_down(world)):
         return None
@@ -149,13 +152,15 @@ def following(world: World) -> Following | None:
 
 def _leaves_server_down(world: World) -> bool:
     """Tell whether something is under way that must not be broken off where nobody starts the server again, nor disarms its guard."""
-    job, seen = world.job, world.sightings
-    if job is not None and (job.enables_writes or job.kind in {JobKind.START, JobKind.RESTART}):
+    job, since = world.job, world.sightings.demoting_since
+    if job is not None and (job.kind in _STARTING or (job.kind is JobKind.STOP and since is not None)):
         return True
-    if seen.demoting is None or world.lease is not None:
-        return seen.demoting is not None
-    # It is started as a standby of whoever leads next, or as a primary again where nobody comes.
-    return world.cluster is not None and world.node.server in {ServerState.STOPPING, ServerState.STOPPED}
+    if since is None or world.node.server not in {ServerState.STOPPING, ServerState.STOPPED}:
+        return False
+    # It is started as a standby of whoever leads next, or as a primary again where nobody comes; where that fails, nobody waits.
+    started = world.outcome(JobKind.START)
+    is_untried = started is None or started.ended_at < since
+    return is_untried and (world.lease is not None or world.cluster is not None)
 
 
 def _living_lock(world: World) -> Lock | None:

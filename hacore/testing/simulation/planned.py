@@ -62,12 +62,12 @@ def agents_end_during_a_restart_in_pause(simulation: Simulation) -> None:
 
 
 def agents_end_during_a_switchover_in_pause(simulation: Simulation) -> None:
-    """The service of the old leader is stopped: it first hands over, and leaves its server behind as a standby."""
+    """The service of the old leader, which is being stopped, is stopped: it first hands over, and leaves its server behind as a standby."""
     leader = in_maintenance(simulation)
     heir = others(simulation, leader)[0]
-    leader.job_faults.checkpoint_s = leader.job_faults.start_s = 1.5
+    leader.job_faults.start_s = 1.5
     simulation.operator_puts("failover", json.dumps({"leader": leader.name, "member": heir.name}))
-    rule_answers(simulation, "checkpoint_before_hand_over")
+    rule_answers(simulation, "stop_for_hand_over")
     _end_and_wait(simulation, leader)
     if simulation.leader is not heir or not heir.server.accepts_writes or not leader.server.serves:
         raise ScenarioError(f"{simulation.engine.seed}: the hand-over was broken off, or a server was left down")

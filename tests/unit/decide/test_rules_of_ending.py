@@ -53,6 +53,7 @@ def test_a_node_of_another_cluster_gives_the_lock_back_as_clean_only_where_it_ca
     assert releases(w.leading(node=replace(DOWN, server=server), cluster=foreign, memory=stranger)) is clean
 
 
+FAILED = w.outcome(JobKind.START, error="port taken")
 LEAVING = w.paused(w.leading(commands=(SHUTDOWN,)))
 
 
@@ -92,10 +93,30 @@ def test_a_start_in_flight_comes_to_its_end_before_the_agent_leaves_in_pause(job
 
 def test_a_hand_over_comes_to_its_end_before_the_agent_leaves_in_pause_and_the_server_starts_again() -> None:
     demoting = w.sightings(demoting="c", demoting_since=w.NOW - 9, leaderless_since=w.NOW - 1)
-    assert decide(replace(LEAVING, sightings=demoting)).table == "handing_over"
+    for server in (ServerState.STOPPING, ServerState.STOPPED):
+        assert decide(replace(LEAVING, node=replace(DOWN, server=server), sightings=demoting)).table == "handing_over"
+    assert decide(replace(LEAVING, sightings=demoting, job=w.job(JobKind.STOP))).table == "handing_over"
     free = w.paused(w.leaderless(node=w.stopped(), sightings=demoting, commands=(SHUTDOWN,)))
     assert decide(free).table == "paused"
     led = replace(free, cluster=w.cluster("c"), sightings=replace(demoting, leaderless_since=None))
     assert decide(led).rule == "standby_in_pause"
-    for world in (replace(led, node=w.standby()), replace(led, cluster=None)):
+    for world in (replace(led, node=w.standby()), replace(led, cluster=None), replace(led, outcomes=(FAILED,))):
         assert leaves(world) == [Exit]
+    assert leaves(replace(LEAVING, node=DOWN, sightings=demoting, outcomes=(FAILED,))) == [Disarm]
+
+
+@pytest.mark.parametrize("job", [None, w.job(JobKind.CHECKPOINT), w.job(JobKind.DRAIN)])
+def test_a_hand_over_that_has_not_stopped_the_server_does_not_hold_up_the_agent_in_pause(job: JobState | None) -> None:
+    """Nor does one that cannot, because the server is frozen: nothing would ever end it."""
+    demoting = w.sightings(demoting="c", demoting_since=w.NOW - 9)
+    for node in (w.primary(), w.primary(server=ServerState.UNREACHABLE, role=None)):
+        assert leaves(replace(LEAVING, node=node, sightings=demoting, job=job, noted_unfenced=True)) == [Disarm]
+
+
+@pytest.mark.parametrize("kind", [JobKind.RESTORE, JobKind.BOOTSTRAP, JobKind.CREATE_REPLICA])
+def test_work_that_may_take_hours_does_not_hold_up_the_agent_in_pause(kind: JobKind) -> None:
+    assert leaves(replace(LEAVING, node=w.stopped(), job=w.job(kind, enables_writes=kind is not JobKind.CREATE_REPLICA))) == [Exit]
+    if kind is not JobKind.CREATE_REPLICA:
+        assert leaves(replace(LEAVING, node=DOWN, job=w.job(kind, enables_writes=True))) == [WriteOwn]
+    promoting = replace(LEAVING, node=w.standby(), job=w.job(JobKind.PROMOTE, enables_writes=True))
+    assert decide(promoting).table == "paused"
