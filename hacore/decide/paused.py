@@ -137,13 +137,13 @@ def return_in_pause(seen: Known) -> Answer | None:
 
 
 def standby_in_pause(seen: Known) -> Answer | None:
-    """A running standby follows the leader; one that has just handed over, or was created again, is started."""
+    """A running standby follows the leader; one that has just handed over, or that a person had created again, is started."""
     other = following(seen.world)
     if other is None or other.lock.holder == seen.name or seen.node.is_primary:
         return None
     if seen.node.server is ServerState.RUNNING:
         return follow_upstream(other)
-    is_asked = seen.world.sightings.demoting is not None or seen.world.is_new_copy
+    is_asked = seen.world.sightings.demoting is not None or seen.world.is_down_for_copy
     return start_standby(other) if is_asked and seen.world.job is None else None
 
 

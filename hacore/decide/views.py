@@ -152,15 +152,22 @@ def following(world: World) -> Following | None:
 
 def _leaves_server_down(world: World) -> bool:
     """Tell whether something is under way that must not be broken off where nobody starts the server again, nor disarms its guard."""
-    job, since = world.job, world.sightings.demoting_since
-    if job is not None and (job.kind in _STARTING or (job.kind is JobKind.STOP and since is not None)):
-        return True
-    if since is None or world.node.server not in {ServerState.STOPPING, ServerState.STOPPED}:
+    job, demoting_since = world.job, world.sightings.demoting_since
+    if job is not None:
+        return job.kind in _STARTING or (job.kind is JobKind.STOP and demoting_since is not None)
+    if world.node.server not in {ServerState.STOPPING, ServerState.STOPPED}:
         return False
     # It is started as a standby of whoever leads next, or as a primary again where nobody comes; where that fails, nobody waits.
+    if demoting_since is not None and (world.lease is not None or world.cluster is not None):
+        return not _has_tried_to_start(world, demoting_since)
+    copied, other = world.outcome(JobKind.CREATE_REPLICA), following(world)
+    is_awaited = world.is_down_for_copy and other is not None and other.lock.holder != world.me.name
+    return is_awaited and copied is not None and not _has_tried_to_start(world, copied.ended_at)
+
+
+def _has_tried_to_start(world: World, since: Instant) -> bool:
     started = world.outcome(JobKind.START)
-    is_untried = started is None or started.ended_at < since
-    return is_untried and (world.lease is not None or world.cluster is not None)
+    return started is not None and started.ended_at >= since
 
 
 def _living_lock(world: World) -> Lock | None:

@@ -9,7 +9,7 @@ from hacore.model.commands import Command
 from hacore.model.jobs import JobKind, JobState, Outcome
 from hacore.model.lease import Lease
 from hacore.model.memory import Memory, Sightings
-from hacore.model.node import NodeState, PeerState
+from hacore.model.node import DirectoryState, NodeState, PeerState
 from hacore.model.policy import Policy, Tags, Times
 from hacore.model.steps import Step
 
@@ -76,8 +76,20 @@ class World:
     @property
     def is_new_copy(self) -> bool:
         """Tell whether the directory was copied and has not run since: its control file is that of the primary it was copied from."""
-        copied, started = self.outcome(JobKind.CREATE_REPLICA), self.outcome(JobKind.START)
-        return copied is not None and copied.is_done and (started is None or not started.is_done or started.ended_at < copied.ended_at)
+        copied = self.outcome(JobKind.CREATE_REPLICA)
+        return copied is not None and copied.is_done and not self._has_run_since(copied.ended_at)
+
+    @property
+    def is_down_for_copy(self) -> bool:
+        """Tell whether the server was stopped for a copy, and has not run since: of a new one, or one refused before anything was lost."""
+        copied, directory = self.outcome(JobKind.CREATE_REPLICA), self.node.directory
+        is_refused = copied is not None and not copied.is_done and copied.command is not None
+        is_kept = is_refused and directory.state is DirectoryState.INITIALIZED and directory.has_standby_signal
+        return copied is not None and (copied.is_done or is_kept) and not self._has_run_since(copied.ended_at)
+
+    def _has_run_since(self, instant: Instant) -> bool:
+        started = self.outcome(JobKind.START)
+        return started is not None and started.is_done and started.ended_at >= instant
 
     @property
     def others(self) -> tuple[Member, ...]:

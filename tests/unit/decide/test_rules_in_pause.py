@@ -84,6 +84,18 @@ def test_a_standby_that_was_created_again_in_a_pause_is_started_once() -> None:
         assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
 
 
+def test_a_standby_whose_new_copy_was_refused_in_a_pause_runs_on_with_the_data_that_it_has() -> None:
+    refused = w.outcome(JobKind.CREATE_REPLICA, ago_s=2.0, error="b does not let the user in", command="reinit")
+    kept = w.stopped(directory=w.directory(control=w.control("shut down in recovery"), has_standby_signal=True))
+    seen = w.paused(w.world(node=kept, outcomes=(refused,)))
+    assert [type(step) for step in decide(seen).steps] == [StartServer]
+    not_asked, run_since = replace(refused, command=None), w.outcome(JobKind.START)
+    for outcomes in ((not_asked,), (refused, run_since)):
+        assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
+    for node in (w.stopped(), w.bare()):  # no standby's data, or none
+        assert decide(replace(seen, node=node)).rule == "nothing_in_pause"
+
+
 @pytest.mark.parametrize("ago_s", [1.0, 6.0])
 @pytest.mark.parametrize("demoting", [None, "c"])
 def test_a_standby_that_shall_run_in_a_pause_is_started_until_it_does(demoting: str | None, ago_s: float) -> None:

@@ -105,6 +105,18 @@ def test_a_hand_over_comes_to_its_end_before_the_agent_leaves_in_pause_and_the_s
     assert leaves(replace(LEAVING, node=DOWN, sightings=demoting, outcomes=(FAILED,))) == [Disarm]
 
 
+def test_a_standby_that_was_created_again_in_pause_starts_before_the_agent_leaves() -> None:
+    copied = w.outcome(JobKind.CREATE_REPLICA, ago_s=2.0, command="reinit")
+    led = w.paused(w.world(node=w.stopped("in production"), outcomes=(copied,), commands=(SHUTDOWN,)))
+    assert decide(led).rule == "standby_in_pause"
+    kept = w.stopped(directory=w.directory(control=w.control(), has_standby_signal=True))
+    refused = replace(led, node=kept, outcomes=(replace(copied, error="not let in"),))
+    assert decide(refused).rule == "standby_in_pause"
+    nobody = replace(led, cluster=w.cluster(None))
+    for world in (replace(led, outcomes=(copied, FAILED)), replace(led, cluster=None), nobody, replace(led, node=w.standby())):
+        assert leaves(world) == [Exit]
+
+
 @pytest.mark.parametrize("job", [None, w.job(JobKind.CHECKPOINT), w.job(JobKind.DRAIN)])
 def test_a_hand_over_that_has_not_stopped_the_server_does_not_hold_up_the_agent_in_pause(job: JobState | None) -> None:
     """Nor does one that cannot, because the server is frozen: nothing would ever end it."""
