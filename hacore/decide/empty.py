@@ -84,7 +84,9 @@ def create_replica(seen: Known) -> Answer | None:
     """Fill the directory by the configured chain of methods."""
     if seen.cluster.lock is None:
         return None
-    step = creation(seen.world, seen.cluster, seen.cluster.lock.holder)
+    failed = seen.world.outcome(JobKind.CREATE_REPLICA)
+    command = None if failed is None or failed.is_done else failed.command  # what a person asked for is tried until it is done
+    step = creation(seen.world, seen.cluster, seen.cluster.lock.holder, command=command)
     return Answer(reason=f"copies from {step.source}", steps=(step,))
 
 

@@ -14,8 +14,9 @@ from hacore.decide.leading import failover_request_is_over, restore_records, swi
 from hacore.decide.own import acquisition, without_hold
 from hacore.decide.records import missing_config
 from hacore.decide.table import Table
-from hacore.decide.views import Known, following, leaderless, leading, paused
-from hacore.model.node import Role, ServerState
+from hacore.decide.views import Known, empty, following, leaderless, leading, paused
+from hacore.model.jobs import JobKind
+from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import AcquireLease, Disarm, PutRecord, ReleaseLease, WriteOwn
 from hacore.model.world import Answer
 
@@ -151,9 +152,17 @@ def nothing_in_pause(seen: Known) -> Answer | None:
     """Everything else is left as it is; only what a person asked for goes on to the other tables."""
     request, lease = seen.cluster.failover, seen.world.lease
     asked = seen.world.sightings.demoting is not None or (request is not None and request.candidate == seen.name)
-    if lease is not None and asked:
+    if (lease is not None and asked) or _lacks_its_copy(seen):
         return None
     return Answer(reason="pause: nothing is done automatically")
+
+
+def _lacks_its_copy(seen: Known) -> bool:
+    """Tell whether the copy that a person asked for failed after the old data had gone, and there is a leader to copy."""
+    world, copied, other = seen.world, seen.world.outcome(JobKind.CREATE_REPLICA), following(seen.world)
+    is_asked = copied is not None and copied.command is not None and not copied.is_done
+    is_gone = seen.node.directory.state in {DirectoryState.EMPTY, DirectoryState.UNFINISHED}
+    return is_asked and is_gone and empty(world) is not None and other is not None and other.lock.holder != seen.name
 
 
 PAUSED: Final = Table(

@@ -99,10 +99,10 @@ def standby_is_created_again_in_pause(simulation: Simulation) -> None:
     """What a person asked for is done to its end: the new copy runs."""
     leader = in_maintenance(simulation)
     standby = others(simulation, leader)[0]
-    standby.job_faults.start_fails = 1
+    standby.job_faults.start_fails = standby.job_faults.copy_fails = 1
     run = standby.server.run
     standby.command(ReinitializeCommand(id="again", received_at=standby.clock.now(), force=False))
-    reach(simulation, lambda: standby.server.run > run and standby.server.serves, "the new copy runs", within_s=20.0)
+    reach(simulation, lambda: standby.server.run > run and standby.server.serves, "the new copy runs", within_s=30.0)
     standby.server.stop()
     simulation.run_for(2 * simulation.plan.times.ttl_s)
     if standby.server.serves:

@@ -9,8 +9,8 @@ from hacore.decide import decide
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory
-from hacore.model.node import FenceState, NodeState, Role
-from hacore.model.steps import AcquireLease, Arm, PutRecord, ReleaseLease, RememberDemotion, StartServer
+from hacore.model.node import DirectoryState, FenceState, NodeState, Role
+from hacore.model.steps import AcquireLease, Arm, CreateReplica, PutRecord, ReleaseLease, RememberDemotion, StartServer
 from hacore.model.world import World
 
 from . import worlds as w
@@ -92,8 +92,20 @@ def test_a_standby_whose_new_copy_was_refused_in_a_pause_runs_on_with_the_data_t
     not_asked, run_since = replace(refused, command=None), w.outcome(JobKind.START)
     for outcomes in ((not_asked,), (refused, run_since)):
         assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
-    for node in (w.stopped(), w.bare()):  # no standby's data, or none
-        assert decide(replace(seen, node=node)).rule == "nothing_in_pause"
+    assert decide(replace(seen, node=w.stopped())).rule == "nothing_in_pause"  # no standby's data
+
+
+@pytest.mark.parametrize("state", [DirectoryState.EMPTY, DirectoryState.UNFINISHED])
+def test_a_copy_that_fails_in_a_pause_after_the_old_data_have_gone_is_made_again(state: DirectoryState) -> None:
+    failed = w.outcome(JobKind.CREATE_REPLICA, ago_s=6.0, error="no space", command="reinit")
+    seen = w.paused(w.world(node=w.stopped(directory=w.directory(state)), outcomes=(failed,)))
+    decision = decide(seen)
+    (step,) = decision.steps
+    assert isinstance(step, CreateReplica)
+    assert (decision.rule, step.command) == ("create_replica", "reinit")
+    assert decide(replace(seen, outcomes=(replace(failed, ended_at=w.NOW - 1),))).rule == "waiting_for_ready_leader"
+    assert decide(replace(seen, outcomes=(replace(failed, command=None),))).rule == "nothing_in_pause"
+    assert decide(replace(seen, cluster=w.cluster(None))).rule == "nothing_in_pause"
 
 
 @pytest.mark.parametrize("ago_s", [1.0, 6.0])
