@@ -1,6 +1,7 @@
 """What this node does about the cluster's backups while it leads: begins what is due, passes on what nobody takes, counts out the dead."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +11,7 @@ from hacore.agent.backup_tool import BackupTool
 from hacore.backup import leading
 from hacore.backup.leading import DEAD_S, TAKE_S, Wanted
 from hacore.backup.policy import BackupPolicy, Prefer
-from hacore.errors import HacoreError
+from hacore.errors import HacoreError, JobCancelledError
 from hacore.interfaces import Backup
 from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.clock import Clock, Instant
@@ -18,11 +19,12 @@ from hacore.model.cluster import ClusterView
 from hacore.model.timeline import TimelineHistory
 from hacore.model.world import World
 from hacore.postgres.archive_look import history_from
-from hacore.postgres.job import JobHandle
+from hacore.postgres.job import limited
 from hacore.postgres.restore import why_not_aside
 
 _LIST_S: Final = 300.0  # how old the leader's list may be
 _RETRY_LIST_S: Final = 60.0
+_HISTORY_S: Final = 5.0  # somebody waits for the answer, and a person's restore_command has no limit of its own
 
 _Seen = tuple[str, str, int, bool]
 
@@ -119,8 +121,10 @@ class BackupLeader:
         return self._tool.listed()
 
     def history_of(self, timeline: int) -> TimelineHistory | None:
-        """Return the history of a timeline of this cluster, from this node or its archive; ``None``: neither has it."""
-        return history_from(self._tool.instance, JobHandle(), timeline)
+        """Return the history of a timeline of this cluster, from this node or its archive; ``None``: neither has it, or does not answer."""
+        with suppress(JobCancelledError), limited(_HISTORY_S, "the archive does not answer") as job:
+            return history_from(self._tool.instance, job, timeline)
+        return None
 
     def policy(self) -> BackupPolicy:
         """Return what the configuration says."""

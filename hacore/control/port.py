@@ -72,7 +72,7 @@ class Backups(Protocol):
         """
 
     def history_of(self, timeline: int) -> TimelineHistory | None:
-        """Return the history of a timeline of this cluster, also of one that was given up; ``None``: nobody has it."""
+        """Return the history of a timeline of this cluster, also of one that was given up; ``None``: nobody has it, or answers in time."""
 
     def policy(self) -> BackupPolicy:
         """Return what the configuration says."""

@@ -133,7 +133,7 @@ def _plan(context: Context, body: Body, world: World) -> Plan:
     except PluginUnavailableError as error:
         raise RefusedError(503, str(error)) from error
     history = world.node.history or TimelineHistory(timeline=world.node.timeline or 1)
-    way = _way(context.backups, target, history)
+    way = _way(context.backups, target, history, backups)
     named, doubted = text_of(body, "backup"), _doubted(world, backups)
     chosen = choose(backups, target, history=way, named=named, system_id=world.node.system_id, now=context.clock.wall(), doubted=doubted)
     if isinstance(chosen, NoneFits):
@@ -156,11 +156,18 @@ def _doubted(world: World, backups: Sequence[Backup]) -> frozenset[str]:
     return in_doubt(record or BackupRecord(), backups)
 
 
-def _way(backups: Backups, target: RecoveryTarget, own: TimelineHistory) -> TimelineHistory:
-    """Return the history by which a backup is chosen: that of a branch that was given up stands in no later one."""
+def _way(backups: Backups, target: RecoveryTarget, own: TimelineHistory, listed: Sequence[Backup]) -> TimelineHistory:
+    """Return the history by which a backup is chosen: that of a branch that was given up stands in no later one.
+
+    Without it only a backup of the branch itself leads there.
+    """
     if target.timeline in {LATEST_TIMELINE, CURRENT_TIMELINE} or own.has(int(target.timeline)):
         return own
-    return backups.history_of(int(target.timeline)) or own
+    timeline = int(target.timeline)
+    found = backups.history_of(timeline)
+    if found is None and all(one.timeline not in {timeline, None} for one in listed):
+        raise RefusedError(412, f"the archive did not give {timeline:08X}.history: it has none, or does not answer")
+    return found or own
 
 
 def _target(body: Body) -> RecoveryTarget:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import psutil
@@ -135,6 +135,19 @@ class JobHandle:
                 return lines.end()
             if ready and not chunk:  # it closed its output and works on
                 self.wait(_LOOK_S)
+
+
+@contextlib.contextmanager
+def limited(seconds: float, reason: str) -> Iterator[JobHandle]:
+    """Give work of a block that is cancelled after a time."""
+    job = JobHandle()
+    timer = threading.Timer(seconds, job.cancel, (reason,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield job
+    finally:
+        timer.cancel()
 
 
 class _Lines:

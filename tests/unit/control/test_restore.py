@@ -49,8 +49,9 @@ def test_a_branch_that_was_given_up_is_come_to_from_a_backup_before_it_began() -
     backups = ScriptedBackups((OLD, replace(NEW, timeline=5)))
     context, _ = stage(backups)
     branch = {"to": "latest", "timeline": "7", "dry_run": True}
-    with pytest.raises(RefusedError, match="no good backup for timeline 7"):
+    with pytest.raises(RefusedError, match=r"did not give 00000007\.history"):
         restore(context, branch)
+    assert document(restore(context, {**branch, "timeline": "5"}).document)["backup"] == "new", "it is of the branch itself"
     backups.histories[7] = TimelineHistory(timeline=7, switches=(TimelineSwitch(timeline=1, switchpoint=Lsn(1 << 60)),))
     plan = document(restore(context, branch).document)
     assert (plan["backup"], plan["along"]) == ("old", 7)

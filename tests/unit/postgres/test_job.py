@@ -5,7 +5,7 @@ import time
 import pytest
 
 from hacore.errors import JobCancelledError
-from hacore.postgres.job import JobHandle
+from hacore.postgres.job import JobHandle, limited
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
@@ -59,3 +59,11 @@ def test_much_output_is_kept_from_its_end() -> None:
     finished = JobHandle().run([sys.executable, "-c", "print('x' * 1_000_000); print('the end')"], environment=ENVIRONMENT)
     assert finished.output.endswith("the end\n")
     assert len(finished.output) < 10_000
+
+
+def test_limited_work_is_cancelled_when_its_time_is_over_and_not_after_its_end() -> None:
+    with pytest.raises(JobCancelledError, match="it lasts too long"), limited(0.1, "it lasts too long") as job:
+        job.run(["sleep", "60"], environment=ENVIRONMENT)
+    with limited(0.1, "it lasts too long") as ended:
+        pass
+    ended.wait(0.3)  # raises as soon as it is cancelled
