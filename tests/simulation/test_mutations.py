@@ -9,4 +9,4 @@ from hacore.testing.simulation.run import catching_seed
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
 def test_a_rule_that_was_made_wrong_is_found_out(mutation: Mutation) -> None:
-    assert catching_seed(mutation) is not None, f"no seed below {mutation.seeds} breaks {sorted(mutation.breaks)}"
+    assert catching_seed(mutation) is not None, f"no seed of {mutation.seeds} breaks {sorted(mutation.breaks)}"

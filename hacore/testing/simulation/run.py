@@ -173,7 +173,7 @@ def tally_of_many(seeds: range, *, processes: int | None = None, failed: Callabl
 def catching_seed(mutation: Mutation) -> tuple[int, str] | None:
     """Return the first seed that finds a wrong rule out, and how; ``None`` where none does within its bound."""
     logging.disable(logging.CRITICAL)
-    for seed in range(mutation.seeds):
+    for seed in mutation.seeds:
         verdict = run_seed(seed, wrong=mutation.wrong, faults=mutation.faults)
         for violation in verdict.violations:
             if violation.invariant in mutation.breaks:
