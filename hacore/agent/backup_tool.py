@@ -32,9 +32,8 @@ class BackupTool:
     desk: Desk
     instance: Instance
     context: Callable[[], PluginContext]
-    verify_by_restore: Callable[[Plugin, Chosen, BackupSite, JobHandle], str] | None = (
-        None  # says what was seen; raises FoundBadError, and HacoreError where it cannot
-    )
+    # says what was seen; raises FoundBadError, and HacoreError where it cannot
+    verify_by_restore: Callable[[Plugin, Chosen, BackupSite, JobHandle], str] | None = None
 
     @property
     def name(self) -> str | None:

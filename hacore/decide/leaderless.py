@@ -19,8 +19,7 @@ from hacore.decide.election import (
     why_not_eligible,
 )
 from hacore.decide.lineage import READ_S
-from hacore.decide.own import acquisition
-from hacore.decide.records import missing_config
+from hacore.decide.records import taking
 from hacore.decide.table import Table
 from hacore.decide.unleased import limited
 from hacore.decide.upstreams import NOBODY
@@ -28,7 +27,7 @@ from hacore.decide.views import Known, leaderless
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role, ServerState
-from hacore.model.steps import AcquireLease, EndServer, RememberDemotion, StartServer
+from hacore.model.steps import EndServer, RememberDemotion, StartServer
 from hacore.model.world import Answer
 
 _HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
@@ -210,9 +209,8 @@ def _why_strange(seen: Known) -> str | None:
 
 
 def _take(seen: Known, reason: str) -> Answer:
-    own, lock = acquisition(seen.world, seen.cluster), seen.cluster.lock
-    puts = missing_config(seen.world, seen.cluster)
-    step = AcquireLease(own=own, own_version=seen.cluster.own_version or 0, puts=puts, replaces=lock)
+    lock = seen.cluster.lock
+    step = taking(seen.world, seen.cluster, replaces=lock)
     if lock is not None:
         reason = f"{reason}; {lock.holder} holds the lock and has stood still"
     return Answer(reason=reason, steps=(step,), wake_after_s=0)

@@ -11,13 +11,13 @@ from hacore.decide.following import follow_upstream, resume_lease, start_standby
 from hacore.decide.handing_over import back_as_primary, blank_request
 from hacore.decide.leaderless import wait_for_heir
 from hacore.decide.leading import failover_request_is_over, restore_records, switchover_requested
-from hacore.decide.own import acquisition, without_hold
-from hacore.decide.records import missing_config
+from hacore.decide.own import without_hold
+from hacore.decide.records import taking
 from hacore.decide.table import Table
 from hacore.decide.views import Known, empty, following, leaderless, leading, paused
 from hacore.model.jobs import JobKind
 from hacore.model.node import DirectoryState, Role, ServerState
-from hacore.model.steps import AcquireLease, Disarm, PutRecord, ReleaseLease, WriteOwn
+from hacore.model.steps import Disarm, ReleaseLease, WriteOwn
 from hacore.model.world import Answer
 
 
@@ -88,7 +88,7 @@ def primary_takes_lock_in_pause(seen: Known) -> Answer | None:
     is_known = own is None or own.unfenced == seen.name or is_former_holder(world, seen.cluster)
     if not is_known and not _was_left_by_another_product(seen):
         return None
-    return Answer(reason="pause: the primary runs here", steps=(_take(seen),), wake_after_s=0)
+    return Answer(reason="pause: the primary runs here", steps=(taking(world, seen.cluster),), wake_after_s=0)
 
 
 def _was_left_by_another_product(seen: Known) -> bool:
@@ -110,14 +110,7 @@ def named_candidate_in_pause(seen: Known) -> Answer | None:
         return None
     if why_not_eligible(world) is not None or living_primary(world) is not None or challenge_at(world, seen.cluster) > seen.now:
         return None
-    return Answer(reason="pause: a person named this node", steps=(_take(seen),), wake_after_s=0)
-
-
-def _take(seen: Known, *puts: PutRecord) -> AcquireLease:
-    world, cluster = seen.world, seen.cluster
-    return AcquireLease(
-        own=acquisition(world, cluster), own_version=cluster.own_version or 0, puts=(*missing_config(world, cluster), *puts)
-    )
+    return Answer(reason="pause: a person named this node", steps=(taking(world, seen.cluster),), wake_after_s=0)
 
 
 def return_in_pause(seen: Known) -> Answer | None:
@@ -133,7 +126,7 @@ def return_in_pause(seen: Known) -> Answer | None:
     if not is_former_holder(world, seen.cluster) or why_not_eligible(world) is not None:
         return waiting
     wish = () if request is None else (blank_request(request),)
-    step = _take(seen, *wish)  # with the wish, so that the candidate does not come now
+    step = taking(world, seen.cluster, *wish)  # with the wish, so that the candidate does not come now
     return Answer(reason=f"pause: {waiting.reason}", steps=(step, back_as_primary(world)), wake_after_s=0)
 
 

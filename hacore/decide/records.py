@@ -1,7 +1,9 @@
-"""The field's records that whoever leads writes again where they are missing or wrong (interface reference 5.2)."""
+"""The field's records that whoever leads writes, with the lock or again where they are missing or wrong (interface reference 5.2)."""
 
+from hacore.decide.own import acquisition
 from hacore.model.cluster import ClusterView
-from hacore.model.steps import PutRecord
+from hacore.model.lease import Lock
+from hacore.model.steps import AcquireLease, PutRecord
 from hacore.model.world import World
 
 
@@ -20,3 +22,13 @@ def missing_records(world: World, cluster: ClusterView) -> tuple[PutRecord, ...]
         return missing_config(world, cluster)
     put = PutRecord(name="initialize", value=system_id, expected=cluster.initialize_version or 0)
     return (put, *missing_config(world, cluster))
+
+
+def taking(world: World, cluster: ClusterView, *puts: PutRecord, replaces: Lock | None = None) -> AcquireLease:
+    """Return the step that takes the lock, and in the same transaction writes ``config`` where there is none, and ``puts``."""
+    return AcquireLease(
+        own=acquisition(world, cluster),
+        own_version=cluster.own_version or 0,
+        puts=(*missing_config(world, cluster), *puts),
+        replaces=replaces,
+    )

@@ -63,9 +63,8 @@ class RoutingState:
     standbys: tuple[Endpoint, ...] = ()  # that answer queries and may be read from
     members: tuple[Endpoint, ...] = ()  # every member that is known, whatever its state
     hold: Hold | None = None
-    valid_until: Instant | None = (
-        None  # this node holds the lease, whether it takes writes now or not: the fence ends them then unless renewed
-    )
+    # this node holds the lease, whether it takes writes now or not, and does not give it up: the fence ends them then unless renewed
+    valid_until: Instant | None = None
     is_paused: bool = False  # maintenance mode: nobody fails over
 
 

@@ -6,13 +6,19 @@ import signal
 
 import pytest
 
-from hacore.testing.cluster import Cluster
+from hacore.testing.cluster import Cluster, ClusterNode
 from hacore.testing.history import boot_s
 from tests.chaos.clusters import on_all_stores
 from tests.chaos.judging import TTL_S, writing
 from tests.chaos.stores import StoreAtWork
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def pause(cluster: Cluster, store: StoreAtWork, leader: ClusterNode, **changes: object) -> None:
+    """Begin maintenance, and wait until nobody fences the leader any more."""
+    assert cluster.configure(pause=True, **changes).status == 200
+    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
 
 
 @on_all_stores
@@ -78,8 +84,7 @@ def test_a_leader_that_ends_keeps_the_lock_until_a_standby_has_all_of_its_wal(cl
 def test_in_pause_nothing_is_started_or_promoted_and_all_goes_on_after_it(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]
-    assert cluster.configure(pause=True).status == 200
-    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    pause(cluster, store, leader)
     with writing(cluster, store) as writes:
         for node in (leader, standby):
             node.kill("postmaster", signal.SIGINT)
@@ -97,8 +102,7 @@ def test_in_pause_nothing_is_started_or_promoted_and_all_goes_on_after_it(cluste
 @on_all_stores
 def test_what_a_person_restarts_in_pause_runs_again_in_its_role(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
-    assert cluster.configure(pause=True).status == 200
-    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    pause(cluster, store, leader)
     for node in (leader, cluster.others(leader)[0]):
         asked = "SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text"
         ((role, began),) = node.query(asked)
@@ -117,8 +121,7 @@ def test_a_store_that_is_emptied_in_a_pause_gets_its_records_back_and_the_pause_
     cluster: Cluster, store: StoreAtWork
 ) -> None:
     leader = cluster.the_leader()
-    assert cluster.configure(pause=True).status == 200
-    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    pause(cluster, store, leader)
     before, began = store.records(), leader.query("SELECT pg_postmaster_start_time()")
     store.delete()
     cluster.wait_for(lambda: "config" in store.records() and "initialize" in store.records(), "the records are there again")
@@ -136,8 +139,7 @@ def test_a_primary_that_was_stopped_for_a_switchover_in_a_pause_runs_again_when_
 ) -> None:
     leader = cluster.the_leader()
     candidate = cluster.others(leader)[0]
-    assert cluster.configure(pause=True, primary_stop_timeout=3).status == 200
-    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    pause(cluster, store, leader, primary_stop_timeout=3)
     began = leader.status()["postmaster_start_time"]
     receivers = [pid for pid, title in candidate.server_titles().items() if "walreceiver" in title]
     for pid in receivers:
@@ -158,8 +160,7 @@ def test_a_primary_that_was_stopped_for_a_switchover_in_a_pause_runs_again_when_
 def test_a_standby_that_is_reinitialized_in_a_pause_runs_again(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     standby = cluster.others(leader)[0]
-    assert cluster.configure(pause=True).status == 200
-    cluster.wait_for(lambda: store.own().get("unfenced") == leader.name, "the pause is in force")
+    pause(cluster, store, leader)
     (standby.data_dir / "left-behind").touch()
     assert standby.rest("/reinitialize", method="POST", body={}).status == 200
     cluster.wait_for(lambda: not (standby.data_dir / "left-behind").exists(), "the directory is emptied")
