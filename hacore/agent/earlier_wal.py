@@ -13,10 +13,11 @@ from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory
 from hacore.postgres.archive_look import is_in_archive, segment_on_the_way, timeline_on_the_way
 from hacore.postgres.instance import Instance
-from hacore.postgres.job import JobHandle
+from hacore.postgres.job import limited
 from hacore.postgres.wal_switch import archives, is_archived
 
 _AGAIN_S: Final = 10.0  # each time a segment is fetched
+_LOOK_S: Final = 60.0  # for one segment; a tool may hang
 
 
 def last_of_others(history: TimelineHistory, start: Lsn | None, stop: Lsn | None, segment_bytes: int) -> str | None:
@@ -111,8 +112,8 @@ def has_all_of(instance: Instance, backup: Backup, history: TimelineHistory, *, 
 
 def _has(instance: Instance, name: str) -> bool:
     shim = instance.archiving.shim(instance.control.read(instance.programs).control)
-    with suppress(OSError):
-        return shim is not None and is_in_archive(instance, JobHandle(), name, shim.restore_command)
+    with suppress(OSError), limited(_LOOK_S, f"the archive does not answer whether it has {name}") as job:
+        return shim is not None and is_in_archive(instance, job, name, shim.restore_command)
     return False
 
 

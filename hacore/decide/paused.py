@@ -121,10 +121,11 @@ def return_in_pause(seen: Known) -> Answer | None:
     waiting = wait_for_heir(seen)
     if waiting is None or not waiting.steps or living_primary(world) is not None:
         return waiting
-    if not seen.node.fence.reachable:
-        return Answer(reason="pause: waits for the guard, to start the primary again", wake_after_s=0.5)
-    if not is_former_holder(world, seen.cluster) or why_not_eligible(world) is not None:
+    if not is_former_holder(world, seen.cluster):
         return waiting
+    why = why_not_eligible(world)
+    if why is not None:  # it is not forgotten that nobody but this node can go on
+        return Answer(reason=f"pause: {waiting.reason}, and the primary is not started: {why}", wake_after_s=1)
     wish = () if request is None else (blank_request(request),)
     step = taking(world, seen.cluster, *wish)  # with the wish, so that the candidate does not come now
     return Answer(reason=f"pause: {waiting.reason}", steps=(step, back_as_primary(world)), wake_after_s=0)

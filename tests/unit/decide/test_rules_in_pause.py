@@ -188,11 +188,22 @@ def test_a_primary_whose_heir_does_not_come_in_a_pause_leads_again() -> None:
     assert [(put.name, put.value, put.expected) for put in take.puts] == [("failover", "{}", 9)]
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"node": w.stopped(fence=FenceState(reachable=False))}, "its guard does not answer"),
+        ({"memory_fault": "the disk is full"}, "the disk is full"),
+    ],
+)
+def test_what_stands_against_the_return_for_a_time_does_not_make_it_forgotten(fields: dict[str, Any], why: str) -> None:
+    decision = decide(handed_over(**fields))
+    assert (decision.rule, decision.steps) == ("return_in_pause", ())
+    assert decision.reason.endswith(f"the primary is not started: {why}")
+
+
 def test_in_a_pause_the_heir_comes_first_and_whoever_has_led_since_ends_the_matter() -> None:
     early = w.sightings(demoting="c", demoting_since=w.NOW - 60, leaderless_since=w.NOW - 34)
     assert (decide(handed_over(sightings=early)).rule, decide(handed_over(sightings=early)).steps) == ("return_in_pause", ())
-    silent = decide(handed_over(node=w.stopped(fence=FenceState(reachable=False))))
-    assert (silent.rule, silent.steps) == ("return_in_pause", ())
     led_since = handed_over(cluster=w.cluster(None, own=w.own(holder="c", token=2)), memory=w.memory(token=2, held_token=1))
     assert [type(step) for step in decide(led_since).steps] == [RememberDemotion]
     assert decide(handed_over(peers=(w.peer("c", role=Role.PRIMARY),))).steps == (RememberDemotion(candidate=None),)
