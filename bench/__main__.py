@@ -62,14 +62,16 @@ class Bench:
 
     def gaps(self) -> None:
         self.each("switchover", self.runs, lambda one, _: gaps.switchover(one), aim=0.15)
-        self.each("postmaster killed", self.runs, lambda one, _: gaps.postmaster_killed(one), aim=0.1)
+        self.each(
+            "postmaster killed", self.runs, lambda one, number: gaps.postmaster_killed(one, phase=gaps.phase_of(number, self.runs)), aim=0.1
+        )
 
     def hosts(self) -> None:
         runs = max(1, self.runs - 2)
-        self.each("host lost", runs, lambda one, number: gaps.host_lost(one, phase=(number + 0.5) / runs), aim=1.0)
+        self.each("host lost", runs, lambda one, number: gaps.host_lost(one, phase=gaps.phase_of(number, runs)), aim=1.0)
         for one in self.sides:
             one.configure(SHORT)
-        self.each("host lost, ttl 20", runs, lambda one, number: gaps.host_lost(one, phase=(number + 0.5) / runs), aim=1.0)
+        self.each("host lost, ttl 20", runs, lambda one, number: gaps.host_lost(one, phase=gaps.phase_of(number, runs)), aim=1.0)
         for one in self.sides:
             one.configure({name: SETTINGS[name] for name in SHORT})
 

@@ -68,11 +68,12 @@ def switchover(side: Side) -> Happening:
     return happen
 
 
-def postmaster_killed(side: Side) -> Happening:
+def postmaster_killed(side: Side, *, phase: float) -> Happening:
     """SIGKILL of the primary's postmaster alone: its agent lives."""
 
     def happen() -> Callable[[], bool]:
         leader = side.leader
+        wait_for_phase(side, phase)
         pid = leader.postmaster
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -82,20 +83,27 @@ def postmaster_killed(side: Side) -> Happening:
 
 
 def host_lost(side: Side, *, phase: float) -> Happening:
-    """SIGKILL of every process of the primary's node.
-
-    :param phase: how far the leader is between two turns of its loop, 0 to 1: the gap depends on it.
-    """
+    """SIGKILL of every process of the primary's node."""
 
     def happen() -> Callable[[], bool]:
         leader = side.leader
-        side.wait_for_renewal()
-        time.sleep(phase * loop_wait_s)
+        wait_for_phase(side, phase)
         leader.kill_everything()
         return lambda: any(node.is_up("/primary") for node in side.cluster.nodes.values() if node is not leader)
 
-    loop_wait_s = float(json.loads(side.cluster.keys()["config"])["loop_wait"])
     return happen
+
+
+def phase_of(number: int, runs: int) -> float:
+    """Spread runs evenly over the time between two turns of a loop."""
+    return (number + 0.5) / runs
+
+
+def wait_for_phase(side: Side, phase: float) -> None:
+    """Wait until the leader is that far between two turns of its loop, 0 to 1: the gap of whoever looks once a turn depends on it."""
+    loop_wait_s = float(json.loads(side.cluster.keys()["config"])["loop_wait"])
+    side.wait_for_renewal()
+    time.sleep(phase * loop_wait_s)
 
 
 def agent_killed(side: Side) -> Happening:

@@ -127,8 +127,15 @@ class Routes:
     def phase(self, phase: Phase, dsns: Mapping[Product, Mapping[str, str]]) -> None:
         runs = max(1, self.runs - 2)
         self.each("switchover", phase, dsns, self.runs, lambda one, _: gaps.switchover(one), aim=0.4)
-        self.each("postmaster killed", phase, dsns, self.runs, lambda one, _: gaps.postmaster_killed(one), aim=0.7)
-        self.each("host lost", phase, dsns, runs, lambda one, number: gaps.host_lost(one, phase=(number + 0.5) / runs))
+        self.each(
+            "postmaster killed",
+            phase,
+            dsns,
+            self.runs,
+            lambda one, n: gaps.postmaster_killed(one, phase=gaps.phase_of(n, self.runs)),
+            aim=0.7,
+        )
+        self.each("host lost", phase, dsns, runs, lambda one, n: gaps.host_lost(one, phase=gaps.phase_of(n, runs)))
 
     def each(
         self,
