@@ -69,6 +69,7 @@ def create_replica(
             continue
         outcome = _attempt(registry.get("replica", method.plugin), method, _request_for(request, method), job, clean)
         if isinstance(outcome, Created):
+            logger.info("replica created", extra={"method": method.name})
             return outcome
         logger.warning("replica method failed", extra={"method": method.name, "reason": outcome.reason})
         reasons.append(f"{method.name}: {outcome.reason}")

@@ -21,7 +21,7 @@ def test_switchover_loss_of_the_primary_a_standby_made_of_a_backup_and_back_to_a
         lost = it.lose_the_primary()
         it.bring_back(lost)
         it.make_anew(lost)
-        assert "barman" in machines.log_of(lost)
+        assert "replica created method=barman" in machines.log_of(lost)
     finally:
         it.load.stop()
     it.lose_nothing_and_go_back()

@@ -76,11 +76,13 @@ def chain() -> Chain:
     return Chain()
 
 
-def test_the_first_success_ends_the_chain(chain: Chain) -> None:
+def test_the_first_success_ends_the_chain(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     chain.add("a", Created(restore_settings=(("restore_command", "x"),)))
     chain.add("b", Created())
     assert chain.run() == Created(restore_settings=(("restore_command", "x"),))
     assert chain.log == ["clean", "a"]
+    assert [(one.message, one.__dict__["method"]) for one in caplog.records] == [("replica created", "a")]
 
 
 @pytest.mark.parametrize(
