@@ -184,6 +184,25 @@ def test_every_bouncer_is_paused_and_one_whose_agent_has_gone_is_let_go_by_the_l
     assert [is_paused(one) for one in bouncers] == [False, False]
 
 
+def test_nothing_is_let_go_while_the_hold_stands_however_long_the_drain_takes(
+    servers: dict[str, PlainServer], bouncers: list[PgBouncer]
+) -> None:
+    here, there = bouncers
+    by_another_name = here.console.replace("127.0.0.1", str(here.directory))
+    plugin = PgbouncerPlugin(replace(settings(here), drain_consoles=(by_another_name, there.console)))
+    route(PgbouncerPlugin(settings(there)), state(servers, "a", 1))
+    held = replace(state(servers, "a", 1), hold=Hold(switchover_id="s", ends_at=BootClock().now() + 600.0))
+    assert isinstance(drain(plugin, held, 10.0), Held)
+    for later_s in (0.0, 25.0, 50.0):
+        assert route(plugin, held, LaterClock(later_s)) == Applied()  # type: ignore[arg-type]
+        assert [is_paused(one) for one in bouncers] == [True, True]
+    let_go = state(servers, "a", 1)
+    route(plugin, let_go, LaterClock(51.0))  # type: ignore[arg-type]
+    assert [is_paused(one) for one in bouncers] == [False, True]  # its own agent may just be about to
+    route(plugin, let_go, LaterClock(72.0))  # type: ignore[arg-type]
+    assert [is_paused(one) for one in bouncers] == [False, False]
+
+
 def test_an_agent_that_has_not_read_why_lets_nothing_go_until_it_must_have(
     servers: dict[str, PlainServer], bouncers: list[PgBouncer]
 ) -> None:

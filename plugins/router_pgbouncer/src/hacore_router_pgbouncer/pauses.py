@@ -36,9 +36,9 @@ class Pauses:
         self._may_be_ours |= {self._own.name, *others}
 
     def hold(self) -> None:
-        """Let new work wait at our own."""
+        """Let new work wait at our own. There is a reason for it, so nothing is left or forgotten, wherever it waits."""
         self.expect()
-        self._seen_paused_at.pop(self._own.name, None)
+        self._seen_paused_at.clear()
         self._own.hold()
 
     def let_go(self) -> None:

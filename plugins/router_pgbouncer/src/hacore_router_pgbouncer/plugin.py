@@ -95,12 +95,13 @@ class PgbouncerPlugin(RouterPlugin):
         wrong = self._way.lead(state)
         shall_wait = self._shall_wait(state, clock)
         self._watch_over(state, context, is_off=shall_wait)
-        if shall_wait or self._watch.waits:
+        waits = shall_wait or self._watch.waits
+        if waits:
             self._pauses.hold()
         elif not state.is_paused or self._pauses.may_be_ours:  # in maintenance a person's PAUSE is a person's to end
             is_first_to_know = self._pauses.may_be_ours or state.leads or is_next
             wrong = self._let_go(clock, wrong, 0.0 if is_first_to_know else context.times.loop_wait_s + _TURN_S)
-        if state.leads:
+        if state.leads and not waits:
             self._pauses.let_go_forgotten(clock, ours_alone=state.is_paused)
         return Degraded(reason=wrong) if wrong else Applied()
 
