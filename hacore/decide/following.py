@@ -10,7 +10,7 @@ from hacore.decide.unleased import limited
 from hacore.decide.upstreams import creation, slot_changes, wanted_upstream
 from hacore.decide.views import Following, following
 from hacore.model.cluster import RestoreState
-from hacore.model.jobs import JobKind
+from hacore.model.jobs import JobKind, Outcome
 from hacore.model.node import Role, ServerState
 from hacore.model.steps import (
     EndServer,
@@ -155,13 +155,12 @@ def repair_diverged(seen: Following) -> Answer | None:
     if policy.remove_data_directory_on_diverged_timelines or is_last_way:
         created = seen.world.outcome(JobKind.CREATE_REPLICA)
         if created is not None and _failed_recently(seen, JobKind.CREATE_REPLICA):
-            return Answer(reason=f"{why}; creating it again failed: {created.error}", wake_after_s=_RETRY_S)
+            return Answer(reason=f"{_parked(created)}{why}; creating it again failed: {created.error}", wake_after_s=_RETRY_S)
         return Answer(reason=why, steps=(creation(seen.world, seen.cluster, seen.lock.holder),))
     if can_rewind and not _failed_recently(seen, JobKind.REWIND):
         return Answer(reason=why, steps=(Rewind(leader=seen.lock.holder, wipe_on_failure=may_wipe),))
     if can_rewind and outcome is not None:
-        state = "parked: " if outcome.needs_person else ""
-        return Answer(reason=f"{state}{why}; the rewind failed: {outcome.error}", wake_after_s=_RETRY_S)
+        return Answer(reason=f"{_parked(outcome)}{why}; the rewind failed: {outcome.error}", wake_after_s=_RETRY_S)
     return Answer(reason=f"parked: {why}; neither use_pg_rewind nor remove_data_directory_on_diverged_timelines allows a repair")
 
 
@@ -217,6 +216,10 @@ def _is_before_restore(seen: Following) -> bool:
     if restore is None or restore.state is not RestoreState.DONE or restore.timeline is None or timeline is None:
         return False
     return timeline < restore.timeline
+
+
+def _parked(outcome: Outcome) -> str:
+    return "parked: " if outcome.needs_person else ""
 
 
 def _failed_recently(seen: Following, kind: JobKind) -> bool:

@@ -88,7 +88,7 @@ class CreateReplica:
     source: str | None  # member to copy from
     system_id: str | None
     is_remembered: bool = False  # this node had data of that system identifier: a directory that has lost its control file is its own
-    command: str | None = None  # id of the command that asked for it
+    command: str | None = None  # id of the command that asked for it: a person gives up what the archive has no room for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

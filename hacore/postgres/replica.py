@@ -29,6 +29,8 @@ def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, arou
 
     :raises PostgresUnreachableError: leader or source is not fit to copy from; what lies here is left as it is.
     :raises DataDirectoryError: the directory may not be touched, every method has failed, or what came out is not of this cluster.
+    :raises ArchiveConflictError: the archive has other WAL under the names of what waits here, whose only copy this is, and no person
+        has asked for a new one: nothing is emptied.
     """
     refuse_foreign(instance, step.system_id, is_remembered=step.is_remembered)
     directory = read_directory(instance, answer=None, is_stopped=False, patience_s=0.0)
@@ -36,7 +38,7 @@ def create_replica(instance: Instance, job: JobHandle, step: CreateReplica, arou
     if directory.state in _OLD:
         _ask_first(instance, step, around)
     if directory.state is DirectoryState.INITIALIZED:
-        push_leftovers(instance, job, stops_at_conflict=False)
+        push_leftovers(instance, job, stops_at_conflict=step.command is None)
     instance.mark.set(MARK)
     logins: tuple[Login, ...] = ()
     if address is not None:

@@ -11,7 +11,7 @@ import pytest
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.interfaces import ArchiveSettings
 from hacore.model.node import DirectoryState, NodeState, Role
-from hacore.model.steps import RecoverFromCrash, Rewind, StartServer, StopMode, StopServer
+from hacore.model.steps import CreateReplica, RecoverFromCrash, Rewind, StartServer, StopMode, StopServer
 from hacore.postgres.archive_scripts import ShimLimits
 from hacore.postgres.archiver import ready_files
 from hacore.postgres.archiving import ArchiveOrder
@@ -262,6 +262,32 @@ def test_a_rewind_stops_and_empties_nothing_where_the_archive_has_other_wal_unde
     assert (directory.state, directory.mark) == (DirectoryState.INITIALIZED, None)
     assert kept[0] in ready_files(a.instance.layout.wal_dir)
     assert (store.wal / kept[0]).read_bytes() == bytes(16 << 20)
+
+
+def test_a_diverged_directory_with_other_wal_than_the_archive_is_made_anew_for_a_person_alone(
+    make_node: MakeNode, store: DirectoryArchive
+) -> None:
+    """It stopped in order, so no recovery comes first."""
+    a = archived_primary(make_node, store)
+    b = standby_of(make_node, store, a)
+    store.say("broken")
+    b.do(FAST)
+    kept = fill(a, 1)
+    a.do(FAST)
+    store.mend()
+    b.start_standby(None)
+    b.lead()
+    assert b.promote(2).is_done
+    (store.wal / kept[0]).write_bytes(bytes(16 << 20))
+    step = CreateReplica(leader="b", source="b", system_id=b.read().system_id)
+    outcome = a.run(step)
+    assert (outcome.is_done, outcome.needs_person) == (False, True), outcome.error
+    assert kept[0] in (outcome.error or "")
+    directory = a.read().directory
+    assert (directory.state, directory.mark) == (DirectoryState.INITIALIZED, None)
+    assert kept[0] in ready_files(a.instance.layout.wal_dir)
+    a.do(replace(step, command="of a person"))
+    assert kept[0] not in ready_files(a.instance.layout.wal_dir)
 
 
 def test_a_former_primary_pushes_what_it_kept_before_it_follows_and_forgets(make_node: MakeNode, store: DirectoryArchive) -> None:

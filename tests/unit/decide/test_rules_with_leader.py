@@ -392,9 +392,11 @@ def test_a_former_primary_whose_crash_recovery_met_other_wal_is_not_started() ->
 
 
 def test_a_diverged_directory_is_created_again_where_the_setting_says_so() -> None:
-    policy = Policy(times=w.TIMES, remove_data_directory_on_diverged_timelines=True)
-    (step,) = decide(w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=policy)).steps
+    seen = w.world(cluster=ON_TIMELINE_2, node=DIVERGED, policy=Policy(times=w.TIMES, remove_data_directory_on_diverged_timelines=True))
+    (step,) = decide(seen).steps
     assert isinstance(step, CreateReplica)
+    assert step.command is None, "no person has given up what only this directory may have"
+    assert "parked" in decide(replace(seen, outcomes=(replace(CONFLICT, kind=JobKind.CREATE_REPLICA),))).reason
 
 
 def test_wal_that_ends_where_the_cluster_left_the_timeline_is_a_prefix() -> None:
