@@ -34,6 +34,7 @@ class Sightings:
     """In the agent: since when it has seen what. Folded from turn to turn, so that decide needs no memory of its own."""
 
     started_at: Instant
+    running_at: Instant | None = None  # this node's server was last seen to answer
     own_version: int | None = None  # revision of the own record ...
     own_version_since: Instant | None = None  # ... and when this node first received it
     lock_instance: str | None = None  # last lock instance seen ...

@@ -88,8 +88,8 @@ class World:
         return copied is not None and (copied.is_done or is_kept) and not self._has_run_since(copied.ended_at)
 
     def _has_run_since(self, instant: Instant) -> bool:
-        started = self.outcome(JobKind.START)
-        return started is not None and started.is_done and started.ended_at >= instant
+        """Tell by the server itself: a start that has outlasted its limit goes on."""
+        return self.sightings.running_at is not None and self.sightings.running_at >= instant
 
     @property
     def others(self) -> tuple[Member, ...]:

@@ -28,7 +28,8 @@ class Reading:
 
 def advance(before: Sightings, reading: Reading) -> Sightings:
     """Return the sightings with this turn's reading in them."""
-    return _of_hand_over(_of_checkpoint(_of_primary(_of_cluster(before, reading), reading), reading), reading)
+    seen = _of_primary(_of_server(_of_cluster(before, reading), reading), reading)
+    return _of_hand_over(_of_checkpoint(seen, reading), reading)
 
 
 def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
@@ -102,6 +103,11 @@ def _members_of(before: Sightings, cluster: ClusterView) -> tuple[Member, ...]:
 def _all_members(before: Sightings, cluster: ClusterView) -> tuple[Member, ...]:
     """Return the newest records also of those that vanish while nobody leads."""
     return (*cluster.members, *(member for member in before.members_with_leader if cluster.member(member.name) is None))
+
+
+def _of_server(seen: Sightings, reading: Reading) -> Sightings:
+    """Note that the server runs: work that failed meanwhile, or a person, may have brought it up."""
+    return replace(seen, running_at=reading.node.read_at) if reading.node.server is ServerState.RUNNING else seen
 
 
 def _of_primary(seen: Sightings, reading: Reading) -> Sightings:

@@ -80,8 +80,12 @@ def test_a_standby_that_was_created_again_in_a_pause_is_started_once() -> None:
     down = w.stopped("in production")
     seen = w.paused(w.world(node=down, outcomes=(copied,)))
     assert [type(step) for step in decide(seen).steps] == [StartServer]
-    for outcomes in ((), (copied, w.outcome(JobKind.START)), (w.outcome(JobKind.CREATE_REPLICA, error="no space"),)):
+    for outcomes in ((), (w.outcome(JobKind.CREATE_REPLICA, error="no space"),)):
         assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
+    late = w.outcome(JobKind.START, error="takes no connections after 60 s, it goes on starting")
+    for start in (late, w.outcome(JobKind.START)):
+        has_run = replace(seen, outcomes=(copied, start), sightings=w.sightings(running_at=w.NOW - 0.5))
+        assert decide(has_run).rule == "nothing_in_pause"  # a person has stopped it
 
 
 def test_a_standby_whose_new_copy_was_refused_in_a_pause_runs_on_with_the_data_that_it_has() -> None:
@@ -89,9 +93,8 @@ def test_a_standby_whose_new_copy_was_refused_in_a_pause_runs_on_with_the_data_t
     kept = w.stopped(directory=w.directory(control=w.control("shut down in recovery"), has_standby_signal=True))
     seen = w.paused(w.world(node=kept, outcomes=(refused,)))
     assert [type(step) for step in decide(seen).steps] == [StartServer]
-    not_asked, run_since = replace(refused, command=None), w.outcome(JobKind.START)
-    for outcomes in ((not_asked,), (refused, run_since)):
-        assert decide(replace(seen, outcomes=outcomes)).rule == "nothing_in_pause"
+    assert decide(replace(seen, outcomes=(replace(refused, command=None),))).rule == "nothing_in_pause"
+    assert decide(replace(seen, sightings=w.sightings(running_at=w.NOW - 1))).rule == "nothing_in_pause"
     assert decide(replace(seen, node=w.stopped())).rule == "nothing_in_pause"  # no standby's data
 
 

@@ -99,6 +99,13 @@ def test_the_first_checkpoint_of_a_timeline_is_seen_in_the_control_file_or_in_it
     assert advance(seen, reading(now=w.NOW + 3, node=written, lease=holding())).checkpointed_timeline == 2
 
 
+def test_a_server_was_last_seen_to_run_when_it_last_answered() -> None:
+    starts = reading(now=w.NOW + 2, node=w.stopped(read_at=w.NOW + 2, server=ServerState.STARTING))
+    stopped = reading(now=w.NOW + 3, node=w.stopped(read_at=w.NOW + 3))
+    assert after(starts, stopped).running_at is None
+    assert after(starts, reading(now=w.NOW + 9, node=w.standby(read_at=w.NOW + 8)), starts, stopped).running_at == w.NOW + 8
+
+
 def test_a_hand_over_is_remembered_until_the_server_that_was_stopped_for_it_runs() -> None:
     seen = replace(NEW, demoting="c", demoting_since=w.NOW)
     down = reading(now=w.NOW + 9, node=w.stopped())

@@ -8,7 +8,7 @@ from hacore.model.commands import RestartCommand
 from hacore.model.jobs import JobKind, JobState, Outcome
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
-from hacore.model.memory import Memory
+from hacore.model.memory import Memory, Sightings
 from hacore.model.node import ControlData, DataDirectory, DirectoryState, FenceState, NodeState, Role, ServerState
 from hacore.model.policy import Policy
 from hacore.model.world import World
@@ -35,6 +35,7 @@ def stopped(control_state: str | None, *, standby: bool = False, state: Director
 
 LEASE = Lease(lock=Lock(holder="a", instance="1"), token=4, sent_at=100.0, ttl_s=30.0, margin_s=3.0, budget_s=2.0)
 COPIED = Outcome(kind=JobKind.CREATE_REPLICA, ended_at=1.0, took_s=1.0)
+RAN = Sightings(started_at=0.0, running_at=2.0)
 FAILED_BOOTSTRAP = Outcome(kind=JobKind.BOOTSTRAP, ended_at=1.0, took_s=1.0, error="no")
 
 
@@ -68,6 +69,9 @@ FAILED_BOOTSTRAP = Outcome(kind=JobKind.BOOTSTRAP, ended_at=1.0, took_s=1.0, err
         pytest.param(here(stopped("shut down")), "stopped", "demoted", id="former primary"),
         pytest.param(here(stopped("in production")), "crashed", "demoted", id="crashed, lease gone"),
         pytest.param(here(stopped("in production"), outcomes=(COPIED,)), "stopped", "replica", id="copied, not started yet"),
+        pytest.param(
+            here(stopped("in production"), outcomes=(COPIED,), sightings=RAN), "crashed", "demoted", id="copied, and has led since"
+        ),
         pytest.param(here(stopped("in production"), lease=LEASE), "crashed", "primary", id="crashed under the lease"),
         pytest.param(here(stopped("shut down in recovery", standby=True)), "stopped", "replica", id="stopped standby"),
         pytest.param(here(replace(stopped("shut down"), last_start_failed="no space")), "start failed", "demoted", id="start failed"),
