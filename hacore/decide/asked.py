@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
+from hacore.decide.handing_over import start_again
 from hacore.decide.own import on_timeline_of
+from hacore.decide.promoting import start_in_place
 from hacore.decide.table import Table
 from hacore.decide.upstreams import creation, is_ready_to_copy, wanted_upstream
-from hacore.decide.views import Known, known
+from hacore.decide.views import Known, known, promoting
 from hacore.model.cluster import Restore, RestoreState
 from hacore.model.commands import CancelRestoreCommand, ReinitializeCommand, ReloadCommand, RestartCommand, RestoreCommand
 from hacore.model.jobs import JobKind
@@ -89,6 +91,16 @@ def restart_requested(seen: Known) -> Answer | None:
     if is_primary and lease is not None and not (fence.armed and fence.token == lease.token):
         return Answer(reason="asked to restart", steps=(Arm(), step))  # the guard starts no primary but under its deadline
     return Answer(reason="asked to restart", steps=(step,))
+
+
+def restart_goes_on(seen: Known) -> Answer | None:
+    """A primary whose restart failed is started until it runs: in a pause nobody else does. It keeps its lock meanwhile."""
+    world, holder = seen.world, promoting(seen.world)
+    if holder is None or not world.policy.pause or world.job is not None or world.sightings.demoting is not None:
+        return None
+    if not world.is_down_for_restart or start_in_place(holder) is None:  # it is stopped, and its data are of this lease's primary
+        return None
+    return start_again(holder, "a restart")
 
 
 def reinitialize_answered(seen: Known) -> Answer | None:
@@ -234,6 +246,7 @@ ASKED: Final = Table(
         restart_dropped,
         restart_refused,
         restart_requested,
+        restart_goes_on,
         reinitialize_answered,
         reinitialize_refused,
         reinitialize_requested,

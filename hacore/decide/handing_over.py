@@ -38,18 +38,13 @@ _ASK_AGAIN_S = 0.02
 
 def start_again_in_pause(seen: Leading) -> Answer | None:
     """A hand-over was given up in a pause and the first start failed: it is tried until the primary runs, or a person fails over."""
-    world, request = seen.world, seen.cluster.failover
+    world = seen.world
     since, started = world.sightings.demoting_since, world.outcome(JobKind.START)
     if not world.policy.pause or world.job is not None or since is None or started is None or started.ended_at < since:
         return None
     if seen.node.is_primary:
         return Answer(reason="the primary runs again", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
-    if seen.node.server is not ServerState.STOPPED:
-        return None
-    if request is not None and request.candidate not in (None, seen.name) and is_named(request, request.candidate):
-        return Answer(reason=f"{request.candidate} was named", steps=(ReleaseLease(clean=True),), wake_after_s=0)
-    start = Answer(reason="the primary was stopped for a hand-over", steps=(back_as_primary(world),))
-    return guard_must_be_armed(seen) or start_failed_recently(seen) or start
+    return start_again(seen, "a hand-over") if seen.node.server is ServerState.STOPPED else None
 
 
 def release_to_candidate(seen: Leading) -> Answer | None:
@@ -186,6 +181,15 @@ def _withdrawal(seen: Leading) -> list[Step]:
 
 def _given_up(reason: str, *steps: Step) -> Answer:
     return Answer(reason=f"switchover given up: {reason}", steps=steps, wake_after_s=0)
+
+
+def start_again(seen: Leading, stopped_for: str) -> Answer:
+    """Start a primary that is down in a pause for what a person has asked, under its lock; whoever a person fails over to comes first."""
+    request = seen.cluster.failover
+    if request is not None and request.candidate not in (None, seen.name) and is_named(request, request.candidate):
+        return Answer(reason=f"{request.candidate} was named", steps=(ReleaseLease(clean=True),), wake_after_s=0)
+    start = Answer(reason=f"the primary was stopped for {stopped_for}", steps=(back_as_primary(seen.world),))
+    return guard_must_be_armed(seen) or start_failed_recently(seen) or start
 
 
 def back_as_primary(world: World) -> StartServer:

@@ -132,13 +132,14 @@ def return_in_pause(seen: Known) -> Answer | None:
 
 
 def standby_in_pause(seen: Known) -> Answer | None:
-    """A running standby follows the leader; one that has just handed over, or that a person had created again, is started."""
+    """A running standby follows the leader; one that has handed over, or that a person had created again or restarted, is started."""
     other = following(seen.world)
     if other is None or other.lock.holder == seen.name or seen.node.is_primary:
         return None
     if seen.node.server is ServerState.RUNNING:
         return follow_upstream(other)
-    is_asked = seen.world.sightings.demoting is not None or seen.world.is_down_for_copy
+    is_restarted = seen.world.is_down_for_restart and seen.node.directory.has_standby_signal  # a former primary might have diverged
+    is_asked = seen.world.sightings.demoting is not None or seen.world.is_down_for_copy or is_restarted
     return start_standby(other) if is_asked and seen.world.job is None else None
 
 

@@ -87,6 +87,14 @@ class World:
         is_kept = is_refused and directory.state is DirectoryState.INITIALIZED and directory.has_standby_signal
         return copied is not None and (copied.is_done or is_kept) and not self._has_run_since(copied.ended_at)
 
+    @property
+    def is_down_for_restart(self) -> bool:
+        """Tell whether the server has data and has not run since a restart of it failed that a person asked for."""
+        restarted = self.outcome(JobKind.RESTART)
+        is_failed = restarted is not None and not restarted.is_done and restarted.command is not None
+        is_whole = self.node.directory.state is DirectoryState.INITIALIZED
+        return restarted is not None and is_failed and is_whole and not self._has_run_since(restarted.ended_at)
+
     def _has_run_since(self, instant: Instant) -> bool:
         """Tell by the server itself: a start that has outlasted its limit goes on."""
         return self.sightings.running_at is not None and self.sightings.running_at >= instant

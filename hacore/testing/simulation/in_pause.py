@@ -2,7 +2,7 @@
 
 import json
 
-from hacore.model.commands import ReinitializeCommand
+from hacore.model.commands import ReinitializeCommand, RestartCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
 from hacore.testing.simulation.simulation import Simulation
@@ -93,6 +93,26 @@ def heir_is_lost_in_pause(simulation: Simulation) -> None:
     _hands_over(simulation, leader, heir)
     reach(simulation, lambda: simulation.leader is None, "the lock is given back")
     _runs_again(simulation, leader, heir)
+
+
+def restart_fails_in_pause(simulation: Simulation) -> None:
+    """What a person restarts is started until it runs, the primary under its lock; what a person stops after that is left alone."""
+    leader = in_maintenance(simulation)
+    standby = others(simulation, leader)[0]
+    for machine in (standby, leader):
+        machine.job_faults.start_fails = 3
+        machine.command(RestartCommand(id=f"restart {machine.name}", received_at=machine.clock.now()))
+    rule_answers(simulation, "restart_goes_on")
+    reach(simulation, lambda: standby.server.serves and leader.server.accepts_writes, "both run again")
+    if simulation.leader is not leader:
+        raise ScenarioError(f"{simulation.engine.seed}: the lock was given away while its primary was restarted")
+    simulation.run_for(1.0)
+    standby.server.stop()
+    simulation.run_for(2 * simulation.plan.times.ttl_s)
+    if standby.server.serves:
+        raise ScenarioError(f"{simulation.engine.seed}: a standby that a person stopped in maintenance was started")
+    end_of_maintenance(simulation)
+    simulation.must_become_whole()
 
 
 def standby_is_created_again_in_pause(simulation: Simulation) -> None:

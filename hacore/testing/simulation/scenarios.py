@@ -28,6 +28,7 @@ from hacore.testing.simulation.in_pause import (
     leader_has_crashed_in_pause_and_stays_down,
     leader_is_lost_in_pause,
     leader_is_lost_in_pause_and_another_is_named_in_it,
+    restart_fails_in_pause,
     standby_is_created_again_in_pause,
     store_is_emptied_in_pause,
 )
@@ -408,6 +409,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     foreign_data_directory,
     scheduled_restart_is_stale,
     restarts_in_pause,
+    restart_fails_in_pause,
     store_goes_away_during_a_restart_in_pause,
     store_is_emptied_in_pause,
     leader_is_lost_in_pause,

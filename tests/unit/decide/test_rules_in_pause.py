@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hacore.decide import decide
-from hacore.model.jobs import JobKind
+from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory
 from hacore.model.node import DirectoryState, FenceState, NodeState, Role
@@ -120,6 +120,51 @@ def test_a_standby_that_shall_run_in_a_pause_is_started_until_it_does(demoting: 
     decision = decide(w.paused(w.world(node=w.stopped(), outcomes=outcomes, sightings=since)))
     assert decision.rule == "standby_in_pause"
     assert [type(step) for step in decision.steps] == ([] if ago_s < 5 else [StartServer])
+
+
+RESTART_FAILED = w.outcome(JobKind.RESTART, ago_s=9.0, error="port taken", command="restart")
+
+
+def restarted(*outcomes: Outcome, **fields: Any) -> World:
+    """A primary in a pause whose restart has failed."""
+    return w.paused(w.leading(node=w.stopped(fence=FenceState(armed=True, token=1)), outcomes=(RESTART_FAILED, *outcomes), **fields))
+
+
+def test_a_primary_whose_restart_fails_in_a_pause_is_started_under_its_lock_until_it_runs() -> None:
+    decision = decide(restarted())
+    (start,) = decision.steps
+    assert isinstance(start, StartServer)
+    assert (decision.rule, start.role) == ("restart_goes_on", Role.PRIMARY)
+    assert [type(step) for step in decide(replace(restarted(), node=w.stopped())).steps] == [Arm]
+    just_now = decide(restarted(w.outcome(JobKind.START, ago_s=0.1, error="port taken")))
+    assert (just_now.rule, just_now.steps) == ("restart_goes_on", ())
+    assert [type(step) for step in decide(restarted(w.outcome(JobKind.START, ago_s=5.0, error="port taken"))).steps] == [StartServer]
+    assert decide(restarted(job=w.job(JobKind.START, enables_writes=True))).rule == "work_in_pause"
+    assert decide(restarted(cluster=w.cluster("a", failover=w.request(candidate="c")))).steps == (ReleaseLease(clean=True),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"sightings": w.sightings(running_at=w.NOW - 5)}, id="it ran since, a person has stopped it"),
+        pytest.param({"outcomes": (w.outcome(JobKind.RESTART, command="restart"),)}, id="it was done"),
+        pytest.param({"outcomes": (replace(RESTART_FAILED, command=None),)}, id="nobody asked"),
+        pytest.param({"node": w.bare()}, id="its data are gone"),
+        pytest.param({"node": w.stopped(directory=w.directory(control=w.control(), has_standby_signal=True))}, id="a standby's data"),
+        pytest.param({"cluster": w.cluster("a", own=w.own(holder="a", claims=((1, 2),)))}, id="another's timeline"),
+    ],
+)
+def test_no_other_primary_that_is_down_in_a_pause_is_started(fields: dict[str, Any]) -> None:
+    decision = decide(replace(restarted(), **fields))
+    assert (decision.rule, decision.steps) == ("release_in_pause", (ReleaseLease(clean=True),))
+
+
+def test_a_standby_whose_restart_fails_in_a_pause_is_started_until_it_runs() -> None:
+    down = w.stopped(directory=w.directory(control=w.control("shut down in recovery"), has_standby_signal=True))
+    seen = w.paused(w.world(node=down, outcomes=(RESTART_FAILED,)))
+    assert (decide(seen).rule, [type(step) for step in decide(seen).steps]) == ("standby_in_pause", [StartServer])
+    for fields in ({"sightings": w.sightings(running_at=w.NOW - 5)}, {"node": w.stopped()}, {"node": w.bare()}):
+        assert decide(replace(seen, **fields)).rule == "nothing_in_pause"  # a former primary may have diverged
 
 
 @pytest.mark.parametrize(
