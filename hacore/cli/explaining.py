@@ -19,7 +19,8 @@ from hacore.cli.rest import MemberApi
 from hacore.cli.sheet import Column, Row, Sheet, document
 from hacore.cli.site import CommandError, open_site
 from hacore.config import load
-from hacore.config.keys import Dynamic, Reading
+from hacore.config.keys import Dynamic
+from hacore.control.cluster import dynamic_of
 from hacore.control.explain import obstacles
 from hacore.control.wire import SOCKET_NAME, ControlError, ask
 from hacore.errors import HacoreError
@@ -184,7 +185,7 @@ def _candidates(view: ClusterView, members: Sequence[Mapping[str, Any]]) -> Iter
 
 def _policy(view: ClusterView) -> Policy:
     """Return what of the dynamic configuration an election rests on."""
-    reading = Reading(json.loads(view.config) if view.config else {})
+    reading = dynamic_of(view)
     return Policy(
         maximum_lag_on_failover=reading.take(Dynamic.MAXIMUM_LAG_ON_FAILOVER),
         check_timeline=reading.take(Dynamic.CHECK_TIMELINE),

@@ -1,6 +1,5 @@
 """Commands to single members: ``restart``, ``reload``, ``reinit``, ``flush`` (interface reference 9)."""
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,8 +16,8 @@ from hacore.cli.parameters import force_option, format_option, members_arguments
 from hacore.cli.place import Place
 from hacore.cli.rest import Answer, MemberApi
 from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
-from hacore.config.keys import Dynamic, Reading
-from hacore.control.cluster import is_paused
+from hacore.config.keys import Dynamic
+from hacore.control.cluster import dynamic_of, is_paused
 from hacore.convert import WrongValueError, seconds
 from hacore.model.cluster import ClusterView, Member
 from hacore.records import names
@@ -111,7 +110,7 @@ def start_s(view: ClusterView, timeout: str | None) -> float:
     with suppress(WrongValueError):  # the members say what they want
         if timeout is not None:
             return seconds(timeout)
-    return Reading(json.loads(view.config) if view.config else {}).take(Dynamic.PRIMARY_START_TIMEOUT)
+    return dynamic_of(view).take(Dynamic.PRIMARY_START_TIMEOUT)
 
 
 def _stop_the_round(member: Member, left: Sequence[Member]) -> None:

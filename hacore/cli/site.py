@@ -13,6 +13,8 @@ import click
 from hacore.cli.client import client_settings, scope_of
 from hacore.cli.place import Place
 from hacore.config.client import ClientSettings
+from hacore.config.keys import Dynamic
+from hacore.control.cluster import dynamic_of
 from hacore.hookspecs import OpenDcs, PluginContext
 from hacore.interfaces import Dcs, Put, Refused, WriteRequest
 from hacore.model.clock import BootClock
@@ -107,5 +109,4 @@ def loop_wait_s(view: ClusterView) -> float:
     """Return the period of the members' loops: what is in force where that is known, else what is configured."""
     if view.own is not None and view.own.times is not None:
         return view.own.times[1]
-    configured = json.loads(view.config).get("loop_wait") if view.config else None
-    return float(configured) if isinstance(configured, int | float) else 10.0
+    return dynamic_of(view).take(Dynamic.LOOP_WAIT)

@@ -4,6 +4,7 @@ import json
 from typing import Final
 from urllib.parse import urlsplit
 
+from hacore.config.keys import Dynamic, Reading
 from hacore.control.context import STORE_S, Body, Context
 from hacore.control.wire import Reply, json_reply
 from hacore.errors import DcsUnavailableError
@@ -34,10 +35,12 @@ def cluster_document(view: ClusterView, scope: str) -> dict[str, object]:
 
 def is_paused(view: ClusterView) -> bool:
     """Tell whether the dynamic configuration says that automatic actions are paused."""
-    if view.config is None:
-        return False
-    found = json.loads(view.config)
-    return isinstance(found, dict) and found.get("pause") is True
+    return dynamic_of(view).take(Dynamic.PAUSE)
+
+
+def dynamic_of(view: ClusterView) -> Reading:
+    """Read the dynamic configuration of a cluster, as its members do; all defaults where there is none."""
+    return Reading(json.loads(view.config) if view.config else {})
 
 
 def role_in_cluster(view: ClusterView, member: Member) -> str:

@@ -94,6 +94,7 @@ def test_the_period_of_the_loops_is_the_one_in_force() -> None:
     own = OwnRecord(store_id="s", token=1, instance="1", holder="a", heartbeat=1, ttl_s=5, times=(5.0, 1.0, 1.0))
     assert loop_wait_s(view(own=own)) == 1.0
     assert loop_wait_s(view(config='{"loop_wait":7}')) == 7.0
+    assert loop_wait_s(view(config='{"loop_wait":"7s"}')) == 7.0
     assert loop_wait_s(view(config=None)) == 10.0
 
 

@@ -1,15 +1,20 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hacore.config import effective
 from hacore.control.answers import COMMANDS, answerer
+from hacore.control.cluster import is_paused
 from hacore.control.context import Context
 from hacore.control.wire import Reply
 from hacore.model.commands import ReloadCommand
 from hacore.model.lease import Lease, Lock
+from hacore.records.cluster import read_cluster
+from tests.unit.config.samples import SAMPLE, load_values
 from tests.unit.control.samples import scene
 
 
@@ -75,6 +80,15 @@ def test_the_cluster_is_shown_as_monitoring_knows_it() -> None:
         "scheduled_switchover": {"at": "2030-01-02T03:04:05+00:00", "from": "a", "to": "b"},
         "scope": "demo",
     }
+
+
+@pytest.mark.parametrize("written", ["true", '"true"', '"on"', '"Yes"', "1", '"1"', "false", '"off"', "0", "null", "7", "[]"])
+def test_the_cluster_is_paused_for_those_who_look_where_it_is_for_its_members(written: str, tmp_path: Path) -> None:
+    context, loop, _ = scene()
+    loop.dcs.put("config", f'{{"pause":{written}}}')
+    policy = effective(load_values(SAMPLE, tmp_path).local, json.loads(loop.dcs.records["config"].value)).policy
+    assert document(ask(context, "cluster")).get("pause", False) is policy.pause
+    assert is_paused(read_cluster(loop.dcs.snapshot(timeout_s=1.0))) is policy.pause
 
 
 def test_only_the_holder_of_the_lock_is_the_leader() -> None:
