@@ -1,21 +1,17 @@
 """``validate`` and ``explain-config``: the configuration of this node."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from hacore.cli.console import show
+from hacore.cli.known import known_here, known_in_store
 from hacore.cli.machine import Finding, findings
 from hacore.cli.parameters import format_option
 from hacore.cli.place import Place
 from hacore.cli.sheet import Column, Sheet, document
-from hacore.cli.site import open_store
-from hacore.config import ConfigFaultsError, LoadedConfig, load
-from hacore.config.client import ClientSettings
-from hacore.config.dynamic import Accepted, accept, last_known
-from hacore.config.explaining import DYNAMIC, explain
-from hacore.errors import HacoreError
+from hacore.config import ConfigFaultsError, load
+from hacore.config.explaining import explain
 from hacore.plugins.schemas import InstalledSchemas
 
 WRONG: Final = 2
@@ -24,7 +20,7 @@ WRONG: Final = 2
 @click.command()
 @click.argument("config", required=False, metavar="[CONFIG]")
 @click.option("--strict", is_flag=True, help="Unknown keys, and whatever else would only be warned of, are errors.")
-@click.option("--online", is_flag=True, help="Ask also what plugins drive: the store, an archive.")
+@click.option("--online", is_flag=True, help="Ask also what plugins drive, and read the dynamic configuration from the store.")
 @click.option("-i", "--ignore-listen-port", "ignores_ports", is_flag=True, help="Do not look whether the ports are free.")
 @click.option("-f", "--format", "form", type=click.Choice(("pretty", "json", "yaml")), default="pretty", show_default=True)
 @click.pass_obj
@@ -71,25 +67,8 @@ _COLUMNS: Final = (Column(title="Key"), Column(title="Value", wraps=True, widest
 def explain_config(place: Place, config: str | None, form: str, *, is_local: bool) -> None:
     """Show each value in force and where it comes from: a default, FILE:LINE, the environment, the dynamic configuration."""
     loaded = load(place.path(config), place.settings, plugins=InstalledSchemas())
-    dynamic, origin = last_known(loaded.local) if is_local else _dynamic(loaded)
-    rows = explain(loaded, dynamic, origin=origin)
+    known = known_here(loaded) if is_local else known_in_store(loaded)
+    if known.why_not is not None:
+        click.echo(f"Warning: {known.warning}", err=True)
+    rows = explain(loaded, known.config, origin=known.origin)
     show([Sheet(columns=_COLUMNS, rows=tuple({"Key": one.path, "Value": one.value, "Origin": one.origin} for one in rows))], form)
-
-
-def _dynamic(loaded: LoadedConfig) -> tuple[Mapping[str, Any] | None, str]:
-    """Read the dynamic configuration, and name its place; where none can be used say so, and go on with what a node has in its stead."""
-    local = loaded.local
-    settings = ClientSettings(scope=local.scope, namespace=local.namespace, ctl=local.ctl, dcs=local.dcs)
-    try:
-        with open_store(settings, local.scope) as store:
-            text = store.view().config
-        accepted = accept(text, None)
-        reason = "; ".join(map(str, accepted.faults)) if text is not None else "there is none yet"
-    except HacoreError as error:
-        accepted, reason = Accepted(config=None), str(error)
-    if accepted.config is not None:
-        return accepted.config, DYNAMIC
-    known, origin = last_known(local)
-    shown = "its keys show their defaults" if known is None else f"its keys are shown as {origin} has them"
-    click.echo(f"Warning: the dynamic configuration is not known, {shown}: {reason}", err=True)
-    return known, origin

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hacore.cli.disk import wrong_on_disk
-from hacore.config import LoadedConfig, check_bootstrap, effective
+from hacore.cli.known import NONE_YET, known_here, known_in_store
+from hacore.config import Effective, LoadedConfig, check_bootstrap, effective
 from hacore.config.address import WILDCARD_HOSTS
-from hacore.config.dynamic import last_known
+from hacore.config.dynamic import BOOTSTRAP
 from hacore.config.postgres_settings import PostgresSettings
 from hacore.errors import ConfigError, DataDirectoryError, HacoreError
 from hacore.hookspecs import PluginContext, Validate
@@ -35,13 +36,14 @@ class Finding:
 def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Finding]:
     """Yield what is wrong (faults) and what may not be meant (warnings).
 
-    :param online: ask also what plugins drive.
+    :param online: ask also what plugins drive, and read the dynamic configuration from the store.
     :param ports: look whether the ports are free.
     """
-    dynamic, origin = last_known(loaded.local)
-    found = effective(loaded.local, dynamic)
-    for warning in found.warnings:
-        yield Finding(f"{origin}: {warning}", is_fault=False)
+    known = known_in_store(loaded) if online else known_here(loaded)
+    if known.why_not not in {None, NONE_YET}:
+        yield Finding(known.warning, is_fault=False)
+    found = effective(loaded.local, known.config)
+    yield from (Finding(text, is_fault=False) for text in _dynamic(found, known.origin))
     try:
         check_bootstrap(loaded.local)
     except ConfigError as error:
@@ -57,6 +59,16 @@ def findings(loaded: LoadedConfig, *, online: bool, ports: bool) -> Iterator[Fin
     yield from (Finding(text, is_fault=sees_enough) for text in wrong_on_disk(loaded.local, found.postgres))
     if ports and not _has_server(Path(found.postgres.data_dir)):
         yield from _ports(loaded)
+
+
+def _dynamic(found: Effective, origin: str) -> Iterator[str]:
+    """Say what of the dynamic configuration is not in force as it is written, and what this node will not do for it."""
+    yield from (f"{origin}: {warning}" for warning in found.warnings)
+    if origin == BOOTSTRAP:  # no cluster is made with what does not work yet
+        return
+    yield from (f"{origin}: {sentence}" for sentence in found.unsupported)
+    if found.policy.refuses_election is not None:
+        yield f"{origin}: this node does not stand for election: {found.policy.refuses_election}"
 
 
 def _stranger(data_dir: Path) -> str | None:

@@ -9,6 +9,7 @@ from hacore.config.backups import BACKUP_KEYS, RETENTION_KEYS
 from hacore.config.controlled import CONTROLLED, DERIVED, NAMES, OLD_WAL_KEEP
 from hacore.config.effective import effective
 from hacore.config.fault import Path, dotted
+from hacore.config.features import switched_on
 from hacore.config.keys import DYNAMIC_KEYS, OWN_KEYS, Dynamic, Key, Reading
 from hacore.config.loaded import LoadedConfig
 from hacore.config.postgres_settings import PostgresSettings
@@ -21,6 +22,7 @@ from hacore.model.policy import Policy
 DEFAULT: Final = "default"
 DYNAMIC: Final = "dynamic"
 ADJUSTED: Final = ", adjusted"
+IGNORED: Final = ", ignored"
 _PARAMETERS: Final = ("postgresql", "parameters")
 _NAMED: Final[Mapping[Path, Key[Any]]] = {
     (*section, name): key for section, keys in (((), DYNAMIC_KEYS), (("postgresql",), SHARED_KEYS)) for key in keys for name in key.names
@@ -65,6 +67,7 @@ def explain(loaded: LoadedConfig, dynamic: Mapping[str, Any] | None, *, origin: 
     table.adjust(dynamic or {})
     table.adjust_times(found.policy)
     table.adjust_parameters(found.postgres)
+    table.mark_ignored(dynamic or {})
     return table.rows()
 
 
@@ -115,6 +118,11 @@ class _Table:
         used_names = {*postgres.parameters, *postgres.controlled_parameters, *postgres.recovery_conf}
         for path in [one for one in self._found if one[:2] == _PARAMETERS and len(one) > len(_PARAMETERS) and one[2] not in used_names]:
             del self._found[path]
+
+    def mark_ignored(self, dynamic: Mapping[str, Any]) -> None:
+        """Say of what is asked for and does not work yet that it is not in force."""
+        names = {key.name for key in switched_on(Reading(dynamic))}
+        self._found |= {path: (value, where + IGNORED) for path, (value, where) in self._found.items() if path[0] in names}
 
     def rows(self) -> tuple[Row, ...]:
         """Return the table, fit to be shown."""

@@ -34,11 +34,15 @@ _NEEDED_TO_LEAD: Final = frozenset({Dynamic.SYNCHRONOUS_MODE.name, Dynamic.STAND
 FEATURE_NAMES: Final = frozenset(name for key, _ in _FEATURES for name in key.names)
 
 
+def switched_on(reading: Reading) -> Iterator[Key[Any]]:
+    """Return the keys of features that a dynamic configuration switches on."""
+    yield from (key for key, is_on in _FEATURES if is_on(reading.take(key)))
+
+
 def asked_for(reading: Reading) -> Iterator[str]:
-    """Return the names, as they are written there, of features that a dynamic configuration switches on."""
-    for key, is_on in _FEATURES:
-        if is_on(reading.take(key)):
-            yield next(name for name in key.names if reading.values.get(name) is not None)
+    """Return their names, as they are written there."""
+    for key in switched_on(reading):
+        yield next(name for name in key.names if reading.values.get(name) is not None)
 
 
 def unsupported(reading: Reading) -> tuple[str, ...]:

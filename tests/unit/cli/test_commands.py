@@ -15,6 +15,10 @@ from click.testing import CliRunner, Result
 
 from hacore import __version__
 from hacore.cli.main import COMMANDS, hacore
+from hacore.cli.site import open_store
+from hacore.config import load
+from hacore.config.client import ClientSettings
+from hacore.plugins.schemas import InstalledSchemas
 from tests.unit.plugins.conftest import Install, install
 
 __all__ = ["install"]
@@ -308,6 +312,46 @@ def test_each_value_is_explained_with_its_origin_and_without_secrets(call: Call,
     assert rows["scope"] == {"Key": "scope", "Value": "demo", "Origin": f"{node}:1"}
     assert rows["ttl"]["Origin"] == "default"
     assert "topsecret" not in done.stdout
+
+
+MODES = {"ttl": 30, "synchronous_mode": True, "failsafe_mode": True, "permanent_slots": {"a": {"type": "physical"}}}
+SENTENCES = [
+    "synchronous_mode does not work yet and is ignored",
+    "failsafe_mode does not work yet and is ignored",
+    "permanent_slots does not work yet and is ignored",
+    "this node does not stand for election: synchronous_mode does not work yet: a leader that ignores it is not safe",
+]
+
+
+def test_what_a_cluster_has_switched_on_and_this_node_would_ignore_is_warned_of(call: Call, node: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "data" / "patroni.dynamic.json"
+    cache.parent.mkdir()
+    cache.write_text(json.dumps(MODES))
+    done = call("validate", "-i", node)
+    assert done.exit_code == 0, done.stderr
+    assert [one for one in SENTENCES if f"Warning: {cache}: {one}\n" in done.stderr] == SENTENCES
+    strict = call("validate", "-i", "--strict", node)
+    assert (strict.exit_code, f"Error: {cache}: {SENTENCES[0]}\n" in strict.stderr) == (2, True)
+    rows = {row["Key"]: row["Origin"] for row in json.loads(call("explain-config", "--local", "-f", "json", node).stdout)}
+    ignored = {key for key, origin in rows.items() if origin == f"{cache}, ignored"}
+    assert (ignored, rows["ttl"]) == ({"synchronous_mode", "failsafe_mode", "slots.a.type"}, str(cache))
+
+
+def test_what_a_cluster_has_switched_on_is_read_in_the_store_where_that_is_asked(call: Call, node: Path) -> None:
+    said = call("validate", "-i", "--online", node).stderr
+    assert "dynamic" not in said  # a cluster that is not there yet
+    local = load(str(node), {}, plugins=InstalledSchemas()).local
+    settings = ClientSettings(scope=local.scope, namespace=local.namespace, ctl=local.ctl, dcs=local.dcs)
+    with open_store(settings, local.scope) as store:
+        assert store.replace("config", json.dumps(MODES), expected=0)
+    assert not any(one in call("validate", "-i", node).stderr for one in SENTENCES)
+    said = call("validate", "-i", "--online", node).stderr
+    assert [one for one in SENTENCES if f"Warning: dynamic: {one}\n" in said] == SENTENCES
+    rows = {row["Key"]: row["Origin"] for row in json.loads(call("explain-config", "-f", "json", node).stdout)}
+    assert rows["synchronous_mode"] == "dynamic, ignored"
+    with open_store(settings, local.scope) as store:
+        assert store.replace("config", '{"ttl":"soon"}', expected=store.version_of("config"))
+    assert "Warning: the dynamic configuration is not known" in call("validate", "-i", "--online", node).stderr
 
 
 def test_an_explanation_without_the_store_says_so(call: Call, node: Path) -> None:
