@@ -51,7 +51,7 @@ class CallbacksPlugin(ListenerPlugin):
 
     @hookimpl
     def hacore_gate_policies(self) -> Sequence[GatePolicy]:
-        """Let the scripts take as long as they need, as the field does."""
+        """Let the scripts take as long as a primary may take to come."""
         return (
             GatePolicy(gate=Gate.BEFORE_PROMOTE, limit_s=None, aborts=True),
             GatePolicy(gate=Gate.BEFORE_STOP, limit_s=None),
@@ -59,7 +59,7 @@ class CallbacksPlugin(ListenerPlugin):
 
     @hookimpl
     def hacore_before_promote(self, request: BeforePromote, job: Job) -> Veto | None:  # noqa: ARG002 - the script gets no argument
-        """Run ``pre_promote``; an exit code other than 0 is a veto."""
+        """Run ``pre_promote``; an exit code other than 0, or none in time, is a veto."""
         exit_code = self._run("pre_promote", job)
         return Veto(reason=f"pre_promote ended with {exit_code}") if exit_code else None
 

@@ -19,7 +19,7 @@ class BeforeStop:
 
     context: PluginContext
     reason: str
-    mode: str  # ``fast`` or ``immediate``
+    mode: str  # ``fast``: an immediate stop waits for nobody
     role: str  # as in :class:`~hacore.model.events.Event`
 
 
@@ -79,6 +79,7 @@ class ListenerPlugin(AnyPlugin, Protocol):
         """Tell how long this plugin's gates may take and what follows when they do not answer.
 
         Called once, when the plugin is built; quick. A gate that is not named has 5 s, and the action goes on when it does not answer.
+        One whose limit is ``None`` has ``primary_start_timeout``, but a ttl at least.
         Each gate gets a job of its own besides its request: programs that it runs by ``job.run`` are ended when its time is over or the
         action is cancelled.
         """
@@ -88,7 +89,7 @@ class ListenerPlugin(AnyPlugin, Protocol):
     def hacore_before_stop(self, request: BeforeStop, job: Job) -> Veto | None:
         """Do what must be done while PostgreSQL still runs. A veto changes nothing: what stops must stop.
 
-        Called in the thread of the job. Skipped where the lease is about to end: the fence waits for nobody.
+        Called in the thread of the job, before each fast stop. An immediate one, also where the lease is about to end, waits for nobody.
         """
         return None
 

@@ -19,7 +19,7 @@ class GatePolicy:
     """How long a gate may take, and whether the action is given up when it fails or does not answer."""
 
     gate: Gate
-    limit_s: float | None = 5.0  # ``None``: as long as it takes, the lease is renewed meanwhile
+    limit_s: float | None = 5.0  # ``None``: ``primary_start_timeout``, a ttl at least; the lease is renewed meanwhile
     aborts: bool = False
 
 

@@ -8,6 +8,7 @@ from hacore.errors import HacoreError, JobCancelledError
 from hacore.hookspecs import AfterBootstrap, BeforeDemote, BeforePromote, BeforeStop, BeforeSwitchover
 from hacore.interfaces import Gate, GatePolicy, Veto
 from hacore.model.events import Event
+from hacore.model.policy import Policy
 from hacore.plugins.events import EventQueue
 from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
@@ -15,6 +16,7 @@ from hacore.postgres.job import JobHandle
 logger = logging.getLogger(__name__)
 
 IsCancelled = Callable[[], bool]
+_Request = AfterBootstrap | BeforeDemote | BeforePromote | BeforeStop | BeforeSwitchover
 
 _LIMIT_S: Final = 5.0
 
@@ -96,7 +98,7 @@ class Listeners:
     def _asked(self, gate: Gate) -> list[Plugin]:
         return [plugin for plugin in self._plugins if plugin.calls.has(f"hacore_{gate}")]
 
-    def _ask(self, gate: Gate, request: object, is_cancelled: IsCancelled | None) -> Veto | None:
+    def _ask(self, gate: Gate, request: _Request, is_cancelled: IsCancelled | None) -> Veto | None:
         for plugin in self._asked(gate):
             veto = self._ask_one(plugin, gate, request, is_cancelled)
             if veto is not None:
@@ -104,11 +106,12 @@ class Listeners:
                 return Veto(reason=f"{plugin.name}: {veto.reason}")
         return None
 
-    def _ask_one(self, plugin: Plugin, gate: Gate, request: object, is_cancelled: IsCancelled | None) -> Veto | None:
+    def _ask_one(self, plugin: Plugin, gate: Gate, request: _Request, is_cancelled: IsCancelled | None) -> Veto | None:
         policy = self._policies.get((plugin.name, gate), GatePolicy(gate=gate))
+        limit_s = _longest_s(request.context.policy) if policy.limit_s is None else policy.limit_s
         job = JobHandle()
         try:
-            answer = plugin.calls.call(f"hacore_{gate}", Veto, limit_s=policy.limit_s, is_cancelled=is_cancelled, request=request, job=job)
+            answer = plugin.calls.call(f"hacore_{gate}", Veto, limit_s=limit_s, is_cancelled=is_cancelled, request=request, job=job)
             return cast("Veto | None", answer)
         except JobCancelledError:
             raise
@@ -119,6 +122,11 @@ class Listeners:
             return Veto(reason=str(error)) if policy.aborts else None
         finally:
             job.cancel("the gate is closed")  # ends what the plugin still runs
+
+
+def _longest_s(policy: Policy) -> float:
+    """Return how long the cluster waits for a primary that is slow to come: also for a gate that would take as long as it needs."""
+    return max(policy.primary_start_timeout_s, policy.times.ttl_s)
 
 
 def _policies(plugin: Plugin) -> list[GatePolicy]:

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from hacore.errors import JobCancelledError
 from hacore.hookspecs import BeforePromote, BeforeStop
 from hacore.interfaces import Veto
 from hacore.model.events import EventKind
+from hacore.model.policy import Policy, Times
 from hacore.plugins.listeners import Listeners
 from tests.unit.plugins.making import CONTEXT, event, plugin, wait_until
 
@@ -180,6 +182,17 @@ def test_a_pre_promote_that_hangs_ends_with_the_promotion(tmp_path: Path) -> Non
         listeners.before_promote(PROMOTE, cancelled.is_set)
     canceller.join()
     wait_until(lambda: gone((tmp_path / "pid").read_text()))
+
+
+def test_scripts_that_hang_hold_nothing_up_for_good(tmp_path: Path) -> None:
+    context = replace(CONTEXT, policy=Policy(times=replace(Times(), ttl_s=2.0), primary_start_timeout_s=0.0))
+    veto = gates(tmp_path, pre_promote=f"echo $$ > {tmp_path}/promotes; exec sleep 600").before_promote(replace(PROMOTE, context=context))
+    assert veto is not None
+    assert "no answer within 2 s" in veto.reason
+    wait_until(lambda: gone((tmp_path / "promotes").read_text()))
+    stop = BeforeStop(context=context, reason="x", mode="fast", role="primary")
+    gates(tmp_path, before_stop=f"echo $$ > {tmp_path}/stops; exec sleep 600").before_stop(stop)
+    wait_until(lambda: gone((tmp_path / "stops").read_text()))
 
 
 def test_before_stop_is_waited_for_and_its_exit_code_ignored(tmp_path: Path) -> None:

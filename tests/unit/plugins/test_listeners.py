@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from hacore.errors import JobCancelledError
 from hacore.hookspecs import AfterBootstrap, BeforeDemote, BeforePromote, BeforeStop, BeforeSwitchover, hookimpl
 from hacore.interfaces import Gate, GatePolicy, Job, Veto
+from hacore.model.policy import Policy, Times
 from hacore.plugins.listeners import Listeners
 from tests.unit.plugins.making import CONTEXT, event, plugin
 
@@ -100,6 +102,16 @@ def test_what_a_gate_still_runs_is_ended_when_its_time_is_over() -> None:
     keeper = Keeper("hang", [GatePolicy(gate=Gate.BEFORE_PROMOTE, limit_s=0.1)])
     assert Listeners([plugin(keeper)]).before_promote(PROMOTE) is None
     assert keeper.job_ended.wait(10)
+
+
+@pytest.mark.parametrize(("ttl_s", "start_s"), [(0.1, 0.0), (0.0, 0.1)])
+def test_a_gate_without_a_limit_of_its_own_has_as_long_as_a_primary_may_take_to_come(ttl_s: float, start_s: float) -> None:
+    context = replace(CONTEXT, policy=Policy(times=replace(Times(), ttl_s=ttl_s), primary_start_timeout_s=start_s))
+    policies = [GatePolicy(gate=gate, limit_s=None, aborts=True) for gate in (Gate.BEFORE_PROMOTE, Gate.BEFORE_STOP)]
+    keeper = Keeper("hang", policies)
+    assert Listeners([plugin(keeper)]).before_promote(replace(PROMOTE, context=context)) is not None
+    assert keeper.job_ended.wait(10)
+    Listeners([plugin(Keeper("hang", policies))]).before_stop(BeforeStop(context=context, reason="x", mode="fast", role="primary"))
 
 
 def test_a_gate_without_a_limit_is_left_when_the_action_is_cancelled() -> None:
