@@ -116,7 +116,6 @@ def _capability(meaning: str, *, default: Any) -> Any:  # noqa: ANN401 - a field
 class DcsCapabilities:
     """What a store can do. ``hacore plugins show`` shows it, and the conformance kit holds the store to it."""
 
-    atomic_acquire: bool = _capability("lock and records change in one transaction", default=True)
     snapshot_revision: bool = _capability("one revision counts the changes of all records", default=True)
     minimum_ttl_s: float = _capability("a shorter ttl is raised to this", default=1.0)
     ttl_is_minimum: bool = _capability("the store may keep an expired lock for longer", default=False)
@@ -163,8 +162,9 @@ class Dcs(Protocol):
         """Remove this member's record at an orderly end."""
 
     def watch(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` soon after the lock, ``config``, ``failover`` or ``status`` has changed, from a thread of the session.
+        """Call ``wake`` soon after the lock, ``config`` or ``failover`` has changed, from a thread of the session.
 
+        After a change of ``status`` too, unless this member leads: then it has written that itself.
         A watch that has gone silent is noticed by the session within its own bound and opened again, with one ``wake``.
         """
 

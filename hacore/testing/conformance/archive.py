@@ -13,8 +13,8 @@ import pytest
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import ArchiveRequest
 from hacore.interfaces import ArchiveConflict, ArchiveEmpty, ArchiveOwned, ArchiveSettings, ArchiveStatus
-from hacore.plugins.registry import Plugin, Registry, Wanted
-from hacore.testing.conformance.plugin import PluginConformance, PluginUnderTest
+from hacore.plugins.registry import Plugin
+from hacore.testing.conformance.plugin import PluginConformance, PluginUnderTest, built
 from hacore.testing.faults.tool import Misbehaviour
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -36,12 +36,17 @@ class ArchiveCases:
 class ArchiveConformance(PluginConformance):
     """Everything that the core rests on with an archive.
 
-    The subclass brings ``subject``, ``cases``, and ``misbehaving``: the subject with a tool that misbehaves.
+    The subclass brings ``subject``, ``cases``, and ``misbehaving``: the subject with a tool that misbehaves. It adds the classes below for
+    the hooks that the plugin has.
     """
 
     @pytest.fixture
     def archive(self, plugin: Plugin, cases: ArchiveCases) -> "Programs":
         return Programs(settings_of(plugin, cases.request), Path(cases.request.data_dir))
+
+    def test_it_is_tried_with_every_hook_that_it_has(self, plugin: Plugin) -> None:
+        assert isinstance(self, ArchiveIdentityConformance) == plugin.calls.has("hacore_archive_identity")
+        assert isinstance(self, ArchiveStatusConformance) == plugin.calls.has("hacore_archive_status")
 
     def test_a_segment_comes_back_as_it_was(self, archive: "Programs") -> None:
         content = os.urandom(SEGMENT_BYTES)
@@ -96,17 +101,26 @@ class ArchiveConformance(PluginConformance):
         assert "%p" in " ".join(archive.settings.push)
         assert all(mark in " ".join(archive.settings.fetch) for mark in ("%f", "%p"))
 
+    @pytest.mark.parametrize("how", list(Misbehaviour))
+    def test_its_settings_do_not_ask_a_tool_that_misbehaves(
+        self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: ArchiveCases, how: Misbehaviour
+    ) -> None:  # fmt: skip
+        with built(misbehaving(how)) as plugin:
+            settings = settings_of(plugin, cases.request)
+            assert settings.push_limit_s > 0
+            assert settings.fetch_limit_s > 0
+
+
+class ArchiveIdentityConformance:
+    """What an archive adds that tells whose it is (``hacore_archive_identity``)."""
+
     def test_it_knows_its_own_and_refuses_to_mix_two_clusters(self, plugin: Plugin, cases: ArchiveCases) -> None:
-        if not plugin.calls.has("hacore_archive_identity"):
-            return
         assert isinstance(identity_of(plugin, cases.request), ArchiveEmpty)
         cases.settle()
         assert isinstance(identity_of(plugin, cases.request), ArchiveOwned)
         assert isinstance(identity_of(plugin, cases.stranger), ArchiveConflict)
 
     def test_an_identity_that_cannot_be_found_out_is_said(self, plugin: Plugin, cases: ArchiveCases) -> None:
-        if not plugin.calls.has("hacore_archive_identity"):
-            return
         cases.spoil()
         try:
             with pytest.raises(PluginUnavailableError):
@@ -114,31 +128,22 @@ class ArchiveConformance(PluginConformance):
         finally:
             cases.mend()
 
+    @pytest.mark.parametrize("how", list(Misbehaviour))
+    def test_a_tool_that_misbehaves_is_an_error_and_not_an_answer(
+        self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: ArchiveCases, how: Misbehaviour
+    ) -> None:  # fmt: skip
+        with built(misbehaving(how)) as plugin, pytest.raises(PluginUnavailableError):
+            identity_of(plugin, cases.request)
+
+
+class ArchiveStatusConformance:
+    """What an archive adds that tells what it holds (``hacore_archive_status``)."""
+
     def test_its_status_tells_what_it_holds(self, plugin: Plugin, archive: "Programs", cases: ArchiveCases) -> None:
-        if not plugin.calls.has("hacore_archive_status"):
-            return
         assert archive.push("000000010000000000000006", os.urandom(SEGMENT_BYTES)) == 0
         status = plugin.calls.call("hacore_archive_status", ArchiveStatus, limit_s=_HOOK_S, request=cases.request)
         assert isinstance(status, ArchiveStatus)
         assert status.last_segment in {None, "000000010000000000000006"}
-
-    @pytest.mark.parametrize("how", list(Misbehaviour))
-    def test_a_tool_that_misbehaves_is_an_error_and_not_an_answer(
-        self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: ArchiveCases, how: Misbehaviour
-    ) -> None:
-        subject, registry = misbehaving(how), Registry()
-        registry.update([Wanted(kind=subject.kind, name=subject.name, settings=subject.load())])
-        (plugin,) = registry.every()
-        try:
-            if plugin.calls.has("hacore_archive_identity"):
-                with pytest.raises(PluginUnavailableError):
-                    identity_of(plugin, cases.request)
-            settings = settings_of(plugin, cases.request)
-            assert settings.push_limit_s > 0
-            assert settings.fetch_limit_s > 0
-        finally:
-            registry.close()
-        assert plugin.calls.counts.faults == 0
 
 
 class Programs:

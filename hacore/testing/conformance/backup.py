@@ -17,10 +17,10 @@ from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.guard.jobs import NODE_VARIABLE, leftovers
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, ListBackups, RestoreRequest, TablespacePlaces, VerifyBackup
 from hacore.interfaces import Backup, BackupState, Expired, Failed, Restored, Verified
-from hacore.plugins.registry import Plugin, Registry, Wanted
+from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
 from hacore.postgres.tablespaces import refuse_outside, settled
-from hacore.testing.conformance.plugin import PluginConformance, PluginUnderTest
+from hacore.testing.conformance.plugin import PluginConformance, PluginUnderTest, built
 from hacore.testing.faults.tool import Misbehaviour
 from hacore.testing.workdir import give_away
 
@@ -42,7 +42,8 @@ class BackupCases:
 class BackupConformance(PluginConformance):
     """Everything that the core rests on with a backup tool.
 
-    The subclass brings ``subject``, ``cases``, and ``misbehaving``: the subject with a tool that misbehaves.
+    The subclass brings ``subject``, ``cases``, and ``misbehaving``: the subject with a tool that misbehaves. It adds the classes below for
+    the hooks that the plugin has.
     """
 
     @pytest.fixture
@@ -50,6 +51,10 @@ class BackupConformance(PluginConformance):
         handle = JobHandle()
         yield handle
         handle.cancel("the test has ended")
+
+    def test_it_is_tried_with_every_hook_that_it_has(self, plugin: Plugin) -> None:
+        assert isinstance(self, ExpiryConformance) == plugin.calls.has("hacore_expire_backups")
+        assert isinstance(self, VerificationConformance) == plugin.calls.has("hacore_verify_backup")
 
     def test_a_backup_is_listed_with_what_a_restore_is_planned_by(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
         assert backups(plugin, cases.site) == ()
@@ -103,25 +108,6 @@ class BackupConformance(PluginConformance):
             cases.mend()
         assert len(backups(plugin, cases.site)) == 1
 
-    def test_it_removes_what_is_named_and_nothing_else(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
-        if not plugin.calls.has("hacore_expire_backups"):
-            return
-        made = [make_backup(plugin, cases.site, job) for _ in range(3)]
-        kept = tuple(one for one in backups(plugin, cases.site) if one.id != made[0].id)
-        request = ExpireBackups(site=cases.site, remove=(made[0].id,), kept=kept)
-        outcome = plugin.calls.call_here("hacore_expire_backups", Expired, Failed, request=request, job=job)
-        assert isinstance(outcome, Expired), outcome
-        assert {one.id for one in backups(plugin, cases.site)} == {one.id for one in made[1:]}
-        assert isinstance(restore(plugin, cases.site, made[1], cases.empty(), job), Restored)
-
-    def test_it_finds_a_good_backup_good(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
-        if not plugin.calls.has("hacore_verify_backup"):
-            return
-        made = make_backup(plugin, cases.site, job)
-        request = VerifyBackup(site=cases.site, backup=made)
-        outcome = plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=request, job=job)
-        assert outcome is None or isinstance(outcome, Verified), outcome  # ``None``: it has no check of its own
-
     def test_cancelling_ends_every_program_and_leaves_no_backup_that_looks_good(
         self, plugin: Plugin, cases: BackupCases, job: JobHandle, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # fmt: skip
@@ -152,19 +138,18 @@ class BackupConformance(PluginConformance):
     def test_a_tool_that_misbehaves_is_an_error_and_not_an_answer(
         self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: BackupCases, job: JobHandle, how: Misbehaviour
     ) -> None:
-        with _built(misbehaving(how)) as plugin:
+        with built(misbehaving(how)) as plugin:
             with pytest.raises(PluginUnavailableError):
                 backups(plugin, cases.site)
             with pytest.raises((PluginUnavailableError, AssertionError)):
                 make_backup(plugin, cases.site, job)
             outcome = attempt_restore(plugin, cases.site, cases.empty(), job)
             assert isinstance(outcome, Failed | PluginUnavailableError), outcome
-            assert plugin.calls.counts.faults == 0
 
     def test_a_tool_that_hangs_is_given_up(
         self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: BackupCases
     ) -> None:  # fmt: skip
-        with _built(misbehaving(Misbehaviour.HANGS)) as plugin:
+        with built(misbehaving(Misbehaviour.HANGS)) as plugin:
             with pytest.raises(PluginUnavailableError):
                 backups(plugin, cases.site)
             until = time.monotonic() + 2 * _LIST_S
@@ -173,19 +158,27 @@ class BackupConformance(PluginConformance):
                 time.sleep(0.1)
 
 
-class _built:  # noqa: N801 - used as a function
-    """Builds a plugin for the time of a block."""
+class ExpiryConformance:
+    """What a tool adds that removes backups (``hacore_expire_backups``)."""
 
-    def __init__(self, subject: PluginUnderTest) -> None:
-        self._subject, self._registry = subject, Registry()
+    def test_it_removes_what_is_named_and_nothing_else(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        made = [make_backup(plugin, cases.site, job) for _ in range(3)]
+        kept = tuple(one for one in backups(plugin, cases.site) if one.id != made[0].id)
+        request = ExpireBackups(site=cases.site, remove=(made[0].id,), kept=kept)
+        outcome = plugin.calls.call_here("hacore_expire_backups", Expired, Failed, request=request, job=job)
+        assert isinstance(outcome, Expired), outcome
+        assert {one.id for one in backups(plugin, cases.site)} == {one.id for one in made[1:]}
+        assert isinstance(restore(plugin, cases.site, made[1], cases.empty(), job), Restored)
 
-    def __enter__(self) -> Plugin:
-        self._registry.update([Wanted(kind=self._subject.kind, name=self._subject.name, settings=self._subject.load())])
-        (plugin,) = self._registry.every()
-        return plugin
 
-    def __exit__(self, *_: object) -> None:
-        self._registry.close()
+class VerificationConformance:
+    """What a tool adds that checks a backup (``hacore_verify_backup``)."""
+
+    def test_it_finds_a_good_backup_good(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        made = make_backup(plugin, cases.site, job)
+        request = VerifyBackup(site=cases.site, backup=made)
+        outcome = plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=request, job=job)
+        assert outcome is None or isinstance(outcome, Verified), outcome  # ``None``: it has no check of its own
 
 
 def backups(plugin: Plugin, site: BackupSite) -> tuple[Backup, ...]:

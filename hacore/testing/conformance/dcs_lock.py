@@ -10,8 +10,6 @@ from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, Relea
 from hacore.model.lease import Lock
 from hacore.testing.conformance.store import CALL_S, SLACK_S, StoreKit, eventually, look, now, renew, take, taken, write, written
 
-EXPIRY_SLACK_S = 4.0  # a store may keep an expired lock for a while; the challenger rule does not mind
-
 
 class LockConformance(StoreKit):
     """Each test is one promise of the lock."""
@@ -38,12 +36,14 @@ class LockConformance(StoreKit):
             assert look(b).lock == lock
             time.sleep(ttl_s / 4)
 
-    def test_a_lock_that_is_not_renewed_expires_but_never_early(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+    def test_a_lock_that_is_not_renewed_expires_but_never_early(self, a: Dcs, b: Dcs, ttl_s: float, lingers_s: float) -> None:
         acquired = taken(a.acquire(AcquireRequest(ttl_s=ttl_s), timeout_s=CALL_S))
-        eventually(lambda: look(b).lock is None, within_s=ttl_s + EXPIRY_SLACK_S)
+        eventually(lambda: look(b).lock is None, within_s=ttl_s + lingers_s)
         assert now() >= acquired.sent_at + ttl_s
 
-    def test_a_lock_that_is_not_renewed_expires_though_its_holder_goes_on_as_a_member(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+    def test_a_lock_that_is_not_renewed_expires_though_its_holder_goes_on_as_a_member(
+        self, a: Dcs, b: Dcs, ttl_s: float, lingers_s: float
+    ) -> None:  # fmt: skip
         a.publish("member", ttl_s=ttl_s, timeout_s=CALL_S)
         take(a, ttl_s)
 
@@ -54,7 +54,7 @@ class LockConformance(StoreKit):
             assert seen.members["a"].value == "member"
             return seen.lock is None
 
-        eventually(has_expired, within_s=1.5 * ttl_s + EXPIRY_SLACK_S)
+        eventually(has_expired, within_s=1.5 * ttl_s + lingers_s)
 
     def test_an_expired_lock_can_not_be_renewed(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
         lock = take(a, ttl_s)
@@ -82,6 +82,31 @@ class LockConformance(StoreKit):
             instances.add(lock.instance)
             a.release(ReleaseRequest(lock=lock), timeout_s=CALL_S)
         assert len(instances) == 3
+
+    def test_the_lock_and_its_records_change_together(self, a: Dcs, b: Dcs, with_the_lock: tuple[str, ...], ttl_s: float) -> None:
+        ended = threading.Event()
+        written(a, *(Put(name=name, value="free") for name in with_the_lock))
+
+        def go_on() -> None:
+            while not ended.is_set():
+                lock = take(a, ttl_s, *(Put(name=name, value="held") for name in with_the_lock))
+                a.release(ReleaseRequest(lock=lock, puts=tuple(Put(name=name, value="free") for name in with_the_lock)), timeout_s=CALL_S)
+
+        holder = threading.Thread(target=go_on)
+        holder.start()
+        seen: set[tuple[bool, frozenset[str]]] = set()
+
+        def has_changed() -> bool:
+            pictures = [look(b) for _ in range(100)]
+            seen.update((one.lock is not None, frozenset(one.records[name].value for name in with_the_lock)) for one in pictures)
+            return len(seen) > 1
+
+        try:
+            eventually(has_changed)
+        finally:
+            ended.set()
+            holder.join()
+        assert seen == {(True, frozenset({"held"})), (False, frozenset({"free"}))}
 
     def test_an_earlier_holding_can_neither_renew_nor_release_nor_write(self, a: Dcs, ttl_s: float) -> None:
         old = take(a, ttl_s)
@@ -191,19 +216,19 @@ class LockConformance(StoreKit):
             assert look(b).lock == lock
             time.sleep(ttl_s / 4)
 
-    def test_a_longer_ttl_holds_from_the_renewal_on(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+    def test_a_longer_ttl_holds_from_the_renewal_on(self, a: Dcs, b: Dcs, ttl_s: float, lingers_s: float) -> None:
         lock = take(a, ttl_s)
         renewed = renew(a, lock, 2 * ttl_s)
         assert isinstance(renewed, Renewed)
         while now() < renewed.sent_at + 2 * ttl_s - SLACK_S:
             assert look(b).lock == lock
             time.sleep(0.1)
-        eventually(lambda: look(b).lock is None, within_s=EXPIRY_SLACK_S + SLACK_S)
+        eventually(lambda: look(b).lock is None, within_s=SLACK_S + lingers_s)
 
-    def test_a_shorter_ttl_holds_from_the_renewal_on(self, a: Dcs, b: Dcs, ttl_s: float) -> None:
+    def test_a_shorter_ttl_holds_from_the_renewal_on(self, a: Dcs, b: Dcs, ttl_s: float, lingers_s: float) -> None:
         lock = take(a, 30.0)
         assert isinstance(renew(a, lock, ttl_s), Renewed)
-        eventually(lambda: look(b).lock is None, within_s=ttl_s + EXPIRY_SLACK_S)
+        eventually(lambda: look(b).lock is None, within_s=ttl_s + lingers_s)
 
     def test_closing_the_session_leaves_the_lock_until_it_expires(self, open_dcs: Callable[[str], Dcs], b: Dcs, ttl_s: float) -> None:
         holder = open_dcs("a")

@@ -4,7 +4,6 @@
 import time
 
 from hacore.interfaces import Dcs, Put, ReleaseRequest, Renewed
-from hacore.testing.conformance.dcs_lock import EXPIRY_SLACK_S
 from hacore.testing.conformance.store import (
     CALL_S,
     StoreKit,
@@ -38,10 +37,10 @@ class WatchConformance(StoreKit):
         store.faults.remove_lock(cluster)
         assert wakes.within(AT_ONCE_S, after=before)
 
-    def test_a_lock_that_expires_wakes(self, a: Dcs, wakes: Wakes, ttl_s: float) -> None:
+    def test_a_lock_that_expires_wakes(self, a: Dcs, wakes: Wakes, ttl_s: float, lingers_s: float) -> None:
         take(a, ttl_s)
         before = wakes.quiet()
-        assert wakes.within(ttl_s + EXPIRY_SLACK_S, after=before)
+        assert wakes.within(ttl_s + lingers_s, after=before)
 
     def test_configuration_and_requests_of_people_wake(self, a: Dcs, wakes: Wakes) -> None:
         for name in ("config", "failover"):

@@ -14,9 +14,9 @@ from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import Drain, Probe, Revoke, Route
 from hacore.interfaces import Applied, Degraded, Held, Hold, Observed, RouterTraits, RoutingState
 from hacore.plugins.declaration import TRAITS_HOOK
-from hacore.plugins.registry import Plugin, Registry, Wanted
+from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
-from hacore.testing.conformance.plugin import CONTEXT, PluginConformance, PluginUnderTest
+from hacore.testing.conformance.plugin import CONTEXT, PluginConformance, PluginUnderTest, built
 from hacore.testing.waiting import wait_for
 
 ROUTE_S: Final = 10.0
@@ -37,11 +37,8 @@ class RouterCases:
     mend: Callable[[], None]
 
 
-class RouterConformance(PluginConformance):
-    """Everything that the core rests on with a router; the subclass brings ``subject`` and ``cases``.
-
-    A router that leads only to its own node (a floating IP) shows ``None`` while another leads.
-    """
+class RouterKit:
+    """Fixtures and words of the tests."""
 
     @pytest.fixture(autouse=True)
     def _in_order(self, cases: RouterCases) -> Iterator[None]:
@@ -61,6 +58,18 @@ class RouterConformance(PluginConformance):
     def expected(self, state: RoutingState, plugin: Plugin) -> str | None:
         """Where writes go by this node's router."""
         return state.leader.member if state.leader is not None and (state.leads or not is_address(plugin)) else None
+
+
+class RouterConformance(RouterKit, PluginConformance):
+    """Everything that the core rests on with a router; the subclass brings ``subject`` and ``cases``, and adds the classes below.
+
+    A router that leads only to its own node (a floating IP) shows ``None`` while another leads.
+    """
+
+    def test_it_is_tried_with_every_hook_that_it_has(self, plugin: Plugin) -> None:
+        assert isinstance(self, DrainConformance) == traits_of(plugin).drains
+        assert isinstance(self, RevocationConformance) == plugin.calls.has("hacore_revoke")
+        assert isinstance(self, ProbeConformance) == plugin.calls.has("hacore_route_probe")
 
     def test_writes_go_to_the_leader_and_follow_the_next(self, plugin: Plugin, cases: RouterCases) -> None:
         for state in (cases.here, cases.elsewhere, replace(cases.here, token=cases.elsewhere.token + 1)):
@@ -87,60 +96,9 @@ class RouterConformance(PluginConformance):
     def test_a_new_agent_finds_what_the_one_before_left(self, plugin: Plugin, subject: PluginUnderTest, cases: RouterCases) -> None:
         self.route(plugin, cases.here)
         self.shows(cases, cases.here.me.member)
-        registry = Registry()
-        registry.update([Wanted(kind="router", name=subject.name, settings=subject.load())])
-        try:
-            (successor,) = registry.every()
+        with built(subject) as successor:
             assert isinstance(self.route(successor, cases.elsewhere), Applied)
             self.shows(cases, self.expected(cases.elsewhere, plugin))
-        finally:
-            registry.close()
-
-    def test_a_node_that_does_not_lead_any_more_gets_no_writes(self, plugin: Plugin, cases: RouterCases) -> None:
-        if not plugin.calls.has("hacore_revoke"):
-            return
-        self.route(plugin, cases.here)
-        self.shows(cases, cases.here.me.member)
-        request = Revoke(context=CONTEXT, token=cases.here.token)
-        plugin.calls.call("hacore_revoke", Applied, Degraded, limit_s=PROMPT_S, request=request)
-        self.shows(cases, None)
-        assert isinstance(self.route(plugin, cases.elsewhere), Applied)
-        self.shows(cases, self.expected(cases.elsewhere, plugin))
-
-    def test_what_is_held_back_waits_until_the_hold_is_over(self, plugin: Plugin, cases: RouterCases) -> None:
-        if not traits_of(plugin).drains:
-            return
-        self.route(plugin, cases.here)
-        self.shows(cases, cases.here.me.member)
-        hold = Hold(switchover_id="kit", ends_at=CONTEXT.clock.now() + 60.0)
-        assert isinstance(self.drain(plugin, cases, ends_in_s=DRAIN_S), Held)
-        self.route(plugin, replace(cases.here, hold=hold))
-        assert cases.is_held()
-        self.route(plugin, replace(cases.elsewhere, hold=None))
-        wait_for(lambda: not cases.is_held(), "work goes on", deadline_s=SETTLE_S)
-        self.shows(cases, self.expected(cases.elsewhere, plugin))
-
-    def test_a_hold_whose_time_is_over_holds_nothing(self, plugin: Plugin, cases: RouterCases) -> None:
-        if not traits_of(plugin).drains:
-            return
-        self.route(plugin, cases.here)
-        assert isinstance(self.drain(plugin, cases, ends_in_s=DRAIN_S), Held)
-        self.route(plugin, replace(cases.here, hold=Hold(switchover_id="kit", ends_at=CONTEXT.clock.now() - 1.0)))
-        wait_for(lambda: not cases.is_held(), "work goes on", deadline_s=SETTLE_S)
-
-    def test_a_new_agent_lets_go_what_the_one_before_held(self, plugin: Plugin, subject: PluginUnderTest, cases: RouterCases) -> None:
-        if not traits_of(plugin).drains:
-            return
-        self.route(plugin, cases.here)
-        assert isinstance(self.drain(plugin, cases, ends_in_s=DRAIN_S), Held)
-        registry = Registry()
-        registry.update([Wanted(kind="router", name=subject.name, settings=subject.load())])
-        try:
-            (successor,) = registry.every()
-            assert isinstance(self.route(successor, cases.here), Applied)
-            wait_for(lambda: not cases.is_held(), "work goes on", deadline_s=SETTLE_S)
-        finally:
-            registry.close()
 
     def test_an_outside_that_does_not_answer_is_said_and_mended_later(self, plugin: Plugin, cases: RouterCases) -> None:
         cases.spoil()
@@ -154,14 +112,52 @@ class RouterConformance(PluginConformance):
         wait_for(lambda: self._applies(plugin, cases.here), "the state is applied", deadline_s=SETTLE_S)
         self.shows(cases, cases.here.me.member)
 
-    def test_it_tells_what_the_outside_shows(self, plugin: Plugin, cases: RouterCases) -> None:
-        if not plugin.calls.has("hacore_route_probe"):
-            return
+    def _applies(self, plugin: Plugin, state: RoutingState) -> bool:
+        try:
+            return isinstance(self.route(plugin, state), Applied)
+        except PluginUnavailableError:
+            return False
+
+
+class RevocationConformance(RouterKit):
+    """What a router adds that takes writes away at once (``hacore_revoke``)."""
+
+    def test_a_node_that_does_not_lead_any_more_gets_no_writes(self, plugin: Plugin, cases: RouterCases) -> None:
         self.route(plugin, cases.here)
         self.shows(cases, cases.here.me.member)
-        seen = plugin.calls.call("hacore_route_probe", Observed, limit_s=PROMPT_S, request=Probe(context=CONTEXT))
-        assert isinstance(seen, Observed)
-        assert isinstance(seen.target, str)
+        request = Revoke(context=CONTEXT, token=cases.here.token)
+        plugin.calls.call("hacore_revoke", Applied, Degraded, limit_s=PROMPT_S, request=request)
+        self.shows(cases, None)
+        assert isinstance(self.route(plugin, cases.elsewhere), Applied)
+        self.shows(cases, self.expected(cases.elsewhere, plugin))
+
+
+class DrainConformance(RouterKit):
+    """What a router adds that holds work back (``RouterTraits.drains``)."""
+
+    def test_what_is_held_back_waits_until_the_hold_is_over(self, plugin: Plugin, cases: RouterCases) -> None:
+        self.route(plugin, cases.here)
+        self.shows(cases, cases.here.me.member)
+        hold = Hold(switchover_id="kit", ends_at=CONTEXT.clock.now() + 60.0)
+        assert isinstance(self.drain(plugin, cases, ends_in_s=DRAIN_S), Held)
+        self.route(plugin, replace(cases.here, hold=hold))
+        assert cases.is_held()
+        self.route(plugin, replace(cases.elsewhere, hold=None))
+        wait_for(lambda: not cases.is_held(), "work goes on", deadline_s=SETTLE_S)
+        self.shows(cases, self.expected(cases.elsewhere, plugin))
+
+    def test_a_hold_whose_time_is_over_holds_nothing(self, plugin: Plugin, cases: RouterCases) -> None:
+        self.route(plugin, cases.here)
+        assert isinstance(self.drain(plugin, cases, ends_in_s=DRAIN_S), Held)
+        self.route(plugin, replace(cases.here, hold=Hold(switchover_id="kit", ends_at=CONTEXT.clock.now() - 1.0)))
+        wait_for(lambda: not cases.is_held(), "work goes on", deadline_s=SETTLE_S)
+
+    def test_a_new_agent_lets_go_what_the_one_before_held(self, plugin: Plugin, subject: PluginUnderTest, cases: RouterCases) -> None:
+        self.route(plugin, cases.here)
+        assert isinstance(self.drain(plugin, cases, ends_in_s=DRAIN_S), Held)
+        with built(subject) as successor:
+            assert isinstance(self.route(successor, cases.here), Applied)
+            wait_for(lambda: not cases.is_held(), "work goes on", deadline_s=SETTLE_S)
 
     def drain(self, plugin: Plugin, cases: RouterCases, *, ends_in_s: float) -> object:
         job = JobHandle()
@@ -181,11 +177,16 @@ class RouterConformance(PluginConformance):
         finally:
             timer.cancel()
 
-    def _applies(self, plugin: Plugin, state: RoutingState) -> bool:
-        try:
-            return isinstance(self.route(plugin, state), Applied)
-        except PluginUnavailableError:
-            return False
+
+class ProbeConformance(RouterKit):
+    """What a router adds that looks at what it drives (``hacore_route_probe``)."""
+
+    def test_it_tells_what_the_outside_shows(self, plugin: Plugin, cases: RouterCases) -> None:
+        self.route(plugin, cases.here)
+        self.shows(cases, cases.here.me.member)
+        seen = plugin.calls.call("hacore_route_probe", Observed, limit_s=PROMPT_S, request=Probe(context=CONTEXT))
+        assert isinstance(seen, Observed)
+        assert isinstance(seen.target, str)
 
 
 def traits_of(plugin: Plugin) -> RouterTraits:

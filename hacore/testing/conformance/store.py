@@ -31,6 +31,7 @@ from hacore.model.policy import Policy, Times
 
 CALL_S: Final = 3.0  # limit of an ordinary call
 SLACK_S: Final = 1.0  # what a call may take beyond its limit on a busy machine
+EXPIRY_SLACK_S: Final = 4.0  # for how long a store may keep what has expired; the challenger rule does not mind
 EVENTUALLY_S: Final = 20.0
 TIMES: Final = Times(ttl_s=4.0, loop_wait_s=1.0, retry_timeout_s=3.0)
 NAMESPACE: Final = "/hacore-kit/"
@@ -184,6 +185,16 @@ class StoreKit:
     def together(self, capabilities: DcsCapabilities) -> tuple[str, ...]:
         """Return names of records that the store changes in one transaction."""
         return max(capabilities.transactions, key=len, default=("config", "status", "failover"))
+
+    @pytest.fixture
+    def with_the_lock(self, capabilities: DcsCapabilities) -> tuple[str, ...]:
+        """Return names of records that the store changes in one transaction with the lock."""
+        return next(iter(capabilities.transactions), ("hacore", "status"))
+
+    @pytest.fixture
+    def lingers_s(self, capabilities: DcsCapabilities) -> float:
+        """Return for how long a lock that has expired may still stand."""
+        return EXPIRY_SLACK_S if capabilities.ttl_is_minimum else SLACK_S
 
     @pytest.fixture
     def ttl_s(self, capabilities: DcsCapabilities) -> float:

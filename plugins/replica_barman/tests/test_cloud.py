@@ -15,8 +15,14 @@ from hacore.hookspecs import ArchiveRequest, BackupRequest, BackupSite, ListBack
 from hacore.interfaces import ArchiveConflict, Backup, Identity
 from hacore.model.lsn import Lsn
 from hacore.postgres.job import JobHandle
-from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance, Programs
-from hacore.testing.conformance.backup import BackupCases, BackupConformance
+from hacore.testing.conformance.archive import (
+    ArchiveCases,
+    ArchiveConformance,
+    ArchiveIdentityConformance,
+    ArchiveStatusConformance,
+    Programs,
+)
+from hacore.testing.conformance.backup import BackupCases, BackupConformance, ExpiryConformance, VerificationConformance
 from hacore.testing.conformance.plugin import CONTEXT, PluginUnderTest
 from hacore.testing.conformance.replica import ReplicaCases, ReplicaConformance
 from hacore.testing.faults.proxy import Fault, TcpProxy
@@ -126,7 +132,7 @@ class Misbehaving:
         return made
 
 
-class TestArchive(Misbehaving, ArchiveConformance):
+class TestArchive(Misbehaving, ArchiveConformance, ArchiveIdentityConformance, ArchiveStatusConformance):
     kind = "archive"
 
     @pytest.fixture
@@ -139,7 +145,7 @@ class TestArchive(Misbehaving, ArchiveConformance):
 
 
 @pytest.mark.slow  # each program takes a second to start; the archive's kit shows at each change that a bucket works
-class TestBackup(Misbehaving, BackupConformance):
+class TestBackup(Misbehaving, BackupConformance, ExpiryConformance, VerificationConformance):
     kind = "backup"
 
     @pytest.fixture

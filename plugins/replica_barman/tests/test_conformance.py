@@ -9,8 +9,14 @@ import pytest
 
 from hacore.hookspecs import ArchiveRequest, ReplicaRequest
 from hacore.interfaces import Identity
-from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance, Programs
-from hacore.testing.conformance.backup import BackupCases, BackupConformance
+from hacore.testing.conformance.archive import (
+    ArchiveCases,
+    ArchiveConformance,
+    ArchiveIdentityConformance,
+    ArchiveStatusConformance,
+    Programs,
+)
+from hacore.testing.conformance.backup import BackupCases, BackupConformance, ExpiryConformance, VerificationConformance
 from hacore.testing.conformance.plugin import CONTEXT, PluginUnderTest
 from hacore.testing.conformance.replica import ReplicaCases, ReplicaConformance
 from hacore.testing.faults.tool import Misbehaviour, misbehaving_tool
@@ -39,7 +45,7 @@ class Misbehaving:
         return subject
 
 
-class TestArchive(Misbehaving, ArchiveConformance):
+class TestArchive(Misbehaving, ArchiveConformance, ArchiveIdentityConformance, ArchiveStatusConformance):
     kind = "archive"
 
     @pytest.fixture
@@ -61,7 +67,7 @@ class TestArchive(Misbehaving, ArchiveConformance):
         return ArchiveCases(request=request, stranger=stranger, settle=settle, spoil=site.barman.spoil, mend=site.barman.mend)
 
 
-class TestBackup(Misbehaving, BackupConformance):
+class TestBackup(Misbehaving, BackupConformance, ExpiryConformance, VerificationConformance):
     kind = "backup"
 
     @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from hacore.hookspecs import ArchiveRequest, ReplicaRequest
 from hacore.interfaces import Identity
-from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance
-from hacore.testing.conformance.backup import BackupCases, BackupConformance
+from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance, ArchiveIdentityConformance, ArchiveStatusConformance
+from hacore.testing.conformance.backup import BackupCases, BackupConformance, ExpiryConformance, VerificationConformance
 from hacore.testing.conformance.plugin import CONTEXT, PluginUnderTest
 from hacore.testing.conformance.replica import ReplicaCases, ReplicaConformance
 from hacore.testing.faults.tool import Misbehaviour, misbehaving_tool
@@ -30,7 +30,7 @@ class Misbehaving:
         return lambda how: site.subject(self.kind, binary=str(misbehaving_tool(scratch / "misbehaving", how)), query_timeout=2)
 
 
-class TestArchive(Misbehaving, ArchiveConformance):
+class TestArchive(Misbehaving, ArchiveConformance, ArchiveIdentityConformance, ArchiveStatusConformance):
     kind = "archive"
 
     @pytest.fixture
@@ -58,7 +58,7 @@ class TestArchiveInABucket(TestArchive):
     storage_kind = "s3"
 
 
-class TestBackup(Misbehaving, BackupConformance):
+class TestBackup(Misbehaving, BackupConformance, ExpiryConformance, VerificationConformance):
     kind = "backup"
 
     @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hacore.testing.conformance.plugin import PluginUnderTest
-from hacore.testing.conformance.router import RouterCases, RouterConformance
+from hacore.testing.conformance.router import DrainConformance, ProbeConformance, RevocationConformance, RouterCases, RouterConformance
 from hacore_router_haproxy import rendering
 from hacore_router_haproxy.schema import HaproxySchema
 from plugins.router_haproxy.tests.served import Haproxy, Who, leading, own_config, reached, site_section, waits
@@ -23,7 +23,7 @@ def cases_of(haproxy: Haproxy, servers: dict[str, Who]) -> RouterCases:
     )
 
 
-class TestOurConfiguration(RouterConformance):
+class TestOurConfiguration(RouterConformance, RevocationConformance, DrainConformance, ProbeConformance):
     @pytest.fixture
     def subject(self, haproxy: Haproxy) -> PluginUnderTest:
         return PluginUnderTest(kind="router", name="haproxy", section=site_section(haproxy))
@@ -37,7 +37,7 @@ class TestOurConfiguration(RouterConformance):
         return cases_of(haproxy, servers)
 
 
-class TestAConfigurationOfSomebodyElse(RouterConformance):
+class TestAConfigurationOfSomebodyElse(RouterConformance, RevocationConformance, DrainConformance, ProbeConformance):
     @pytest.fixture
     def subject(self, haproxy: Haproxy) -> PluginUnderTest:
         section = {"stats_socket": str(haproxy.socket), "primary_backend": "pg_rw", "standby_backend": "pg_ro", "hold": "on"}

@@ -7,7 +7,7 @@ import pytest
 
 from hacore.interfaces import Endpoint, RoutingState
 from hacore.testing.conformance.plugin import PluginUnderTest
-from hacore.testing.conformance.router import RouterCases, RouterConformance
+from hacore.testing.conformance.router import DrainConformance, ProbeConformance, RouterCases, RouterConformance
 from hacore.testing.history import DeadlinePassedError, Session
 from hacore.testing.pgbouncer import PgBouncer
 from hacore.testing.postgres import PlainServer
@@ -30,7 +30,7 @@ def who_answers(bouncer: PgBouncer, deadline_s: float = ANSWER_S) -> str | None:
     return None
 
 
-class TestPgbouncer(RouterConformance):
+class TestPgbouncer(RouterConformance, DrainConformance, ProbeConformance):
     @pytest.fixture
     def subject(self, bouncer: PgBouncer) -> PluginUnderTest:
         section = {

@@ -9,7 +9,7 @@ import pytest
 
 from hacore.interfaces import Endpoint, RoutingState
 from hacore.testing.conformance.plugin import PluginUnderTest
-from hacore.testing.conformance.router import RouterCases, RouterConformance
+from hacore.testing.conformance.router import ProbeConformance, RevocationConformance, RouterCases, RouterConformance
 from plugins.router_vip.tests.lab import ask
 
 PLACE, ADDRESSES = Path(os.environ["VIP_KIT_PLACE"]), json.loads(os.environ["VIP_KIT_ADDRESSES"])
@@ -26,7 +26,7 @@ def switch(state: str) -> None:
     subprocess.run(["ip", "link", "set", "eth0", state], check=True)
 
 
-class TestVip(RouterConformance):
+class TestVip(RouterConformance, RevocationConformance, ProbeConformance):
     @pytest.fixture
     def subject(self) -> PluginUnderTest:
         return PluginUnderTest(kind="router", name="vip", section={"interface": "eth0", "addresses": ADDRESSES, "duplicate_probe": False})

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from hacore.testing.conformance.backup import BackupCases, BackupConformance
+from hacore.testing.conformance.backup import BackupCases, BackupConformance, ExpiryConformance, VerificationConformance
 from hacore.testing.conformance.plugin import PluginUnderTest
 from hacore.testing.faults.tool import Misbehaviour, misbehaving_tool
 from hacore.testing.postgres import PlainServer, plain_server
@@ -26,7 +26,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-class TestPlain(BackupConformance):
+class TestPlain(BackupConformance, ExpiryConformance, VerificationConformance):
     @pytest.fixture
     def repository(self, scratch: Path) -> Path:
         path = scratch / "repository"

@@ -10,13 +10,13 @@ import pytest
 from hacore.hookspecs import ArchiveRequest, PluginContext
 from hacore.interfaces import Identity
 from hacore.model.clock import BootClock
-from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance
+from hacore.testing.conformance.archive import ArchiveCases, ArchiveConformance, ArchiveIdentityConformance, ArchiveStatusConformance
 from hacore.testing.conformance.plugin import PluginUnderTest
 from hacore.testing.faults.tool import Misbehaviour, misbehaving_tool
 from tests.integration.plugins.archive_in_a_directory import NAME, DirectoryArchive, install_distribution
 
 
-class TestDirectoryArchive(ArchiveConformance):
+class TestDirectoryArchive(ArchiveConformance, ArchiveIdentityConformance, ArchiveStatusConformance):
     @pytest.fixture(autouse=True)
     def installed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.syspath_prepend(str(install_distribution(tmp_path / "site")))

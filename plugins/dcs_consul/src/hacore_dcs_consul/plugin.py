@@ -40,7 +40,7 @@ class ConsulPlugin:
     @hookimpl
     def hacore_dcs_capabilities() -> DcsCapabilities:
         """Return what Consul can do."""
-        return DcsCapabilities(atomic_acquire=True, snapshot_revision=False, minimum_ttl_s=20.0, ttl_is_minimum=True, networked=True)
+        return DcsCapabilities(snapshot_revision=False, minimum_ttl_s=20.0, ttl_is_minimum=True, networked=True)
 
     @hookimpl
     def hacore_validate(self, request: Validate) -> Sequence[str]:
