@@ -178,11 +178,13 @@ class BackupLeader:
         backups = self._tool.listed()
         self._listed, self._list_at = (backups, self._clock.now()), 0.0
         settled = self._completion.settled(record.doubts, backups, world.node.history)
-        summed = leading.summed_up(record, backups, system_id, settled)
+        summed = leading.summed_up(record, backups, system_id, settled, now=self._clock.wall())
 
         def noted(now: BackupRecord, _: ClusterView) -> BackupRecord | None:
             # work that went on while the list was read may have made, checked or removed what is not in it: it is read again soon
-            return leading.summed_up(now, backups, system_id, settled) if (now.task, now.results) == (None, record.results) else None
+            if (now.task, now.results) != (None, record.results):
+                return None
+            return leading.summed_up(now, backups, system_id, settled, now=self._clock.wall())
 
         if summed != record:
             self._store.change(noted, as_leader=True)

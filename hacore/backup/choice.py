@@ -90,6 +90,12 @@ def age(backup: Backup) -> tuple[float, int]:
     return (stopped.timestamp() if stopped is not None else 0.0, backup.stop_lsn or 0)
 
 
+def lies_ahead(backup: Backup, now: datetime) -> bool:
+    """Tell whether it says to be made after now: a clock ran ahead, and until then it is no measure of anything."""
+    ended = backup.stopped_at or backup.started_at
+    return ended is not None and ended > now
+
+
 def room_bytes(backup: Backup, backups: Iterable[Backup]) -> int | None:
     """Return what a restore writes at most; ``None``: the tool does not tell.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from hacore.backup.choice import age, chain_of, leads_to, of_cluster
+from hacore.backup.choice import age, chain_of, leads_to, lies_ahead, of_cluster
 from hacore.backup.policy import BackupPolicy, Prefer
 from hacore.backup.retention import Expiry, Known, expiry
 from hacore.backup.schedule import BACK_OFF_S, Attempt, Due, Waits, when
@@ -54,7 +54,8 @@ def due_work(
     if policy.verify is not None and good:
         found = when(policy.verify, now=now, done_at=_verified_at(record, now), attempt=_attempt(record, BackupWork.VERIFY, now))
         if isinstance(found, Due):
-            return Wanted(work=BackupWork.VERIFY, reason=found.reason, restores=True)
+            newest = max(good, key=lambda one: (not lies_ahead(one, now), age(one)))
+            return Wanted(work=BackupWork.VERIFY, reason=found.reason, restores=True, backup=newest.id)
     expired = due_expiry(record, policy, backups, now=now, system_id=system_id, history=history)
     if expired is None or not expired.remove or _must_wait(record, now):
         return None
@@ -171,8 +172,10 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
     return replace(ended, results=results)
 
 
-def summed_up(record: BackupRecord, backups: Sequence[Backup], system_id: str | None, settled: Collection[str] = ()) -> BackupRecord:
-    """Return the record with what the tool's list says.
+def summed_up(
+    record: BackupRecord, backups: Sequence[Backup], system_id: str | None, settled: Collection[str] = (), *, now: datetime
+) -> BackupRecord:  # fmt: skip
+    """Return the record with what the tool's list says; a backup that lies ahead of now would hide for weeks that none is made.
 
     :param settled: ids of backups whose WAL the archive has by now.
     """
@@ -180,7 +183,7 @@ def summed_up(record: BackupRecord, backups: Sequence[Backup], system_id: str | 
     doubts = tuple(one for one in record.doubts if one.backup in there and one.backup not in settled)
     doubted = in_doubt(replace(record, doubts=doubts), backups)
     good = [one for one in of_cluster(backups, system_id) if one.state is BackupState.OK and one.id not in doubted]
-    ends = [one.stopped_at for one in good if one.stopped_at is not None]
+    ends = [one.stopped_at for one in good if one.stopped_at is not None and not lies_ahead(one, now)]
     return replace(
         record,
         doubts=doubts,

@@ -1,11 +1,12 @@
 """Which backups may go: three numbers together, and what must never happen whatever they say (integrations reference 5)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
 from typing import Final
 
-from hacore.backup.choice import age, leads_to
+from hacore.backup.choice import age, leads_to, lies_ahead
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.timeline import TimelineHistory
 
@@ -53,8 +54,8 @@ def expiry(
 ) -> Expiry:  # fmt: skip
     """Choose. Pass a list that was read, never one that stands for "could not be read".
 
-    Ages are counted back from the newest good backup where that is before ``now``: a clock that runs ahead, or backups that have stopped
-    for weeks, make nothing old.
+    Ages are counted back from the newest good backup that does not lie ahead of ``now``, and by :func:`_ages`: neither a clock that runs
+    ahead, nor weeks without a backup, nor the first one that is made by that clock or after those weeks, make anything old.
 
     :param system_id: whose backups these are; those of other clusters stay. ``None``: not known, nothing goes.
     """
@@ -63,12 +64,12 @@ def expiry(
     good = [one for one in ordered if one.state is BackupState.OK and reasons[one.id] is None]
     leading = [one for one in good if leads_to(one, known.history)]
     proven = [one for one in leading if one.id not in known.doubted]
-    counted_from = min([now, *[ended for one in proven[-1:] if (ended := _ended(one)) is not None]])
+    ages = _ages(good, proven[-1] if proven else None)
     for counted in (leading, proven):
-        _note_needed(reasons, counted, retention, counted_from)
+        _note_needed(reasons, counted, retention, ages)
     for last in proven[-1:]:
         reasons[last.id] = LAST_GOOD
-    _note_young(reasons, good, retention, counted_from)
+    _note_young(reasons, good, retention, ages)
     _note_without_successor(reasons, proven, ordered, known.verified)
     _note_parents(reasons, ordered)
     remove = tuple(one for one in ordered if reasons[one.id] is None)
@@ -77,6 +78,18 @@ def expiry(
 
 def _ended(backup: Backup) -> datetime | None:
     return backup.stopped_at or backup.started_at
+
+
+def _ages(good: Sequence[Backup], newest: Backup | None) -> dict[str, float]:
+    """Return by id how many seconds before the newest each was made; of the gaps between two the longest counts as the second longest.
+
+    So one gap makes nothing old, however long: a clock may have jumped, or nothing was made for weeks. A second one says that it is usual.
+    """
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(filter(None, map(_ended, good)))]
+    second_s = sorted(gaps)[-2] if len(gaps) > 1 else 0.0
+    passed = dict(zip((one.id for one in good), accumulate((min(gap, second_s) for gap in gaps), initial=0.0), strict=False))
+    end = passed[newest.id] if newest is not None else 0.0
+    return {one: max(end - at, 0.0) for one, at in passed.items()}
 
 
 def _reason_of_its_own(backup: Backup, now: datetime, system_id: str | None) -> str | None:
@@ -89,30 +102,29 @@ def _reason_of_its_own(backup: Backup, now: datetime, system_id: str | None) -> 
     ended = _ended(backup)
     if ended is None:
         return "its age is not known"
+    if lies_ahead(backup, now):
+        return "it is of a clock that ran ahead"
     if backup.state is BackupState.FAILED and now - ended < timedelta(days=1):
         return "it failed less than a day ago"
     return None
 
 
-def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retention: Retention, counted_from: datetime) -> None:
+def _note_needed(reasons: dict[str, str | None], good: Sequence[Backup], retention: Retention, ages: Mapping[str, float]) -> None:
     full = [one for one in good if one.kind is BackupKind.FULL]
     for one in full[-retention.min_count :] if retention.min_count else ():
         reasons[one.id] = f"one of the {retention.min_count} newest full ones (min_count)"
-    begins = counted_from - timedelta(seconds=retention.min_age_s)
-    before = [one for one in good if (ended := _ended(one)) is not None and ended <= begins]
+    before = [one for one in good if ages[one.id] >= retention.min_age_s]
     if retention.min_age_s and before:
         reasons[before[-1].id] = reasons[before[-1].id] or "the recovery window begins with it (min_age)"
 
 
-def _note_young(reasons: dict[str, str | None], backups: Sequence[Backup], retention: Retention, counted_from: datetime) -> None:
-    begins = counted_from - timedelta(seconds=retention.min_age_s)
+def _note_young(reasons: dict[str, str | None], backups: Sequence[Backup], retention: Retention, ages: Mapping[str, float]) -> None:
     for one in backups:
-        ended = _ended(one)
-        if ended is None or reasons[one.id] is not None:
+        if reasons[one.id] is not None:
             continue
-        if ended > begins:
+        if ages[one.id] < retention.min_age_s:
             reasons[one.id] = "it lies in the recovery window (min_age)"
-        elif (counted_from - ended).total_seconds() < retention.max_age_s:
+        elif ages[one.id] < retention.max_age_s:
             reasons[one.id] = "it is not old enough yet (max_age)"
 
 

@@ -123,6 +123,14 @@ def test_a_leader_whose_clock_ran_ahead_leaves_no_backup_that_counts_for_weeks()
     assert due_work(ahead, NIGHTLY, (listed,), now=NOW + timedelta(days=1), system_id=SYSTEM_ID) is not None
 
 
+def test_one_of_a_clock_that_ran_ahead_is_not_checked_again_and_again() -> None:
+    listed = (*FRESH, backup("of a clock that ran ahead", -30))
+    found = due_work(BackupRecord(), CHECKED, listed, now=NOW, system_id=SYSTEM_ID)
+    later = due_work(BackupRecord(), CHECKED, listed, now=NOW + timedelta(days=31), system_id=SYSTEM_ID)
+    alone = due_work(BackupRecord(), CHECKED, listed[2:], now=NOW, system_id=SYSTEM_ID)
+    assert [one.backup if one else None for one in (found, later, alone)] == ["fresh", listed[2].id, listed[2].id]
+
+
 def test_a_backup_made_by_a_clock_that_ran_ahead_counts_by_that_of_the_leader_alone() -> None:
     record, listed = made_by(-AHEAD)
     assert due_work(record, NIGHTLY, (listed,), now=NOW, system_id=SYSTEM_ID) is None
@@ -171,10 +179,10 @@ def test_a_backup_whose_wal_is_not_archived_is_repeated_and_counts_for_nothing_u
     again = due_work(record, policy, found, now=later, system_id=SYSTEM_ID)
     assert again is not None
     assert again.work is BackupWork.BACKUP
-    summed = summed_up(record, found, SYSTEM_ID)
+    summed = summed_up(record, found, SYSTEM_ID, now=NOW)
     assert (summed.listed, summed.newest_good, summed.doubts) == (1, found[0].stopped_at, record.doubts)
 
-    settled = summed_up(record, found, SYSTEM_ID, {"tonight's"})
+    settled = summed_up(record, found, SYSTEM_ID, {"tonight's"}, now=NOW)
     assert (settled.listed, settled.newest_good, settled.doubts) == (2, listed.stopped_at, ())
     expired = due_work(settled, policy, found, now=later, system_id=SYSTEM_ID)
     assert expired is not None
@@ -202,7 +210,7 @@ def test_a_check_that_fails_is_a_doubt_and_one_that_restores_settles_it() -> Non
         assert checked(record, restores=False).doubts == record.doubts, "whole files are no WAL"
         assert checked(record).doubts == ()
     assert checked(unarchived(), error="it does not start").doubts == (Doubt(backup="tonight's"),), "WAL is not all that it lacks"
-    assert summed_up(unarchived(), (), SYSTEM_ID).doubts == (), "it is gone"
+    assert summed_up(unarchived(), (), SYSTEM_ID, now=NOW).doubts == (), "it is gone"
 
 
 def test_a_check_that_could_not_be_made_says_nothing_of_the_backup() -> None:
@@ -234,7 +242,7 @@ def test_the_newest_good_one_is_verified_by_its_own_schedule_by_restoring_it() -
     policy = BackupPolicy(verify=Schedule(expression="0 6 * * *"))
     found = due_work(BackupRecord(), policy, FRESH, now=NOW, system_id=SYSTEM_ID)
     assert found is not None
-    assert (found.work, found.backup, found.restores) == (BackupWork.VERIFY, None, True)
+    assert (found.work, found.backup, found.restores) == (BackupWork.VERIFY, "fresh", True)
     assert due_work(BackupRecord(), policy, (), now=NOW, system_id=SYSTEM_ID) is None
     checked = BackupRecord(verified=(("fresh", NOW - timedelta(hours=1)),))
     assert due_work(checked, policy, FRESH, now=NOW, system_id=SYSTEM_ID) is None
@@ -310,13 +318,14 @@ def test_a_check_is_remembered_by_backup_and_forgotten_with_it_or_when_it_fails(
     good = replace(result(BackupWork.VERIFY, hours_ago=1), backup="fresh")
     record = BackupRecord().ended(good)
     assert [name for name, _ in record.verified] == ["fresh"]
-    assert summed_up(record, FRESH, SYSTEM_ID).verified == record.verified
-    assert summed_up(record, FRESH[:1], SYSTEM_ID).verified == ()
+    assert summed_up(record, FRESH, SYSTEM_ID, now=NOW).verified == record.verified
+    assert summed_up(record, FRESH[:1], SYSTEM_ID, now=NOW).verified == ()
     assert record.ended(replace(good, error="it is damaged", is_found_bad=True)).verified == ()
 
 
 def test_the_list_is_summed_up_for_everybody() -> None:
-    found = summed_up(BackupRecord(), (*FRESH, replace(backup("foreign", 9), system_id="1")), SYSTEM_ID)
+    others = (replace(backup("foreign", 9), system_id="1"), backup("of a clock that ran ahead", -30))
+    found = summed_up(BackupRecord(), (*FRESH, *others), SYSTEM_ID, now=NOW)
     assert (found.newest_good, found.window_start, found.listed) == (FRESH[1].stopped_at, FRESH[0].stopped_at, 2)
 
 

@@ -2,6 +2,8 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 
+import pytest
+
 from hacore.backup.retention import LAST_GOOD, PARENT, Expiry, Known, Retention, expiry
 from hacore.interfaces import Backup, BackupKind, BackupState
 from hacore.model.lsn import Lsn
@@ -68,11 +70,13 @@ def test_what_may_not_be_restorable_stands_for_nothing() -> None:
 
 
 def test_a_doubt_removes_nothing() -> None:
+    before = tuple(backup(f"b{days}", days) for days in (40, 39, 38))
     for retention in (Retention(min_count=count, min_age_s=age * DAY) for count in range(4) for age in (0, 2.5, 4)):
-        certain = {one.id for one in expiry(WEEK, retention, now=NOW, system_id=SYSTEM_ID).remove}
-        for doubted in combinations([one.id for one in WEEK], 3):
-            found = expiry(WEEK, retention, now=NOW, system_id=SYSTEM_ID, known=Known(doubted=doubted))
-            assert {one.id for one in found.remove} <= certain, (retention, doubted)
+        for made in (WEEK, (*before, *WEEK[3:])):
+            certain = {one.id for one in expiry(made, retention, now=NOW, system_id=SYSTEM_ID).remove}
+            for doubted in combinations([one.id for one in made], 3):
+                found = expiry(made, retention, now=NOW, system_id=SYSTEM_ID, known=Known(doubted=doubted))
+                assert {one.id for one in found.remove} <= certain, (retention, doubted)
 
 
 def test_the_last_good_one_never_goes() -> None:
@@ -143,10 +147,30 @@ def test_a_clock_that_runs_ahead_makes_nothing_old() -> None:
         assert [one.id for one in found.remove] == ["b7", "b6"], ahead
 
 
-def test_a_clock_that_was_ahead_when_the_newest_was_made_makes_nothing_old_once_it_is_right() -> None:
-    retention = Retention(min_count=1, min_age_s=3.5 * DAY)
-    found = expiry([*WEEK[:-1], backup("from-the-future", -300)], retention, now=NOW, system_id=SYSTEM_ID)
-    assert [one.id for one in found.remove] == ["b7", "b6", "b5"]
+@pytest.mark.parametrize("gap", [1, 30, 9999])
+@pytest.mark.parametrize("more", range(9))
+def test_the_backups_after_one_long_gap_make_nothing_older_than_so_many_others_would(gap: int, more: int) -> None:
+    """The clock has jumped, and each backup from then on is made by it; or it is right, and nothing was made for so long."""
+    retention = Retention(min_count=2, min_age_s=3.5 * DAY, max_age_s=5.5 * DAY)
+    made = [*WEEK, *(backup(f"after{number}", -gap - number) for number in range(more))]
+    found = expiry(made, retention, now=NOW + timedelta(days=gap + more), system_id=SYSTEM_ID)
+    assert [one.id for one in found.remove] == [one.id for one in made[: 2 + more]]
+
+
+def test_a_second_long_gap_says_that_backups_are_made_so_seldom() -> None:
+    weekly = tuple(backup(f"w{weeks}", 7 * weeks) for weeks in range(3, -1, -1))
+    assert removed(*weekly[:2], max_age=6) == []
+    assert removed(*weekly[:3], max_age=6) == ["w3", "w2"]
+    assert removed(backup("daily", 22), *weekly, max_age=8) == ["daily", "w3", "w2"]
+
+
+@pytest.mark.parametrize("days", [0, 20])
+def test_one_of_a_clock_that_ran_ahead_stays_and_stands_for_no_other_one(days: int) -> None:
+    retention, now = Retention(min_count=2, min_age_s=3.5 * DAY), NOW + timedelta(days=days)
+    found = expiry([*WEEK, backup("ahead", -300)], retention, now=now, system_id=SYSTEM_ID)
+    assert found.remove == expiry(WEEK, retention, now=now, system_id=SYSTEM_ID).remove == WEEK[:3]
+    assert {one.id: reason for one, reason in found.keep}["b0"] == LAST_GOOD
+    assert expiry([backup("old", 9), backup("ahead", -300)], retention, now=now, system_id=SYSTEM_ID).remove == ()
 
 
 def test_no_setting_removes_everything() -> None:
