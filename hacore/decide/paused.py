@@ -17,7 +17,7 @@ from hacore.decide.table import Table
 from hacore.decide.views import Known, empty, following, leaderless, leading, paused
 from hacore.model.jobs import JobKind
 from hacore.model.node import DirectoryState, Role, ServerState
-from hacore.model.steps import Disarm, ReleaseLease, WriteOwn
+from hacore.model.steps import Disarm, ReleaseLease, ReloadServer, WriteOwn
 from hacore.model.world import Answer
 
 
@@ -144,11 +144,13 @@ def standby_in_pause(seen: Known) -> Answer | None:
 
 
 def nothing_in_pause(seen: Known) -> Answer | None:
-    """Everything else is left as it is; only what a person asked for goes on to the other tables."""
+    """Settings that changed are brought in, all else is left as it is; only what a person asked for goes on to the other tables."""
     request, lease = seen.cluster.failover, seen.world.lease
     asked = seen.world.sightings.demoting is not None or (request is not None and request.candidate == seen.name)
     if (lease is not None and asked) or _lacks_its_copy(seen):
         return None
+    if seen.node.settings_wanted and seen.world.job is None:
+        return Answer(reason="pause: settings have changed", steps=(ReloadServer(),))
     return Answer(reason="pause: nothing is done automatically")
 
 

@@ -117,6 +117,17 @@ def test_what_a_person_restarts_in_pause_runs_again_in_its_role(cluster: Cluster
 
 
 @on_all_stores
+def test_what_a_person_sets_in_pause_is_in_force_at_once_on_every_node(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    pause(cluster, store, leader)
+    for wanted, shown in (("5MB", "5MB"), (None, "4MB")):
+        assert cluster.configure(postgresql={"parameters": {"work_mem": wanted}}).status == 200
+        cluster.wait_for(lambda: {node.query("SHOW work_mem")[0][0] for node in cluster.nodes.values()} == {shown}, shown)  # noqa: B023 - asked at once
+    assert cluster.configure(pause=None).status == 200
+    assert cluster.wait_ready() is leader
+
+
+@on_all_stores
 def test_a_store_that_is_emptied_in_a_pause_gets_its_records_back_and_the_pause_ends_when_a_person_says_so(
     cluster: Cluster, store: StoreAtWork
 ) -> None:

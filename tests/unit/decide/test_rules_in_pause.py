@@ -10,12 +10,13 @@ from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lsn import Lsn
 from hacore.model.memory import Memory
 from hacore.model.node import DirectoryState, FenceState, NodeState, Role
-from hacore.model.steps import AcquireLease, Arm, CreateReplica, PutRecord, ReleaseLease, RememberDemotion, StartServer
+from hacore.model.steps import AcquireLease, Arm, CreateReplica, PutRecord, ReleaseLease, ReloadServer, RememberDemotion, StartServer
 from hacore.model.world import World
 
 from . import worlds as w
 
 PAUSED = '{"pause":true}'
+UNFENCED = w.own(holder="a", unfenced="a")
 EMPTIED = {"initialize": None, "initialize_version": None, "config": None, "config_version": None, "history": None}
 
 
@@ -73,6 +74,22 @@ def test_a_person_names_who_shall_lead_where_the_one_that_a_pause_left_unfenced_
 def test_whom_a_pause_left_unfenced_bars_nobody_once_no_process_of_it_is_left(answer: dict[str, object], rule: str) -> None:
     peers = (w.peer("b", role=None, **answer), w.peer("c"))
     assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(unfenced="b")), peers=peers)).rule == rule
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(
+            w.leading(node=w.primary(fence=FenceState(), settings_wanted=True), cluster=w.cluster("a", own=UNFENCED)), id="leader"
+        ),
+        pytest.param(w.world(node=w.standby(settings_wanted=True)), id="standby"),
+        pytest.param(w.leaderless(node=w.standby(settings_wanted=True)), id="nobody leads"),
+    ],
+)
+def test_what_a_person_sets_in_a_pause_is_in_force_at_once(seen: World) -> None:
+    assert decide(w.paused(seen)).steps == (ReloadServer(),)
+    assert decide(w.paused(replace(seen, job=w.job(JobKind.CHECKPOINT)))).steps == ()
+    assert decide(w.paused(replace(seen, node=replace(seen.node, settings_wanted=False)))).steps == ()
 
 
 def test_a_standby_that_was_created_again_in_a_pause_is_started_once() -> None:
