@@ -163,12 +163,20 @@ def _own(picture: Picture, measured: Measured | None) -> dict[str, object]:
         "token": picture.token,
         "unsupported": list(picture.unsupported),
         "refuses_election": picture.refuses_election,
+        "reinitialize": _reinitialize(picture),
         "routers": _routers(picture),
         "plugins": _plugins(picture),
         "archive": _archive(picture.archive) if picture.archive is not None else None,
         "durable_lsn": measured.durable if measured is not None and measured.in_recovery else None,
     }
     return {key: value for key, value in found.items() if value or key in {"version", "fence"}}
+
+
+def _reinitialize(picture: Picture) -> dict[str, object] | None:
+    if picture.reinitialize is None:
+        return None
+    name, error = picture.reinitialize
+    return {"id": name, "state": "goes on"} if error is None else {"id": name, "state": "failed", "error": error}
 
 
 def _routers(picture: Picture) -> dict[str, object]:

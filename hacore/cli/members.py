@@ -9,6 +9,7 @@ import click
 
 from hacore.cli.choosing import choose, confirm
 from hacore.cli.console import show
+from hacore.cli.copying import Copy, NotCopiedError, said_of
 from hacore.cli.members_table import members_sheet
 from hacore.cli.moment import ask_time
 from hacore.cli.outcome import Report
@@ -25,6 +26,7 @@ from hacore.records import names
 _CONFLICT: Final = 409
 _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
+_UNAVAILABLE: Final = 503
 _BEYOND_START_S: Final = 150.0  # a member answers after what a start may take and 120 s for the stop
 _UNKNOWN: Final = frozenset({"restart status unknown", "the agent did not answer"})
 _POLL_S: Final = 2.0
@@ -176,15 +178,18 @@ def reinit(
         chosen = _to_reinitialize(site, view, members, force=force)
         confirm(_question("reinitialize", chosen), force=force)
         report = Report(form)
-        started = []
+        begun = []
         with MemberApi(site.settings.ctl) as api:
             for member in chosen:
+                copy = Copy(api.ask(member, "GET", "/patroni").document)
                 answer = _reinitialize(api, member, from_leader=from_leader, force=force)
-                sentence = f"Success: reinitialize for member {member.name}"
-                report.add(member.name, answer, sentence if answer.is_good else _failed("reinitialize", member.name, answer))
-                started += [member] if answer.is_good else []
-            for member in started if wait else ():
-                _wait_for_copy(api, member, timeout_s, form)
+                if wait and answer.is_good:
+                    begun.append((member, copy))
+                else:
+                    report.add(member.name, answer, _reinitialized(member.name, answer))
+            for member, copy in begun:
+                ended = _wait_for_copy(api, member, copy, timeout_s, form)
+                report.add(member.name, ended, _reinitialized(member.name, ended))
     report.finish()
 
 
@@ -210,24 +215,30 @@ def _reinitialize(api: MemberApi, member: Member, *, from_leader: bool, force: b
     return api.ask(member, "POST", "/reinitialize", {**body, "force": True})
 
 
-def _wait_for_copy(api: MemberApi, member: Member, timeout_s: float, form: str) -> None:
-    """Wait until a member runs again.
+def _reinitialized(name: str, answer: Answer) -> str:
+    if answer.status == _ACCEPTED:
+        return f"Reinitialize request received for member {name}: {answer.said}"
+    return f"Success: reinitialize for member {name}" if answer.is_good else _failed("reinitialize", name, answer)
 
-    :raises CommandError: it does not in time.
-    """
+
+def _wait_for_copy(api: MemberApi, member: Member, copy: Copy, timeout_s: float, form: str) -> Answer:
+    """Wait until a member runs with new data; return its last answer, with why it does not where it does not."""
     ends_at = time.monotonic() + timeout_s
     said = None
     while True:
         time.sleep(_POLL_S)
         answer = api.ask(member, "GET", "/patroni")
-        state = str(answer.document.get("state") or answer.said)
-        if state == "running":
-            return
+        try:
+            if copy.is_complete(answer.document):
+                return Answer(status=answer.status, text="reinitialized")
+        except NotCopiedError as failure:
+            return Answer(status=_UNAVAILABLE, text=str(failure))
+        state = said_of(answer.document) or answer.said
         if state != said and form == "pretty":
             click.echo(f"Waiting for reinitialize to complete on {member.name}: {state}", err=True)
             said = state
         if time.monotonic() >= ends_at:
-            raise CommandError(f"{member.name} does not run within {timeout_s:g} s: {state}")
+            return Answer(status=_UNAVAILABLE, text=f"not done within {timeout_s:g} s: {state}")
 
 
 @click.command()

@@ -58,7 +58,7 @@ def reload(context: Context, _: Body) -> Reply:
 
 
 def reinitialize(context: Context, body: Body) -> Reply:
-    """``POST /reinitialize``: answered when the work has begun."""
+    """``POST /reinitialize``: 200 when the old data are gone, 202 while it waits."""
     force, from_leader = flag_of(body, "force"), flag_of(body, "from_leader")
     world, _ = context.latest()
     lock = world.cluster.lock if world.cluster else None
@@ -73,7 +73,9 @@ def reinitialize(context: Context, body: Body) -> Reply:
     answer = context.loop.result(command.id, _STARTED_S)
     if answer is not None and not answer[0]:
         return Reply(status=503, text=answer[1] or "reinitialize failed")
-    return Reply(status=200, text="reinitialize started")  # no answer yet: it stands in the world and is being prepared
+    if answer is None:  # it stays in the world, until it can be done or a rule refuses it
+        return Reply(status=202, text=f"reinitialize waits: {context.latest()[1].reason}")
+    return Reply(status=200, text="reinitialize started")
 
 
 def version_number(text: str) -> int:

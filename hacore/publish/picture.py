@@ -13,7 +13,8 @@ from hacore import INTERFACE_VERSION, __version__
 from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.model.backups import BackupRecord, BackupWork
 from hacore.model.clock import Instant
-from hacore.model.commands import RestartCommand
+from hacore.model.commands import ReinitializeCommand, RestartCommand
+from hacore.model.jobs import JobKind
 from hacore.model.node import Role, ServerState, WalSender
 from hacore.model.world import Decision, World
 from hacore.publish.words import role_word, state_word
@@ -92,6 +93,7 @@ class Picture:
     senders: tuple[Sender, ...] = ()
     pending_restart: tuple[tuple[str, str, str], ...] = ()  # setting, old value, new value
     scheduled_restart: str | None = None  # JSON text
+    reinitialize: tuple[str, str | None] | None = None  # id of one that is to come or goes on, or that has failed last, and why
     unsupported: tuple[str, ...] = ()  # dynamic settings that this node ignores
     refuses_election: str | None = None
     table: str = ""
@@ -141,6 +143,7 @@ def picture(world: World, decision: Decision, *, figures: Figures | None = None)
         senders=tuple(_sender(row) for row in node.senders[:_SENDERS_MAX]),
         pending_restart=node.pending_restart,
         scheduled_restart=_scheduled_restart(world),
+        reinitialize=_reinitialize(world),
         unsupported=policy.unsupported,
         refuses_election=world.refuses_election,
         table=decision.table,
@@ -154,6 +157,17 @@ def picture(world: World, decision: Decision, *, figures: Figures | None = None)
         backups=tuple(_backups(view.backups)) if view is not None and view.backups is not None else (),
         figures=figures or Figures(),
     )
+
+
+def _reinitialize(world: World) -> tuple[str, str | None] | None:
+    """Return the one that a person asked for; none where it was done."""
+    asked = next((one.id for one in world.commands if isinstance(one, ReinitializeCommand)), None)
+    if asked is None and world.job is not None and world.job.kind is JobKind.CREATE_REPLICA:
+        asked = world.job.command
+    if asked is not None:
+        return asked, None
+    last = world.outcome(JobKind.CREATE_REPLICA)
+    return (last.command, last.error) if last is not None and last.command is not None and not last.is_done else None
 
 
 def _backups(record: BackupRecord) -> Iterator[tuple[str, float]]:

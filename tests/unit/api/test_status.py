@@ -114,6 +114,13 @@ def test_of_a_silent_agent_only_what_the_server_says_is_told() -> None:
     assert (silent.role, silent.state) == (None, "unknown")
 
 
+def test_a_standby_that_is_created_again_says_so_and_what_that_failed_on() -> None:
+    shown = [document(replace(STANDBY, reinitialize=one))["hacore"] for one in (None, ("i", None), ("i", "no"))]
+    assert [one.get("reinitialize") for one in shown] == [  # type: ignore[attr-defined]
+        None, {"id": "i", "state": "goes on"}, {"id": "i", "state": "failed", "error": "no"},
+    ]  # fmt: skip
+
+
 def test_routers_are_shown_by_name() -> None:
     rows = (
         ("pooler", "pooler", None, 5.0, "a", True),

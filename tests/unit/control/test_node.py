@@ -11,6 +11,7 @@ from hacore.model.commands import ReinitializeCommand, ReloadCommand, RestartCom
 from hacore.model.jobs import JobKind, JobState
 from hacore.model.node import NodeState, Role, ServerState
 from hacore.model.policy import Policy
+from hacore.model.world import Decision
 from tests.unit.control.samples import NODE, scene
 
 LATER = "2030-01-01T13:00:00+00:00"
@@ -138,12 +139,22 @@ def test_the_leader_and_a_cluster_without_one_are_not_created_again() -> None:
 
 def test_a_replica_is_created_again_and_other_work_only_by_force_given_up() -> None:
     context, loop, _ = scene(name="b")
+    loop.answer_all = (True, "reinitialize started")
     assert ask(context, "reinitialize", {"from_leader": True}) == Reply(status=200, text="reinitialize started")
     assert loop.submitted == [ReinitializeCommand(id="id0", received_at=100.0, from_leader=True)]
     loop.world = replace(loop.world, job=JobState(kind=JobKind.CREATE_REPLICA, started_at=0.0))
     assert ask(context, "reinitialize") == Reply(status=503, text="create replica already in progress")
     assert ask(context, "reinitialize", {"force": True}).status == 200
     assert ask(context, "reinitialize", {"force": "yes"}).status == 400
+
+
+def test_a_reinitialize_that_waits_is_not_said_to_have_started_and_one_that_is_refused_says_why() -> None:
+    context, loop, _ = scene(name="b")
+    loop.decision = Decision(table="asked", rule="reinitialize_requested", reason="waits until a is primary")
+    assert ask(context, "reinitialize") == Reply(status=202, text="reinitialize waits: waits until a is primary")
+    assert (len(loop.submitted), loop.cancelled) == (1, [])
+    loop.answer_all = (False, "reinitialize failed: a does not answer")
+    assert ask(context, "reinitialize") == Reply(status=503, text="reinitialize failed: a does not answer")
 
 
 def test_before_the_first_turn_there_is_nothing_to_command() -> None:

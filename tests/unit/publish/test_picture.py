@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hacore.model.commands import RestartCommand
+from hacore.model.commands import ReinitializeCommand, RestartCommand
 from hacore.model.jobs import JobKind, JobState, Outcome
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
@@ -102,6 +102,17 @@ def test_the_next_turn_is_due_when_the_decision_or_the_loop_says() -> None:
     assert made(here()).next_run == 110.0
     assert picture(here(), replace(DECISION, wake_after_s=2.0)).next_run == 102.0
     assert picture(here(), replace(DECISION, wake_after_s=60.0)).next_run == 110.0
+
+
+def test_what_a_person_asked_to_be_created_again_is_shown_until_it_is_done() -> None:
+    command = ReinitializeCommand(id="i", received_at=1.0)
+    job = JobState(kind=JobKind.CREATE_REPLICA, started_at=1.0, command="i")
+    failed = replace(COPIED, command="i", error="no")
+    assert made(here(commands=(command,), outcomes=(replace(failed, command="h"),))).reinitialize == ("i", None)
+    assert made(here(job=job, outcomes=(replace(failed, command="h"),))).reinitialize == ("i", None)
+    assert made(here(outcomes=(failed,))).reinitialize == ("i", "no")
+    for none in (here(), here(outcomes=(replace(COPIED, command="i"),)), here(outcomes=(replace(failed, command=None),))):
+        assert made(none).reinitialize is None
 
 
 def test_a_scheduled_restart_is_shown_with_what_it_waits_for() -> None:

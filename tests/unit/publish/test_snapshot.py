@@ -43,6 +43,7 @@ def test_a_picture_comes_out_as_it_went_in() -> None:
         pending_restart=(("a", "1", "2"),),
         tags=(("x", True), ("y", 1)),
         unsupported=("z",),
+        reinitialize=("i", None),
     )
     assert decode(encode(full)) == full
 
