@@ -53,7 +53,7 @@ def bouncers(servers: dict[str, PlainServer], scratch: Path) -> Iterator[list[Pg
 
 def settings(bouncer: PgBouncer, *others: PgBouncer, options: str = "", waits: bool = True) -> PgbouncerSettings:
     return PgbouncerSettings(
-        console=bouncer.console,
+        consoles=(bouncer.console,),
         databases=(Database(name="app", dbname="postgres", options=options),),
         databases_file=bouncer.databases,
         drain_consoles=tuple(one.console for one in others),

@@ -16,7 +16,7 @@ from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
 STRANGE_USER, STRANGE_GROUP, OTHER_USER = 54321, 54322, 54323
 A, B, C = (Endpoint(member=name, host=f"10.0.0.{number}", port=5432) for number, name in enumerate("abc", start=1))
 SETTINGS = PgbouncerSettings(
-    console="port=6432",
+    consoles=("port=6432",),
     databases=(Database(name="app", dbname="shop", options="pool_size=5"),),
     standby_databases=(Database(name="app_ro", dbname="shop"),),
     databases_file=Path("/nowhere/hacore.ini"),
@@ -42,6 +42,8 @@ def test_a_section_becomes_settings() -> None:
         ({"databases": ["two words"]}, "databases"),
         ({"databases": {"app": {"host": "10.0.0.1"}}}, "databases"),
         ({"databases": ["app"], "console": "port"}, "console"),
+        ({"databases": ["app"], "console": []}, "console"),
+        ({"databases": ["app"], "console": ["port=6432", "port"]}, "console"),
         ({"databases": ["app"], "console": "port=6432 password=x"}, "console"),
         ({"databases": ["app"], "databases_file": "hacore.ini"}, "databases_file"),
         ({"databases": ["app"], "standby_databases": ["app_ro"]}, "standby_databases"),
@@ -53,6 +55,14 @@ def test_a_wrong_section_is_refused_by_its_key(section: dict[str, object], key: 
     with pytest.raises(ValidationError) as caught:
         PgbouncerSchema().load(section)
     assert key in caught.value.messages_dict
+
+
+def test_consoles_may_be_several_and_one_is_as_good_as_a_list_of_one() -> None:
+    several = ["host=/run/pgbouncer/1", "host=/run/pgbouncer/2"]
+    for said, known in ((several, tuple(several)), (several[0], (several[0],)), (several[:1], (several[0],))):
+        section = {"databases": ["app"], "console": said, "drain_consoles": said}
+        settings = PgbouncerSchema().load(section)
+        assert (settings.consoles, settings.drain_consoles) == (known, known)
 
 
 def test_each_database_leads_where_it_should() -> None:

@@ -28,7 +28,7 @@ LONG, SHORT = Times(), Times(ttl_s=0.5, loop_wait_s=0.5)
 def plugin_of(bouncer: PgBouncer, *, waits: bool = True) -> Iterator[PgbouncerPlugin]:
     found = PgbouncerPlugin(
         PgbouncerSettings(
-            console=bouncer.console,
+            consoles=(bouncer.console,),
             databases=(Database(name="app", dbname="postgres"),),
             databases_file=bouncer.databases,
             waits_without_leader=waits,

@@ -28,7 +28,15 @@ def one_console(value: object) -> str:
 
 def several_consoles(value: object) -> tuple[str, ...]:
     """Read one or several of them."""
-    return convert.listed(one_console)([value] if isinstance(value, str) else value)
+    return (one_console(value),) if isinstance(value, str) else convert.listed(one_console)(value)
+
+
+def own_consoles(value: object) -> tuple[str, ...]:
+    """Read at least one of them."""
+    found = several_consoles(value)
+    if not found:
+        raise WrongValueError("a connection string, or a list of them")
+    return found
 
 
 def _name(value: object) -> str:
@@ -55,7 +63,7 @@ def read_databases(value: object) -> tuple[Database, ...]:
 class PgbouncerSchema(SectionSchema):
     """``pgbouncer: {databases: [app], databases_file: /etc/pgbouncer/hacore.ini}``."""
 
-    console = Converted(one_console, load_default="host=/run/postgresql port=6432")
+    consoles = Converted(own_consoles, data_key="console", load_default=("host=/run/postgresql port=6432",))
     password = Secret(load_default=None)
     databases = Converted(read_databases, required=True)
     standby_databases = Converted(read_databases, load_default=())
