@@ -3,6 +3,8 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
@@ -42,7 +44,7 @@ class RouterThread:
         self._changed = threading.Condition()
         self._times = Timetable(clock, looks=plugin.calls.has("hacore_route_probe"))
         self._revoke: Revoke | None = None
-        self._is_busy = self._is_closed = False
+        self._is_busy = self._is_closed = self._drains = False
         self._thread: threading.Thread | None = None
         self._status = RouterStatus(name=plugin.name, layer=str(traits.layer))
 
@@ -68,16 +70,17 @@ class RouterThread:
             self._start()
 
     def drain(self, request: Drain, job: JobHandle) -> str | None:
-        """Hold new work back; return why it does not. Waits for the answer, on the thread of ``job``.
+        """Hold new work back; return why it does not. Waits for the answer, on the thread of ``job``; states wait meanwhile.
 
         :raises JobCancelledError: the work was cancelled.
         """
-        inner, limit_s = JobHandle(), max(0.0, request.ends_at - self._clock.now()) + _LATE_S
-        call = self.plugin.calls.call
+        inner, call = JobHandle(), self.plugin.calls.call
         try:
-            answer = call(
-                "hacore_drain", Held, Degraded, limit_s=limit_s, is_cancelled=lambda: job.is_cancelled, request=request, job=inner
-            )
+            with self._states_wait(request.ends_at):
+                limit_s = self._left_s(request.ends_at) + _LATE_S
+                answer = call(
+                    "hacore_drain", Held, Degraded, limit_s=limit_s, is_cancelled=lambda: job.is_cancelled, request=request, job=inner
+                )
         except JobCancelledError:
             raise
         except HacoreError as error:
@@ -95,6 +98,25 @@ class RouterThread:
             self._is_closed = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not (self._has_news() or self._is_busy), until - time.monotonic())
+
+    @contextmanager
+    def _states_wait(self, ends_at: Instant) -> Iterator[None]:
+        """Tell nothing meanwhile: a call that waits for another would be late, as if something were wrong with the router.
+
+        :param ends_at: until then what is being told is waited for.
+        """
+        with self._changed:
+            self._drains = True
+            self._changed.wait_for(lambda: not self._is_busy, self._left_s(ends_at))
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._drains = False
+                self._changed.notify_all()
+
+    def _left_s(self, ends_at: Instant) -> float:
+        return max(0.0, ends_at - self._clock.now())
 
     def _start(self) -> None:
         if self._is_closed:
@@ -128,7 +150,7 @@ class RouterThread:
         while self._revoke is None:
             if self._is_closed and not self._has_news():
                 return False
-            left_s = self._times.due_at() - time.monotonic()
+            left_s = RECONCILE_S if self._drains else self._times.due_at() - time.monotonic()
             if left_s <= 0:
                 return True
             self._changed.wait(min(RECONCILE_S, left_s))

@@ -422,6 +422,25 @@ def test_a_router_that_says_nothing_cannot_hold_work_back_and_that_is_no_fault(r
     drain_with(routers, pooler)
 
 
+def test_states_wait_for_the_end_of_a_drain_that_takes_long_and_nothing_is_wrong_with_the_router(
+    routers: Routers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick(monkeypatch, _ROUTE_LIMIT_S=1.0)
+    pooler = Draining([], "pooler")
+
+    def take_long(_request: Drain, _job: Job) -> object:
+        routers.tell(leading(2, valid_until=CLOCK.now() + 70))
+        until = CLOCK.now() + 1.5  # a call that waits would be given up meanwhile
+        wait_until(lambda: CLOCK.now() > until)
+        return Held()
+
+    pooler.drain = take_long
+    drain_with(routers, pooler)
+    wait_until(lambda: pooler.revisions[-1:] == [2])
+    assert routers.status()[0].problem is None
+    assert [record.message for record in caplog.records if record.name.endswith("router_thread")] == []
+
+
 def test_a_router_for_which_no_time_is_left_is_not_asked(routers: Routers) -> None:
     order: list[str] = []
     with pytest.raises(PluginUnavailableError, match="no time was left"):
