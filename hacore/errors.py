@@ -32,6 +32,10 @@ class DataDirectoryError(HacoreError):
     """The data directory is in a state that a person must look at."""
 
 
+class FoundBadError(HacoreError):
+    """A backup, or what was restored of it, was looked at and is no good: raised by who has seen it, never for what failed."""
+
+
 class ArchiveConflictError(HacoreError):
     """The archive has another file under the name of one that waits here: both histories stay as they are until a person has looked."""
 

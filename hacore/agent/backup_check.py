@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hacore.agent.backup_ended import judging
 from hacore.agent.scratch_copy import ScratchCopy
 from hacore.agent.scratch_room import ScratchRoom, is_shared
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import Chosen
-from hacore.errors import DataDirectoryError
+from hacore.errors import DataDirectoryError, FoundBadError
 from hacore.hookspecs import BackupSite, RestoreRequest, TablespacePlaces
 from hacore.interfaces import Backup
 from hacore.model.lsn import Lsn
@@ -25,13 +24,13 @@ from hacore.postgres.job import JobHandle
 from hacore.postgres.scratch import Seen, look_into
 from hacore.postgres.tablespaces import links, refuse_outside, settled
 
-_NO_ARCHIVE: Final = "false"
 _BEHIND_S: Final = 60.0
 _LOOK_S: Final = 0.5
 _ANSWER_S: Final = 5.0
 _REPLAYED: Final = """SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END,
     coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))"""
 _SPACES: Final = "tablespaces"
+_WHOLE: Final = ("PG_VERSION", "global/pg_control", "backup_label")  # without the last it would start as if it were consistent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +66,11 @@ class RestoreCheck:
         job.progress(f"restores {backup.id}")
         places = TablespacePlaces(below=str(place / _SPACES))
         request = RestoreRequest(site=site, backup=backup, data_dir=str(data), tablespaces=places)
-        with judging(job):
-            restore_backup(plugin, request, job)
-            _refuse_strange(data, backup, self.instance)
+        restore_backup(plugin, request, job)
+        _refuse_strange(data, backup, self.instance)
         self._keep_off_tablespaces(place, data)
         job.progress("starts the restored copy")
-        command = self._restore_command(place, data)
-        with judging(job):
-            return look_into(self.instance, job, data, restore_command=command)
+        return look_into(self.instance, job, data, restore_command=self._restore_command(place, data))
 
     def _room(self, root: Path) -> ScratchRoom:
         layout = self.instance.layout
@@ -113,21 +109,28 @@ class RestoreCheck:
                 " make a newer backup and check that"
             )
 
-    def _restore_command(self, place: Path, data: Path) -> str:
-        """Return how the copy fetches what it needs to be consistent; it knows no way to push anything."""
+    def _restore_command(self, place: Path, data: Path) -> str | None:
+        """Return how the copy fetches what it needs to be consistent; it knows no way to push anything.
+
+        :returns: ``None``: this node has no archive by a plugin, or that has not said yet how WAL is fetched.
+        """
         own = self.instance.control.read(self.instance.programs).control
         shim = self.instance.archiving.shim(own)
         if shim is None:
-            return _NO_ARCHIVE
+            return None
         return restore_command_for(
             shim.settings, ShimPlace(directory=place / "archive", data_dir=data, segment_bytes=own.wal_segment_bytes)
         )
 
 
 def _refuse_strange(data: Path, backup: Backup, instance: Instance) -> None:
-    """A tool that says "restored" is believed when a data directory is there, and the right one."""
+    """A tool that says "restored" is believed when a data directory is there, and the right one.
+
+    :raises FoundBadError: it is not.
+    """
+    lacking = next((name for name in _WHOLE if not (data / name).is_file()), None)
+    if lacking is not None:
+        raise FoundBadError(f"{backup.id}: restored without {lacking}")
     found = ControlReader(data).read(instance.programs).control
     if backup.system_id is not None and found.system_id != backup.system_id:
-        raise DataDirectoryError(f"{backup.id}: restored was a cluster of system identifier {found.system_id}, want {backup.system_id}")
-    if not (data / "backup_label").is_file():
-        raise DataDirectoryError(f"{backup.id}: restored without its backup_label: it would start as if it were consistent")
+        raise FoundBadError(f"{backup.id}: restored was a cluster of system identifier {found.system_id}, want {backup.system_id}")

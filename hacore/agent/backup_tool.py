@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hacore.agent.backup_ended import Ended, FoundBadError
+from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import Chosen, age, leads_to, of_cluster, room_bytes
 from hacore.backup.leading import kind_to_make
-from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
+from hacore.errors import FoundBadError, HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
 from hacore.model.backups import BackupTask, BackupWork
@@ -152,6 +152,7 @@ class BackupTool:
             except JobCancelledError:
                 raise
             except (HacoreError, OSError) as error:
+                job.check()  # the same
                 return Ended(error=str(error), backup=backup.id, is_found_bad=isinstance(error, FoundBadError))
         if not said:
             return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)

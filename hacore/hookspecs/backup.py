@@ -134,6 +134,8 @@ class BackupPlugin(AnyPlugin, Protocol):
         Tablespaces go where ``request.tablespaces.of`` says, and links in ``pg_tblspc`` lead there; a tool that cannot do that fails
         before it has written anything, for the directories may be those of a live server.
 
+        :returns: ``Failed``: it is not restored, which alone says nothing of the backup: network, disk or settings may be at fault. What
+            was restored the core looks into itself.
         :raises JobCancelledError: let it pass when ``job`` raises it.
         """
 
@@ -141,8 +143,10 @@ class BackupPlugin(AnyPlugin, Protocol):
     def hacore_verify_backup(self, request: VerifyBackup, job: Job) -> Verified | Failed | None:
         """Check a backup without restoring it; the core itself can restore one into a scratch directory and start it.
 
-        :returns: ``Failed``: the backup is no good, and in doubt from then on; ``None``, or no such hook: the tool has no check of its own.
-        :raises PluginUnavailableError: the repository does not answer, which says nothing of the backup; nor does any other error.
+        :returns: ``Failed``: the tool has looked, and the backup is no good: in doubt from then on; ``None``, or no such hook: the tool has
+            no check of its own.
+        :raises PluginUnavailableError: the tool came to no verdict: the repository does not answer, or a program ended without having said
+            what is wrong with the backup. That says nothing of it, nor does any other error; the check is made again.
         """
         return None
 

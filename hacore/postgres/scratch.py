@@ -5,6 +5,7 @@ directory of its own alone, and recovery stops as soon as the copy is consistent
 """
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -15,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError, PostgresUnreachableError
+from hacore.errors import FoundBadError, HacoreError, JobCancelledError, PostgresUnreachableError
 from hacore.guard.processes import parent_of
 from hacore.interfaces import Finished
-from hacore.postgres.connection import Connection, Row
+from hacore.postgres.connection import Connection, QueryError, Row
 from hacore.postgres.controldata import ControlReader
 from hacore.postgres.files import remove_durably, write_durably
 from hacore.postgres.instance import Instance, superuser_name
@@ -38,6 +39,15 @@ _LONGEST_SOCKET: Final = 107  # bytes of a path (unix(7))
 _HBA: Final = "local all all trust\n"
 _DATABASES: Final = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1"
 _RELATIONS: Final = "SELECT count(*), coalesce(sum(pg_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm', 'i', 't')"
+_NO_ARCHIVE: Final = "false"
+_ENDS: Final = re.compile(r"\b(?:FATAL|PANIC):")
+# As the server says it in the C locale. A program of restore_command that ends above 125 gives no file and no word of one.
+_OF_OTHERS: Final = re.compile(
+    r"could not restore file|No space left on device|Disk quota exceeded|Input/output error|Cannot allocate memory|out of memory"
+    r"|Too many open files|terminated by signal 9\b|the database system is|too many clients|role \"[^\"]*\" does not exist"
+)
+_STATES_OF_OTHERS: Final = ("53", "57", "58030")  # insufficient resources, operator intervention, io_error
+_BAD_PAGE: Final = re.compile(r"checksum verification failed|could not read block \d+ in file .*: read \d+ of")
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "archive_mode": "off",
@@ -75,23 +85,25 @@ class _Outcome:
     said: list[str] = field(default_factory=list)
 
 
-def look_into(instance: Instance, job: JobHandle, directory: Path, *, restore_command: str) -> Seen:
+def look_into(instance: Instance, job: JobHandle, directory: Path, *, restore_command: str | None) -> Seen:
     """Start the copy in ``directory``, read in each database, stop it, and check its pages where they have checksums.
 
-    :raises DataDirectoryError: it does not come up, or something in it cannot be read.
+    :param restore_command: ``None``: there is no way to fetch WAL, so that a copy that does not start may lack nothing else.
+    :raises FoundBadError: it does not come up, or something in it cannot be read, by a fault of its own.
+    :raises HacoreError: it could not be looked into, by one of the archive or of this machine.
     """
     found = ControlReader(directory).read(instance.programs)
     control = found.control
     if control.major_version != instance.programs.major:
-        raise DataDirectoryError(f"{directory}: of PostgreSQL {control.major_version}, the programs here are of {instance.programs.major}")
+        raise HacoreError(f"{directory}: of PostgreSQL {control.major_version}, the programs here are of {instance.programs.major}")
     sockets = make_place_for_sockets(directory)
     settings = {**_SETTINGS, **{name: str(value) for name, value in found.limits.items()}}  # with less it would not replay
-    _prepare(directory, {**settings, "unix_socket_directories": str(sockets), "restore_command": restore_command})
+    _prepare(directory, {**settings, "unix_socket_directories": str(sockets), "restore_command": restore_command or _NO_ARCHIVE})
     outcome = _Outcome()
     thread = threading.Thread(target=_serve, args=(instance, job, directory, outcome), name="scratch server", daemon=True)
     thread.start()
     try:
-        _wait_consistent(job, directory, outcome)
+        _wait_consistent(job, directory, outcome, has_archive=restore_command is not None)
         job.progress("reads the restored copy")
         databases, relations, size = _read(instance, sockets, job)
     finally:
@@ -100,6 +112,11 @@ def look_into(instance: Instance, job: JobHandle, directory: Path, *, restore_co
     job.check()
     checked = _check_pages(instance, job, directory) if control.data_checksums else "pages have no checksums"
     return Seen(databases=databases, relations=relations, bytes=size, checksums=checked)
+
+
+def is_its_own_fault(said: str) -> bool:
+    """Tell whether a server has ended, or refused a session, for what it has found in its data directory."""
+    return _ENDS.search(said) is not None and _OF_OTHERS.search(said) is None
 
 
 def make_place_for_sockets(directory: Path) -> Path:
@@ -134,19 +151,27 @@ def _serve(instance: Instance, job: JobHandle, directory: Path, outcome: _Outcom
         outcome.error = error
 
 
-def _wait_consistent(job: JobHandle, directory: Path, outcome: _Outcome) -> None:
+def _wait_consistent(job: JobHandle, directory: Path, outcome: _Outcome, *, has_archive: bool) -> None:
     until = time.monotonic() + _START_S
     while True:
         job.check()
         if outcome.finished is not None or outcome.error is not None:
-            said = " | ".join(line.strip() for line in outcome.said)[-_TOLD:]
-            raise DataDirectoryError(f"the restored copy does not start: {outcome.error or said}")
+            raise _unstarted(outcome, has_archive=has_archive)
         file = read_pid_file(directory / "postmaster.pid")
         if file is not None and file.status == READY:
             return
         if time.monotonic() >= until:
-            raise DataDirectoryError(f"the restored copy is not consistent after {_START_S:.0f} s")
+            raise HacoreError(f"the restored copy is not consistent after {_START_S:.0f} s")
         job.wait(_LOOK_S)
+
+
+def _unstarted(outcome: _Outcome, *, has_archive: bool) -> HacoreError:
+    said = " | ".join(line.strip() for line in outcome.said)
+    reason = f"the restored copy does not start: {outcome.error or said[-_TOLD:]}"
+    if not has_archive:
+        return HacoreError(f"{reason}; this node knows no archive from which it could fetch WAL")
+    was_killed = outcome.finished is None or outcome.finished.exit_code < 0
+    return HacoreError(reason) if was_killed or not is_its_own_fault(said) else FoundBadError(reason)
 
 
 def _read(instance: Instance, sockets: Path, job: JobHandle) -> tuple[int, int, int]:
@@ -167,10 +192,16 @@ def _ask(base: Mapping[str, str], database: str, sql: str, job: JobHandle) -> li
         return session.query(sql, timeout_s=_READ_S, check=job.check)
     except JobCancelledError:
         raise
+    except QueryError as error:
+        raise _unread(database, error, is_fault=not (error.sqlstate or "").startswith(_STATES_OF_OTHERS)) from error
     except PostgresUnreachableError as error:
-        raise DataDirectoryError(f"the restored copy: database {database} cannot be read: {error}") from error
+        raise _unread(database, error, is_fault=is_its_own_fault(str(error))) from error
     finally:
         session.close()
+
+
+def _unread(database: str, error: PostgresUnreachableError, *, is_fault: bool) -> HacoreError:
+    return (FoundBadError if is_fault else HacoreError)(f"the restored copy: database {database} cannot be read: {error}")
 
 
 def _end(directory: Path, thread: threading.Thread) -> None:
@@ -184,6 +215,9 @@ def _end(directory: Path, thread: threading.Thread) -> None:
 def _check_pages(instance: Instance, job: JobHandle, directory: Path) -> str:
     job.progress("checks the pages of the restored copy")
     finished = job.run((instance.programs.path("pg_checksums"), "--check", "-D", str(directory)), environment=dict(ENVIRONMENT))
+    said = finished.output.strip()
+    if _BAD_PAGE.search(said):
+        raise FoundBadError(f"the restored copy: pages are damaged: {said[-_TOLD:]}")
     if finished.exit_code != 0:
-        raise DataDirectoryError(f"the restored copy: pages are damaged: {finished.output.strip()[-_TOLD:]}")
+        raise HacoreError(f"the restored copy: its pages could not be checked: {said[-_TOLD:]}")
     return "all pages have the right checksums"

@@ -176,9 +176,25 @@ class VerificationConformance:
 
     def test_it_finds_a_good_backup_good(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
         made = make_backup(plugin, cases.site, job)
-        request = VerifyBackup(site=cases.site, backup=made)
-        outcome = plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=request, job=job)
+        outcome = verify(plugin, cases.site, made, job)
         assert outcome is None or isinstance(outcome, Verified), outcome  # ``None``: it has no check of its own
+
+    def test_a_repository_that_cannot_be_read_says_nothing_of_a_backup(self, plugin: Plugin, cases: BackupCases, job: JobHandle) -> None:
+        made = make_backup(plugin, cases.site, job)
+        cases.spoil()
+        try:
+            outcome = attempt_verify(plugin, cases.site, made, job)
+        finally:
+            cases.mend()
+        assert outcome is None or isinstance(outcome, PluginUnavailableError), outcome
+
+    @pytest.mark.parametrize("how", [how for how in Misbehaviour if how is not Misbehaviour.HANGS])
+    def test_a_tool_that_misbehaves_finds_no_backup_bad(
+        self, misbehaving: Callable[[Misbehaviour], PluginUnderTest], cases: BackupCases, job: JobHandle, how: Misbehaviour
+    ) -> None:
+        with built(misbehaving(how)) as plugin:
+            outcome = attempt_verify(plugin, cases.site, Backup(id="LATEST"), job)
+            assert not isinstance(outcome, Failed), outcome  # a verdict, by which it would be in doubt for good
 
 
 def backups(plugin: Plugin, site: BackupSite) -> tuple[Backup, ...]:
@@ -202,6 +218,19 @@ def restore(
     """Restore as the core does."""
     request = RestoreRequest(site=site, backup=backup, data_dir=str(directory), tablespaces=tablespaces)
     return plugin.calls.call_here("hacore_restore", Restored, Failed, request=request, job=job)
+
+
+def verify(plugin: Plugin, site: BackupSite, backup: Backup, job: JobHandle) -> object:
+    """Have one checked as the core does."""
+    return plugin.calls.call_here("hacore_verify_backup", Verified, Failed, request=VerifyBackup(site=site, backup=backup), job=job)
+
+
+def attempt_verify(plugin: Plugin, site: BackupSite, backup: Backup, job: JobHandle) -> object:
+    """Have one checked as the core does, and return also what it raises on purpose."""
+    try:
+        return verify(plugin, site, backup, job)
+    except PluginUnavailableError as error:
+        return error
 
 
 @contextlib.contextmanager

@@ -41,6 +41,7 @@ from hacore.model.lsn import Lsn
 
 TOOL = Path(__file__).with_name("plaintool.py")
 MISSING = 44
+BAD = 45
 LIST_S = 8.0
 
 
@@ -146,7 +147,10 @@ class PlainPlugin(BackupPlugin, ArchivePlugin, ReplicaPlugin):
     @hookimpl
     def hacore_verify_backup(self, request: VerifyBackup, job: Job) -> Verified | Failed:
         """Let pg_verifybackup look."""
-        return self._run(job, request.site, "verify", request.backup.id) or Verified(detail="checksums of all files")
+        failed, verdict = self._run(job, request.site, "verify", request.backup.id), f"verify ended with {BAD}:"
+        if failed is not None and not failed.reason.startswith(verdict):
+            raise PluginUnavailableError(f"plain: {failed.reason}")
+        return failed or Verified(detail="checksums of all files")
 
     @hookimpl
     def hacore_expire_backups(self, request: ExpireBackups, job: Job) -> Expired | Failed:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 MISSING = 44
+BAD = 45
 
 
 def main(repository: Path, command: str, *words: str) -> int:
@@ -30,7 +31,8 @@ def main(repository: Path, command: str, *words: str) -> int:
         case "verify" if fault == "no_verification":
             return 0
         case "verify":
-            return subprocess.call([os.environ["PG_VERIFYBACKUP"], "--no-parse-wal", repository / "base" / words[0] / "data"])
+            found = subprocess.call([os.environ["PG_VERIFYBACKUP"], "--no-parse-wal", repository / "base" / words[0] / "data"])
+            return BAD if found else 0
         case "remove":
             remove(repository, *words)
         case "push":

@@ -34,7 +34,7 @@ def test_a_good_backup_comes_up_and_nothing_of_it_is_left(backups: Backups) -> N
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        pytest.param("lie_in_restore", "no control file", id="lies"),
+        pytest.param("lie_in_restore", "restored without PG_VERSION", id="lies"),
         pytest.param(
             "die_in_restore", "ended with -9", id="killed midway", marks=pytest.mark.slow
         ),  # test_restore.py has that at each change

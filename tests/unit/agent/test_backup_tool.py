@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from hacore.agent.backup_ended import FoundBadError, judging
 from hacore.agent.backup_tool import BackupTool
-from hacore.errors import DataDirectoryError, HacoreError, JobCancelledError, PluginUnavailableError
+from hacore.errors import DataDirectoryError, FoundBadError, HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupSite, VerifyBackup, hookimpl
 from hacore.interfaces import Backup, Failed, Verified
 from hacore.model.backups import BackupTask, BackupWork
@@ -97,14 +96,5 @@ def test_a_repository_that_is_away_and_work_that_was_cancelled_say_nothing_of_it
     cancelled.cancel("max_duration is over")
     with pytest.raises(JobCancelledError):
         verdict(Failed(reason="ended with -15"), job=cancelled)
-
-
-def test_what_is_wrong_with_a_copy_is_of_its_backup_unless_it_was_ended_before() -> None:
-    job = JobHandle()
-    with pytest.raises(FoundBadError), judging(job):
-        raise DataDirectoryError("pages are damaged")
-    with pytest.raises(PluginUnavailableError), judging(job):
-        raise PluginUnavailableError("the repository is away")
-    job.cancel("the agent ends")
-    with pytest.raises(JobCancelledError), judging(job):
-        raise DataDirectoryError("it does not start")
+    with pytest.raises(JobCancelledError):
+        verdict(copy=FoundBadError("it does not start"), job=cancelled)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import BackupSite, TablespacePlaces
 from hacore.interfaces import Backup, BackupState, Failed, Job, Verified
 from hacore_replica_barman import scripts, wire
@@ -14,6 +15,7 @@ from hacore_replica_barman.settings import BarmanSettings
 
 _RETRY_S: Final = 5.0
 _WHOLE: Final = ("PG_VERSION", "backup_label", "global/pg_control")
+_DAMAGED: Final = "verify backup failure on directory"  # what Barman says where pg_verifybackup has run, and complains
 _ORIGIN: Final = ".origin"  # what recover calls a file of settings as it was before
 
 
@@ -68,20 +70,25 @@ class Work:
         return made
 
     def verify(self, backup: Backup) -> Verified | Failed:
-        """Let Barman look for the WAL of a backup, and compare its files with their checksums where they were noted."""
-        ended = self._run("check-backup", self._settings.server, backup.id)
-        if ended is not None:
-            return Failed(reason=ended)
+        """Let Barman look for the WAL of a backup, and compare its files with their checksums where they were noted.
+
+        :raises PluginUnavailableError: Barman came to no verdict.
+        """
+        ended = self._run("check-backup", self._settings.server, backup.id)  # its verdict is the state that it leaves in the list
         found = next((one for one in self._look().backups() if one.id == backup.id), None)
-        if found is None or found.state is not BackupState.OK:
+        if found is None or found.state is BackupState.FAILED:
             return Failed(reason=f"{backup.id} is {'not in the list' if found is None else found.state}")
+        if ended is not None or found.state is not BackupState.OK:
+            raise PluginUnavailableError(ended or f"barman check-backup: {backup.id} waits for WAL")
         manifest = f"{self._settings.backup_directory}/base/{backup.id}/data/backup_manifest"
         verify = scripts.barman(self._settings, "verify-backup", self._settings.server, backup.id)
         script = f"if [ ! -e {shlex.quote(manifest)} ]; then echo no manifest; exit; fi; exec {verify}"
         lines: list[str] = []
         ended = self._run_script("verify-backup", shlex.join(("sh", "-c", script)), lines.append)
-        if ended is not None:
+        if ended is not None and any(_DAMAGED in line for line in lines):
             return Failed(reason=ended)
+        if ended is not None:
+            raise PluginUnavailableError(ended)
         has_manifest = not any("no manifest" in line for line in lines)
         return Verified(detail="its WAL is there" + (", its files have the checksums of its manifest" if has_manifest else ""))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from hacore.errors import ConfigError
+from hacore.errors import ConfigError, PluginUnavailableError
 from hacore.hookspecs import (
     ArchivePlugin,
     ArchiveRequest,
@@ -156,7 +156,7 @@ class WalgPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
     def hacore_verify_backup(self, request: VerifyBackup, job: Job) -> Verified | Failed:
         """Let WAL-G compare the WAL that is stored with where the server is."""
         if request.site.socket_dir is None:
-            return Failed(reason="wal-g wal-verify needs a server that runs")
+            raise PluginUnavailableError("wal-g wal-verify needs a server that runs")
         return self._at(request.site, job).verify(request.backup)
 
     @hookimpl

@@ -93,13 +93,16 @@ class Work:
         return segment
 
     def verify(self, backup: Backup) -> Verified | Failed:
-        """Look whether all WAL since a backup is stored; what is inside the backup only a restore tells."""
+        """Look whether all WAL since a backup is stored; what is inside the backup only a restore tells.
+
+        :raises PluginUnavailableError: WAL-G came to no verdict.
+        """
         if all(one.id != backup.id for one in self._look().backups()):
             return Failed(reason=f"{backup.id} is not in the list")
         lines: list[str] = []
         ended = self._run("wal-verify", "integrity", "--json", on_line=lines.append)
         if ended is not None:
-            return Failed(reason=ended)
+            raise PluginUnavailableError(ended)
         runs = wire.read_integrity(lines)
         if any(run.status != "FOUND" and run.first[8:] <= wire.segment_of(backup) <= run.last[8:] for run in runs):
             return Failed(reason=f"WAL that {backup.id} itself needs is not stored: {wire.order_of(backup)}")
