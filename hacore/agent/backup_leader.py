@@ -33,6 +33,10 @@ class BackupRefusedError(HacoreError):
     """Nothing was begun; the message says why."""
 
 
+class NowhereError(BackupRefusedError):
+    """No member may do it now."""
+
+
 class BackupLeader:
     """:meth:`begin`, :meth:`cancel` and :meth:`listed` may be called from any thread."""
 
@@ -66,7 +70,7 @@ class BackupLeader:
     def begin(self, wanted: Wanted, *, prefer: Prefer | None = None, member: str | None = None) -> BackupTask:
         """Give work to a member, under the lease of this node.
 
-        :raises BackupRefusedError: this node does not lead, other work goes on, or no member may work.
+        :raises BackupRefusedError: this node does not lead, other work goes on, or (:class:`NowhereError`) no member may work.
         :raises DcsUnavailableError: whether it begins is not known.
         """
         self._tool.plugin()
@@ -169,7 +173,22 @@ class BackupLeader:
         wanted = leading.due_work(record, policy, fresh, now=self._clock.wall(), system_id=system_id, history=history)
         if wanted is not None:
             anywhere = wanted.work is not BackupWork.BACKUP and policy.prefer is Prefer.STANDBY_ONLY
-            self.begin(wanted, prefer=Prefer.STANDBY if anywhere else None)
+            try:
+                self.begin(wanted, prefer=Prefer.STANDBY if anywhere else None)
+            except NowhereError as error:
+                self._note_unplaced(wanted, str(error))
+
+    def _note_unplaced(self, wanted: Wanted, error: str) -> None:
+        """Let it be told like any other failure, and wait like one: what else is due must not wait for a member that may be weeks away."""
+
+        def unplaced(record: BackupRecord, view: ClusterView) -> BackupRecord | None:
+            if view.own is None or view.lock is None or record.task is not None:
+                return None
+            now = self._clock.wall()
+            task = leading.begun(record, wanted, task_id=self._new_id(), member=view.lock.holder, token=view.own.token, now=now)
+            return leading.unplaced(task, now=now, error=error)
+
+        self._store.change(unplaced, as_leader=True)
 
     def _list(self, record: BackupRecord, world: World) -> tuple[BackupRecord, Sequence[Backup]]:
         """List, and note in the store what everybody shows of it. What could not be read is no empty list: nothing is begun."""
@@ -202,5 +221,5 @@ def _chosen(view: ClusterView, prefer: Prefer, member: str | None) -> str:
         return member
     able = leading.places(view, prefer)
     if not able:
-        raise BackupRefusedError("no standby streams, and standby_only is preferred" if prefer is Prefer.STANDBY_ONLY else "nobody leads")
+        raise NowhereError("no standby streams, and standby_only is preferred" if prefer is Prefer.STANDBY_ONLY else "nobody leads")
     return able[0]

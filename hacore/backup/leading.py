@@ -172,6 +172,13 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
     return replace(ended, results=results)
 
 
+def unplaced(record: BackupRecord, *, now: datetime, error: str) -> BackupRecord:
+    """Return the record after no member was found for its task: a failure like another, but never given up, as a standby may be back soon."""
+    failed, most = abandoned(record, now=now, error=error), len(BACK_OFF_S)
+    results = tuple(one if one in record.results else replace(one, failures=min(one.failures, most)) for one in failed.results)
+    return replace(failed, results=results)
+
+
 def summed_up(
     record: BackupRecord, backups: Sequence[Backup], system_id: str | None, settled: Collection[str] = (), *, now: datetime
 ) -> BackupRecord:  # fmt: skip
