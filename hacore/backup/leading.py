@@ -173,7 +173,7 @@ def abandoned(record: BackupRecord, *, now: datetime, error: str, is_final: bool
 
 
 def unplaced(record: BackupRecord, *, now: datetime, error: str) -> BackupRecord:
-    """Return the record after no member was found for its task: a failure like another, but never given up, as a standby may be back soon."""
+    """Return the record after no member was found for its task: a failure like another, but never given up: a standby may be back."""
     failed, most = abandoned(record, now=now, error=error), len(BACK_OFF_S)
     results = tuple(one if one in record.results else replace(one, failures=min(one.failures, most)) for one in failed.results)
     return replace(failed, results=results)
