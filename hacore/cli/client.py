@@ -88,8 +88,9 @@ def _with_store(url: str, path: str | None, environ: Mapping[str, str]) -> dict[
 def _keys_of(scheme: str) -> Mapping[str, object]:
     schemas = InstalledSchemas()
     if scheme not in schemas.stores():
+        _, wrong = stores.choose({scheme: {}}, schemas.stores())
         known = ", ".join(sorted(schemas.stores())) or "none"
-        raise ConfigError(f"no plugin for the store {scheme} is installed; installed: {known}")
+        raise ConfigError(wrong.get((scheme,)) or f"no plugin for the store {scheme} is installed; installed: {known}")
     schema = schemas.schema(scheme)
     fields: Mapping[str, object] = {} if schema is None else getattr(schema(), "fields", {})
     return fields

@@ -70,6 +70,19 @@ def test_the_environment_may_be_the_configuration(tmp_path: Path) -> None:
     assert (found.scope, found.dcs.name) == ("demo", "etcd3")
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("etcd://10.0.0.1:2379", "etcd: means the v2 keys API, .*: write etcd3:"),
+        ("raft://10.0.0.1:2222", "no plugin for the store raft is installed: write .*etcd3:"),
+        ("nonsense://x", "no plugin for the store nonsense is installed; installed: .*etcd3"),
+    ],
+)
+def test_an_address_of_a_store_that_is_not_here_is_refused_as_its_section_is(url: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        client_settings(place(tmp_path, dcs_url=url))
+
+
 def test_the_address_of_a_store_stands_in_for_the_section_of_the_file(tmp_path: Path) -> None:
     found = client_settings(place(tmp_path, write(tmp_path / "client.yml"), "etcd3://10.0.0.1:2379/other"))
     assert (found.dcs.name, found.scope, found.namespace) == ("etcd3", "demo", "/other")
@@ -104,8 +117,3 @@ def test_an_address_becomes_a_section(url: str, section: dict[str, object], name
 def test_an_address_without_a_server_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="SCHEME://HOST:PORT/NAMESPACE"):
         section_of(url, ETCD)
-
-
-def test_an_address_of_a_store_without_a_plugin_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no plugin for the store raft is installed; installed: .*sqlite"):
-        client_settings(place(tmp_path, None, "raft://127.0.0.1:2181"))
