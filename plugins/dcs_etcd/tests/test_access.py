@@ -48,6 +48,17 @@ def guarded(etcd: Etcd) -> Etcd:
     return etcd
 
 
+@contextlib.contextmanager
+def signing(scratch: Path, ttl: str) -> Iterator[Etcd]:
+    """A server with users that signs its tokens and keeps none: who may what is part of them, by the revision of users and roles."""
+    signer = Authority.made(scratch).issued("tokens")
+    token = f"jwt,pub-key={signer.certificate},priv-key={signer.key},sign-method=RS256,ttl={ttl}"
+    with Etcd(scratch, arguments=("--auth-token", token)) as etcd:
+        let_in(etcd, "agent", prefix=ONE_CLUSTER)
+        guard(etcd)
+        yield etcd
+
+
 def agent(etcd: Etcd) -> EtcdSettings:
     return settings_of(etcd, username="agent", password="right")
 
@@ -122,16 +133,22 @@ def test_a_token_whose_time_has_passed_is_fetched_anew(scratch: Path) -> None:
 
 
 def test_a_signed_token_whose_time_has_passed_is_fetched_anew(scratch: Path) -> None:
-    authority = Authority.made(scratch).issued("tokens")
-    token = f"jwt,pub-key={authority.certificate},priv-key={authority.key},sign-method=RS256,ttl=1s"
-    with Etcd(scratch, arguments=("--auth-token", token)) as etcd:
-        let_in(etcd, "agent", prefix=ONE_CLUSTER)
-        guard(etcd)
-        with opened(agent(etcd)) as session:
-            lock = take(session, 30.0)
-            for _ in range(3):
-                time.sleep(1.5)
-                assert isinstance(renew(session, lock, 30.0), Renewed)
+    with signing(scratch, "1s") as etcd, opened(agent(etcd)) as session:
+        lock = take(session, 30.0)
+        for _ in range(3):
+            time.sleep(1.5)
+            assert isinstance(renew(session, lock, 30.0), Renewed)
+
+
+def test_a_change_of_rights_makes_every_signed_token_old_and_is_met_within_the_call(scratch: Path) -> None:
+    with signing(scratch, "1h") as etcd, opened(agent(etcd)) as session:
+        lock = take(session, 30.0)
+        etcd.control("user", "add", "another:one")
+        assert look(session).lock == lock
+        etcd.control("user", "add", "a-third:one")
+        assert isinstance(renew(session, lock, 30.0), Renewed)
+        etcd.control("user", "add", "a-fourth:one")
+        written(session, Put(name="config", value="1"))
 
 
 def test_rights_that_are_revoked_are_no_loss_of_the_lock_and_their_return_is_noticed(guarded: Etcd) -> None:

@@ -20,7 +20,7 @@ _API: Final = "/v3/"
 _OK: Final = 200
 _INVALID, _NOT_FOUND, _DENIED, _PRECONDITION, _UNAUTHENTICATED = 3, 5, 7, 9, 16  # codes of gRPC
 _NAMED: Final = b"CommonName of client sending a request against gateway"  # refused by etcd once it has users
-_TOKEN_WORDS: Final = ("invalid auth token", "revision in header is old", "user name is empty")
+_TOKEN_WORDS: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
 Json = Mapping[str, Any]
 
 
@@ -146,7 +146,7 @@ class Client:
             except RejectedError as error:
                 if attempt == 2 or not _wants_token(error) or self._settings.username is None:  # noqa: PLR2004
                     raise
-                self._token = None  # expired, or the server was restarted: nothing was carried out
+                self._token = None  # expired, forgotten, or signed before a change of users or roles: nothing was carried out
             except Broken:
                 self._token = None  # one of a store that has gone back since makes etcd wait until it is as far again
                 raise
