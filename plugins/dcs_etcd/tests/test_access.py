@@ -132,6 +132,24 @@ def test_a_token_whose_time_has_passed_is_fetched_anew(scratch: Path) -> None:
                 assert isinstance(renew(session, lock, 30.0), Renewed)
 
 
+def test_a_watch_that_is_opened_again_uses_no_token_of_before(scratch: Path) -> None:
+    with Etcd(scratch, arguments=("--auth-token-ttl", "1")) as etcd:
+        let_in(etcd, "agent", prefix=ONE_CLUSTER)
+        guard(etcd)
+        with opened(agent(etcd)) as session:
+            session.publish("member", ttl_s=60.0, timeout_s=CALL_S)  # the watch may be silent for half of it
+            wakes = Wakes()
+            session.watch(wakes)
+            assert wakes.within(EVENTUALLY_S, after=0)
+            time.sleep(2.5)  # twice the time of a token, which counts from its last use
+            before = wakes.quiet()
+            session.publish("member again", ttl_s=30.0, timeout_s=CALL_S)  # another bound on silence: opened again
+            assert wakes.within(EVENTUALLY_S, after=before)
+            before = wakes.quiet()
+            written(session, Put(name="config", value="1"))
+            assert wakes.within(EVENTUALLY_S, after=before)
+
+
 def test_a_signed_token_whose_time_has_passed_is_fetched_anew(scratch: Path) -> None:
     with signing(scratch, "1s") as etcd, opened(agent(etcd)) as session:
         lock = take(session, 30.0)

@@ -97,14 +97,13 @@ class Client:
             for line in connection.stream(_request(path, body, headers), silence_s=silence_s).lines:
                 answer = json.loads(line)
                 if "result" not in answer:
-                    self._token = None
                     raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {_message(answer)}")
                 yield answer["result"]
             raise DcsUnavailableError(f"etcd: {endpoint}: {path}: the stream has ended")
         except (ValueError, *Broken) as error:
-            self._token = None
             raise DcsUnavailableError(f"etcd: {endpoint}: {path}: {str(error) or type(error).__name__}") from error
         finally:
+            self._token = None  # used when the stream was opened, and who knows what has become of it since
             self._rotation.move_back(endpoint)
             connection.close()
             self._streaming = None
