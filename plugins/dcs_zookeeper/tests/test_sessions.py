@@ -1,7 +1,9 @@
 """Sessions: their time, their early end, and how an agent that is started again goes on with them."""
 
 import contextlib
+import errno
 import json
+import os
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +33,10 @@ def zookeeper(scratch: Path) -> Iterator[ZooKeeper]:
 def session_in(state: Path) -> Session:
     found = json.loads((state / FILE_NAME).read_text())
     return Session(int(found["session"]), bytes.fromhex(found["password"]))
+
+
+def no_space(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def end_session(zookeeper: ZooKeeper, session: Session) -> None:
@@ -95,6 +101,18 @@ def test_a_file_that_is_not_right_costs_nothing_but_the_old_session(
 def test_a_directory_that_cannot_be_written_costs_nothing_but_the_resumption(zookeeper: ZooKeeper, tmp_path: Path) -> None:
     with opened(settings_of(zookeeper), state=tmp_path / "not there") as session:
         assert isinstance(renew(session, take(session, TTL_S), TTL_S), Renewed)
+
+
+def test_an_agent_that_is_started_again_on_a_full_disk_goes_on_with_the_session_and_leaves_nothing_there(
+    zookeeper: ZooKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(settings_of(zookeeper), state=tmp_path) as session:
+        lock, before = take(session, TTL_S), owner(zookeeper, "leader")
+    monkeypatch.setattr(os, "fsync", no_space)
+    with opened(settings_of(zookeeper), state=tmp_path) as again:
+        assert isinstance(renew(again, lock, TTL_S), Renewed)
+        assert owner(zookeeper, "leader") == before
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
 def test_of_two_agents_with_one_file_the_earlier_one_lets_go(zookeeper: ZooKeeper, tmp_path: Path) -> None:
@@ -187,6 +205,23 @@ def test_a_file_is_its_owner_s_alone_and_replaced_as_a_whole(tmp_path: Path) -> 
     with contextlib.suppress(FileNotFoundError):
         (tmp_path / FILE_NAME).unlink()
     assert file.is_ours()
+
+
+def test_a_file_that_cannot_be_made_ours_is_anothers_only_once_somebody_else_has_taken_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former, file, other = (SessionFile(tmp_path / FILE_NAME) for _ in range(3))
+    former.take()
+    former.write(Session(-5, b"secret"))
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", no_space)
+        assert file.take() == Session(-5, b"secret")
+        assert file.is_ours()
+    other.take()
+    assert not file.is_ours()
+    file.write(Session(-6, b"secret"))
+    former.write(Session(-5, b"secret"))
+    assert not file.is_ours(), "who was its owner once knows whom it was taken from"
 
 
 def test_a_connection_that_cannot_even_be_tried_is_followed_by_another(zookeeper: ZooKeeper, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """The file by which an agent that is started again goes on with the session of its predecessor, with all that hangs on it.
 
-A session belongs to one agent at a time: whoever opens the file last is its owner, and the one before lets go when it finds that out. A
-file of another boot counts for nothing: what a copy of this machine might find in it is the right to disturb us.
+A session belongs to one agent at a time: whoever opens the file last is its owner, and the one before lets go when it finds that out. Where
+nothing can be written the file goes on naming the predecessor, and nobody has taken it. A file of another boot counts for nothing: what a
+copy of this machine might find in it is the right to disturb us.
 """
 
 import contextlib
@@ -9,7 +10,6 @@ import json
 import logging
 import os
 import uuid
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,16 +25,18 @@ class Session(NamedTuple):
     password: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class SessionFile:
     """One agent's view of the file."""
 
-    path: Path
-    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._owner = uuid.uuid4().hex
+        self._named = self._owner  # in the file, as long as nobody has taken the session over from us
 
     def take(self) -> Session | None:
         """Return the session that stands in the file, and become its owner."""
         found = self._read()
+        self._named = found.get("owner", self._owner)
         session = None
         with contextlib.suppress(KeyError, TypeError, ValueError):
             if found["boot"] == _boot():
@@ -48,21 +50,26 @@ class SessionFile:
             self._replace(session)
         except OSError as error:
             logger.warning("the session cannot be kept for a successor", extra={"file": str(self.path), "error": str(error)})
+        else:
+            self._named = self._owner
 
     def _replace(self, session: Session | None) -> None:
-        content = {"boot": _boot(), "owner": self.owner}
+        content = {"boot": _boot(), "owner": self._owner}
         if session is not None:
             content |= {"session": str(session.number), "password": session.password.hex()}
-        beside = self.path.with_name(f"{self.path.name}.{self.owner}")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
+        beside = self.path.with_name(f"{self.path.name}.{self._owner}")
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self.path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def is_ours(self) -> bool:
         """Tell whether nobody has taken the session over since."""
-        return self._read().get("owner", self.owner) == self.owner
+        return self._read().get("owner", self._named) == self._named
 
     def _read(self) -> dict[str, str]:
         with contextlib.suppress(OSError, ValueError):
