@@ -2,17 +2,18 @@
 
 import contextlib
 import json
+import queue
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from hacore.interfaces import Dcs
 from hacore.model.clock import BootClock
-from hacore.testing.conformance.store import CALL_S, eventually, request_for
+from hacore.testing.conformance.store import CALL_S, EVENTUALLY_S, eventually, request_for
 from hacore.testing.consul import Consul
 from hacore_dcs_consul.client import Client
 from hacore_dcs_consul.plugin import ConsulPlugin
@@ -35,6 +36,30 @@ class RestServer(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
+
+
+class PaperAgent:
+    """Takes what it is told, but for what fails first."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.told: queue.Queue[Any] = queue.Queue()
+        self._failures = list(failures)
+
+    def put(self, path: str, body: object, *, until: float, repeatable: bool) -> None:
+        assert (path, repeatable) == ("agent/service/register", True)
+        if self._failures:
+            raise self._failures.pop(0)
+        self.told.put(body)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@contextlib.contextmanager
+def registering(agent: PaperAgent) -> Iterator[Registrar]:
+    service = Service(scope=SCOPE, member="n1", settings=ConsulSettings(endpoints=("http://127.0.0.1:9",), register_service=True))
+    with contextlib.closing(Registrar(service, cast("Client", agent), BootClock())) as registrar:
+        yield registrar
 
 
 @pytest.fixture
@@ -160,6 +185,26 @@ def test_an_agent_that_does_not_answer_holds_up_no_publishing(consul: Consul, re
         publish(session, rest)
         assert set(session.snapshot(timeout_s=CALL_S).members) == {"n1"}
         assert found(consul) is None, "only the agent of this machine may have the service"
+
+
+def test_an_error_that_nobody_has_heard_of_is_followed_by_another_attempt() -> None:
+    agent = PaperAgent(RuntimeError("can't start new thread"))
+    with registering(agent) as registrar:
+        registrar.want(record("http://127.0.0.1:9"), ttl_s=TTL_S)
+        assert agent.told.get(timeout=EVENTUALLY_S)["Tags"] == ["replica"]
+
+
+def test_a_registrar_that_cannot_begin_begins_with_the_next_record_though_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    agent = PaperAgent()
+    with registering(agent) as registrar:
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", fails)
+            registrar.want(record("http://127.0.0.1:9"), ttl_s=TTL_S)
+        registrar.want(record("http://127.0.0.1:9"), ttl_s=TTL_S)
+        assert agent.told.get(timeout=EVENTUALLY_S)["Tags"] == ["replica"]
 
 
 @pytest.mark.parametrize(

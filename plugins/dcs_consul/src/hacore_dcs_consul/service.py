@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import Enduring
 from hacore.model.clock import Clock
 from hacore_dcs_consul.client import Client, RejectedError
 from hacore_dcs_consul.session import TIMES_TTL
@@ -90,7 +90,7 @@ class Registrar:
 
     def want(self, value: str, *, ttl_s: float) -> None:
         """Follow a member record. What was wanted stays while PostgreSQL neither runs nor is stopped, as during a restart."""
-        if self._asked == (value, ttl_s):
+        if self._thread is not None and self._asked == (value, ttl_s):
             return
         self._asked = (value, ttl_s)
         record = _mapping(value)
@@ -117,8 +117,12 @@ class Registrar:
             self._wanted, self._is_due = wanted, True
             self._changed.notify()
         if self._thread is None:  # with the feature off, too: what was registered while it was on is taken away
-            self._thread = threading.Thread(target=self._run, name="hacore-consul-service", daemon=True)
-            self._thread.start()
+            with Enduring() as beginning:
+                thread = threading.Thread(target=self._run, name="hacore-consul-service", daemon=True)
+                thread.start()
+                self._thread = thread
+            if beginning.error is not None:
+                logger.debug("the service is registered by the next call", extra={"error": str(beginning.error)})
 
     def _run(self) -> None:
         pause_s: float | None = None
@@ -134,16 +138,16 @@ class Registrar:
 
     def _bring(self, wanted: Json | None) -> bool:
         path = f"agent/service/deregister/{quote(self._service.number)}" if wanted is None else "agent/service/register"
-        try:
+        with Enduring() as attempt:
             self._client.put(path, wanted, until=self._clock.now() + _CALL_S, repeatable=True)
-        except RejectedError as error:
+        facts = {"service": self._service.number, "error": str(attempt.error)}
+        if isinstance(attempt.error, RejectedError):
             if self._service.settings.register_service:
-                logger.warning("Consul's agent refuses the service", extra={"service": self._service.number, "error": str(error)})
+                logger.warning("Consul's agent refuses the service", extra=facts)
             return not self._service.settings.register_service
-        except DcsUnavailableError as error:
-            logger.debug("the service is not registered yet", extra={"service": self._service.number, "error": str(error)})
-            return False
-        return True
+        if attempt.error is not None:
+            logger.debug("the service is not registered yet", extra=facts)
+        return attempt.error is None
 
 
 def service_name(scope: str) -> str:
