@@ -16,6 +16,8 @@ from hacore.hookspecs import Validate
 from hacore.interfaces import AcquireRequest, Dcs, Put, Refused
 from hacore.testing.conformance.store import (
     CALL_S,
+    EVENTUALLY_S,
+    Wakes,
     eventually,
     look,
     now,
@@ -130,6 +132,18 @@ def test_an_answer_that_nobody_takes_holds_up_nobody(server: TableServer, a: Dcs
             written(a, Put(name="config", value="1"))
     finally:
         stopped.close()
+
+
+def test_a_watch_outlives_an_error_that_it_does_not_know(a: Dcs) -> None:
+    wakes, failures = Wakes(), [RuntimeError("can't start new thread")]
+
+    def wake() -> None:
+        if failures:
+            raise failures.pop()
+        wakes()
+
+    a.watch(wake)
+    assert wakes.within(EVENTUALLY_S, after=0)
 
 
 def test_a_session_that_was_cut_while_it_was_idle_costs_no_call(server: TableServer, a: Dcs) -> None:

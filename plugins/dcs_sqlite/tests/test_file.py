@@ -16,7 +16,7 @@ import pytest
 
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, RenewRequest, WriteRequest, Written
-from hacore.testing.conformance.store import CALL_S, Wakes, look, renew, request_for, take, takes_at_most, written
+from hacore.testing.conformance.store import CALL_S, EVENTUALLY_S, Wakes, look, renew, request_for, take, takes_at_most, written
 from hacore_dcs_sqlite.file import STOPPED_INSIDE_S
 from hacore_dcs_sqlite.plugin import SqlitePlugin
 from hacore_dcs_sqlite.settings import SqliteSettings
@@ -288,6 +288,18 @@ def test_a_wake_follows_the_commit_within_milliseconds(a: Dcs, b: Dcs) -> None:
         assert wakes.within(1.0, after=before)
         delays.append(time.monotonic() - committed_at)
     assert sorted(delays)[len(delays) // 2] < 0.05
+
+
+def test_a_watch_outlives_an_error_that_it_does_not_know(a: Dcs) -> None:
+    wakes, failures = Wakes(), [RuntimeError("can't start new thread")]
+
+    def wake() -> None:
+        if failures:
+            raise failures.pop()
+        wakes()
+
+    a.watch(wake)
+    assert wakes.within(EVENTUALLY_S, after=0)
 
 
 def test_the_watch_sleeps_while_nothing_happens(a: Dcs, b: Dcs) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from hacore.errors import DcsUnavailableError
+from hacore.errors import Enduring
 from hacore.model.clock import Clock, Instant
 from hacore.sightings import Sightings
 from hacore_dcs_pgtable.tables import Seen, Table
@@ -55,15 +55,15 @@ class Watch:
 
     def _run(self, wake: Callable[[], None], interrupt: int) -> None:
         while not self._ended.is_set():
-            try:
+            with Enduring() as round_:
                 seen = self._table.look(until=self._clock.now() + _LOOK_S)
-            except DcsUnavailableError as error:
-                logger.debug("the watch cannot read the store", extra={"error": str(error)})
+                if self._concerns(seen) and not self._ended.is_set():
+                    wake()
+                self._table.sleep(until=self._next_look(seen), interrupt=interrupt)
+            if round_.error is not None:
+                logger.debug("the watch cannot read the store", extra={"error": str(round_.error)})
+                self._known = None  # what it has met may have been in the way of a wake
                 self._ended.wait(_PAUSE_S)
-                continue
-            if self._concerns(seen) and not self._ended.is_set():
-                wake()
-            self._table.sleep(until=self._next_look(seen), interrupt=interrupt)
         self._table.connection.close()
         os.close(interrupt)
 

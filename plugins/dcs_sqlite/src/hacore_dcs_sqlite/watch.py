@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hacore.errors import ConfigError, DcsUnavailableError
+from hacore.errors import Enduring
 from hacore.model.clock import Clock, Instant
 from hacore_dcs_sqlite.file import StoreFile
 from hacore_dcs_sqlite.inotify import DirectoryWatch
@@ -63,21 +63,20 @@ class Watch:
     def _run(self, wake: Callable[[], None]) -> None:
         pauses: Iterator[float] = iter(())
         while not self._ended.is_set():
-            if self._look() and not self._ended.is_set():
-                wake()
+            with Enduring() as round_:
+                if self._look() and not self._ended.is_set():
+                    wake()
+            if round_.error is not None:
+                logger.debug("the watch cannot read the store", extra={"error": str(round_.error)})
+                self._seen, self._lock_ends_at = None, None
             if self._directory.wait(next(pauses, self._until_next_look())):
                 pauses = iter(_AGAIN_S)
 
     def _look(self) -> bool:
         """Tell whether something has changed that the loop must answer; also after a time in which nothing could be seen."""
-        try:
-            with self._file.transaction("read", until=self._clock.now() + _LOOK_S) as connection:
-                tables = self._tables(connection)
-                lock, self._lock_ends_at, rows = tables.lock(), tables.lock_ends_at(), tables.rows()
-        except (ConfigError, DcsUnavailableError) as error:
-            logger.debug("the watch cannot read the store", extra={"error": str(error)})
-            self._seen, self._lock_ends_at = None, None
-            return False
+        with self._file.transaction("read", until=self._clock.now() + _LOOK_S) as connection:
+            tables = self._tables(connection)
+            lock, self._lock_ends_at, rows = tables.lock(), tables.lock_ends_at(), tables.rows()
         records = {row.name: self._sightings.record(row.name, row.value, row.version) for row in rows}
         waking = ("config", "failover") if lock is not None and lock.holder == self._member else ("config", "failover", "status")
         seen = (lock, *(records[name].version if name in records else 0 for name in waking))
