@@ -99,7 +99,7 @@ class BackupTool:
         if node is None or node.server is not ServerState.RUNNING or node.role is None:
             return Ended(error="the server of this node does not run")
         labels = {"scope": site.context.scope, "member": site.context.member, "token": str(task.token), "task": task.id}
-        kind = kind_to_make(BackupKind(task.kind), self._ours(site), node.history)
+        kind = kind_to_make(BackupKind(task.kind), self._ours(site), node.history, self._found_bad())
         request = BackupRequest(site=site, kind=kind, is_primary=node.is_primary, labels=labels)
         plugin = self.plugin()
         outcome = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
@@ -113,6 +113,12 @@ class BackupTool:
         """Return this node as its last turn has read it."""
         latest = self.desk.latest()
         return latest[0].node if latest is not None else None
+
+    def _found_bad(self) -> frozenset[str]:
+        """Return the backups that were found bad, as the last turn has read it from the store, where the task stood as well."""
+        latest = self.desk.latest()
+        record = latest[0].cluster.backups if latest is not None and latest[0].cluster is not None else None
+        return frozenset() if record is None else record.found_bad
 
     def _ours(self, site: BackupSite) -> list[Backup]:
         """Return what the repository holds of this cluster."""

@@ -62,14 +62,20 @@ def due_work(
     return Wanted(work=BackupWork.EXPIRE, reason="retention", remove=tuple(one.id for one in expired.remove))
 
 
-def kind_to_make(wanted: BackupKind, backups: Sequence[Backup], history: TimelineHistory | None) -> BackupKind:
-    """Return how much is to be copied: all of it where the newest backup leads elsewhere, as after a restore to an earlier point.
+def kind_to_make(
+    wanted: BackupKind, backups: Sequence[Backup], history: TimelineHistory | None, found_bad: Collection[str] = ()
+) -> BackupKind:
+    """Return how much is to be copied: all of it where nothing can be made of the newest backup.
 
-    An increment has what was changed after the position of what it is made of; there the same positions are of other changes.
+    That leads elsewhere, as after a restore to an earlier point: an increment has what was changed after the position of what it is made
+    of, and there the same positions are of other changes. Or it was found bad, or what it rests on: so would be all that rests on it.
     """
     good = [one for one in backups if one.state is BackupState.OK]
     newest = max(good, key=age, default=None)
-    return wanted if newest is None or leads_to(newest, history) else BackupKind.FULL
+    if newest is None:
+        return wanted
+    is_sound = leads_to(newest, history) and not any(link.id in found_bad for link in chain_of(newest, backups))
+    return wanted if is_sound else BackupKind.FULL
 
 
 def next_backup(
@@ -106,7 +112,7 @@ def in_doubt(record: BackupRecord, backups: Sequence[Backup]) -> frozenset[str]:
     What lacks WAL alone is no doubt about what rests on it: that needs the files. A check that succeeded is of the whole chain.
     """
     doubted = {one.backup for one in record.doubts}
-    broken = {one.backup for one in record.doubts if one.is_found_bad}
+    broken = record.found_bad
     unseen = [one for one in backups if one.id not in {name for name, _ in record.verified}] if broken else []
     return frozenset(doubted | {one.id for one in unseen if any(link.id in broken for link in chain_of(one, backups))})
 

@@ -33,7 +33,7 @@ class BackupRequest:
     """Make one backup of the server of this node."""
 
     site: BackupSite
-    kind: BackupKind = BackupKind.AUTO
+    kind: BackupKind = BackupKind.AUTO  # ``FULL``: nothing of an earlier backup is used, which may be bad
     is_primary: bool = True  # the server of this node
     labels: Mapping[str, str] = field(default_factory=dict)  # to be kept with the backup: ``scope``, ``member``, ``token``, ...
 

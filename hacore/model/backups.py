@@ -93,6 +93,11 @@ class BackupRecord:
     window_start: datetime | None = None  # end of the oldest good one: the first time that can be recovered to
     listed: int | None = None  # how many good ones there were
 
+    @property
+    def found_bad(self) -> frozenset[str]:
+        """The backups whose files a check has found bad, with all that may rest on them."""
+        return frozenset(one.backup for one in self.doubts if one.is_found_bad)
+
     def result(self, work: BackupWork) -> BackupResult | None:
         """Return how work of this kind ended last."""
         return next((one for one in self.results if one.work is work), None)

@@ -1,21 +1,23 @@
 """What a check of a backup says of it: one that could not be made says nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from hacore.agent.backup_ended import Ended
 from hacore.agent.backup_tool import BackupTool
 from hacore.errors import DataDirectoryError, FoundBadError, HacoreError, JobCancelledError, PluginUnavailableError
-from hacore.hookspecs import BackupSite, VerifyBackup, hookimpl
-from hacore.interfaces import Backup, Failed, Verified
-from hacore.model.backups import BackupTask, BackupWork
+from hacore.hookspecs import BackupRequest, BackupSite, VerifyBackup, hookimpl
+from hacore.interfaces import Backup, BackupKind, Failed, Verified
+from hacore.model.backups import BackupRecord, BackupTask, BackupWork, Doubt
 from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
 from tests.unit.backup.backups import NOW, backup
+from tests.unit.decide.worlds import cluster, primary, world
 from tests.unit.plugins.making import CONTEXT, plugin
 
 TASK = BackupTask(id="t", work=BackupWork.VERIFY, member="a", token=1, asked_at=NOW, restores=True)
@@ -27,6 +29,10 @@ class Checker:
 
     def __init__(self, answer: Verified | Failed | HacoreError | None) -> None:
         self._answer = answer
+
+    @hookimpl
+    def hacore_backup(self, request: BackupRequest, job: object) -> Failed:
+        return Failed(reason=request.kind)
 
     @hookimpl
     def hacore_verify_backup(self, request: VerifyBackup, job: object) -> Verified | Failed | None:
@@ -62,15 +68,21 @@ def verdict(
             raise copy
         return "restored and read"
 
-    checker = plugin(Checker(answer), name="plain", kind="backup")
-    desk = cast("Any", SimpleNamespace(latest=lambda: None))
+    ended = carried_out(Checker(answer), TASK, restored, job or JobHandle())
+    assert ended.backup == "one"
+    return ended.error is not None, ended.is_found_bad
+
+
+def carried_out(
+    hooks: Checker, task: BackupTask, restored: Callable[..., str], job: JobHandle, seen: object | None = None
+) -> Ended:  # fmt: skip
+    checker = plugin(hooks, name="plain", kind="backup")
+    desk = cast("Any", SimpleNamespace(latest=lambda: None if seen is None else (seen,)))
     tool = Tool(
         registry=NOTHING, settings=NOTHING, desk=desk, instance=NOTHING, context=NOTHING, verify_by_restore=restored, checker=checker
     )
     try:
-        ended = tool.carry_out(TASK, job or JobHandle())
-        assert ended.backup == "one"
-        return ended.error is not None, ended.is_found_bad
+        return tool.carry_out(task, job)
     finally:
         checker.calls.end()
 
@@ -98,3 +110,10 @@ def test_a_repository_that_is_away_and_work_that_was_cancelled_say_nothing_of_it
         verdict(Failed(reason="ended with -15"), job=cancelled)
     with pytest.raises(JobCancelledError):
         verdict(copy=FoundBadError("it does not start"), job=cancelled)
+
+
+@pytest.mark.parametrize(("doubts", "kind"), [((), BackupKind.INCREMENTAL), ((Doubt(backup="one"),), BackupKind.FULL)])
+def test_after_a_check_has_found_the_newest_bad_the_next_is_a_full_one(doubts: tuple[Doubt, ...], kind: BackupKind) -> None:
+    seen = world(node=primary(), cluster=cluster(backups=BackupRecord(doubts=doubts)))
+    task = replace(TASK, work=BackupWork.BACKUP, kind=str(BackupKind.INCREMENTAL))
+    assert carried_out(Checker(None), task, str, JobHandle(), seen).error == kind

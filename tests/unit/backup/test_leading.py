@@ -339,3 +339,14 @@ def test_what_leads_elsewhere_is_nothing_to_make_an_increment_of() -> None:
     assert kind_to_make(BackupKind.INCREMENTAL, (led, lost), history) is BackupKind.FULL
     assert kind_to_make(BackupKind.INCREMENTAL, (led, lost, anew), history) is BackupKind.INCREMENTAL
     assert kind_to_make(BackupKind.AUTO, (lost,), None) is BackupKind.AUTO
+
+
+def test_no_increment_is_made_of_what_was_found_bad_or_rests_on_that() -> None:
+    full, increment = backup("full", 3), backup("increment", 2, kind=BackupKind.INCREMENTAL, parent="full")
+    anew = backup("anew", 1)
+    record = BackupRecord(doubts=(Doubt(backup="full"), Doubt(backup="increment", lacks=(WAL,)), Doubt(backup="unknown", is_unknown=True)))
+    assert record.found_bad == {"full"}  # what lacks WAL has all its files
+    for backups in ((full,), (full, increment)):
+        assert kind_to_make(BackupKind.AUTO, backups, None, record.found_bad) is BackupKind.FULL
+        assert kind_to_make(BackupKind.INCREMENTAL, backups, None, record.found_bad) is BackupKind.FULL
+    assert kind_to_make(BackupKind.INCREMENTAL, (full, increment, anew), None, record.found_bad) is BackupKind.INCREMENTAL

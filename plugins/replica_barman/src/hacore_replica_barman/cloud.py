@@ -14,7 +14,7 @@ from typing import Final
 
 from hacore.errors import ConfigError, PluginUnavailableError
 from hacore.hookspecs import ArchiveRequest, BackupSite, TablespacePlaces
-from hacore.interfaces import ArchiveConflict, ArchiveEmpty, ArchiveOwned, Backup, Failed, Finished, Job, Verified
+from hacore.interfaces import ArchiveConflict, ArchiveEmpty, ArchiveOwned, Backup, BackupKind, Failed, Finished, Job, Verified
 from hacore.model.clock import Clock
 from hacore_replica_barman import wire
 from hacore_replica_barman.remote import last_words
@@ -170,7 +170,7 @@ class CloudWork:
         lacking = [name for name in _WHOLE if not (Path(data_dir) / name).exists()]
         return Failed(reason=f"barman-cloud-restore said that all is well, and there is no {lacking[0]}") if lacking else None
 
-    def make(self, site: BackupSite) -> Backup | Failed:
+    def make(self, site: BackupSite, _: BackupKind) -> Backup | Failed:
         """Make a backup of the server of this node."""
         if site.socket_dir is None:
             return Failed(reason="barman-cloud-backup needs the socket of a server that runs")

@@ -133,7 +133,7 @@ class BarmanPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
     @hookimpl
     def hacore_backup(self, request: BackupRequest, job: Job) -> Backup | Failed:
         """Tell Barman to make a backup, of the server that its own configuration says; from here where it is object storage."""
-        return self._at(request.site, job).make(request.site)
+        return self._at(request.site, job).make(request.site, request.kind)
 
     @hookimpl
     def hacore_restore(self, request: RestoreRequest, job: Job) -> Restored | Failed:

@@ -7,7 +7,7 @@ from typing import Final
 
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import BackupSite, TablespacePlaces
-from hacore.interfaces import Backup, BackupState, Failed, Job, Verified
+from hacore.interfaces import Backup, BackupKind, BackupState, Failed, Job, Verified
 from hacore_replica_barman import scripts, wire
 from hacore_replica_barman.remote import Remote, last_words
 from hacore_replica_barman.repository import Repository
@@ -47,8 +47,12 @@ class Work:
         put_back(Path(data_dir))
         return None
 
-    def make(self, _: BackupSite) -> Backup | Failed:
-        """Have a backup made of the server that Barman is connected to, whichever that is."""
+    def make(self, _: BackupSite, kind: BackupKind) -> Backup | Failed:
+        """Have a backup made of the server that Barman is connected to, whichever that is.
+
+        :param kind: a full one shares no file with the one before, which may be damaged: ``reuse_backup`` trusts size and time.
+        """
+        reuse = ("--reuse-backup", "off") if kind is BackupKind.FULL else ()
         begun: list[str] = []
 
         def listen(line: str) -> None:
@@ -57,7 +61,7 @@ class Work:
                 begun.append(found)
             self._tell(line)
 
-        ended = self._run("backup", "--wait", self._settings.server, on_line=listen)
+        ended = self._run("backup", "--wait", *reuse, self._settings.server, on_line=listen)
         if ended is not None:
             return Failed(reason=ended)
         if not begun:

@@ -1,11 +1,13 @@
-"""What the check of a backup takes for a verdict: a program that came to none says nothing of the backup."""
+"""What Barman is told and what its check of a backup takes for a verdict: a program that came to none says nothing of the backup."""
 
 from typing import Any, cast
 
 import pytest
 
 from hacore.errors import PluginUnavailableError
-from hacore.interfaces import Backup, BackupState, Failed, Finished, Verified
+from hacore.hookspecs import BackupSite
+from hacore.interfaces import Backup, BackupKind, BackupState, Failed, Finished, Verified
+from hacore.testing.conformance.plugin import CONTEXT
 from hacore_replica_barman.settings import BarmanSettings
 from hacore_replica_barman.work import Work
 
@@ -16,10 +18,12 @@ DONE = Finished(exit_code=0)
 class Job:
     """Runs nothing."""
 
-    def __init__(self, check: Finished, verify: Finished) -> None:
+    def __init__(self, check: Finished = DONE, verify: Finished = DONE) -> None:
         self._check, self._verify = check, verify
+        self.told = ""
 
     def run(self, argv: list[str], *, environment: object, on_line: Any) -> Finished:
+        self.told = argv[-1]
         finished = self._verify if "verify-backup" in argv[-1] else self._check
         for line in finished.output.splitlines():
             on_line(line)
@@ -61,3 +65,11 @@ def test_a_program_without_a_verdict_says_nothing_of_the_backup(ended: Finished)
         check(verify=Finished(exit_code=1, output="ERROR: pg_verifybackup not found"))
     with pytest.raises(PluginUnavailableError):
         check(BackupState.RUNNING)  # WAL of it is on its way
+
+
+@pytest.mark.parametrize("kind", BackupKind)
+def test_a_full_backup_shares_no_file_with_one_before_that_may_be_bad(kind: BackupKind) -> None:
+    job = Job()
+    Work(SETTINGS, cast("Any", job), {}, cast("Any", Repository)).make(BackupSite(context=CONTEXT), kind)
+    assert "barman backup --wait" in job.told
+    assert ("--reuse-backup off" in job.told) == (kind is BackupKind.FULL)
