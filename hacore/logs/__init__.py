@@ -40,16 +40,6 @@ class LogHandle:
         root.handlers[:] = [self._handler]
         _say(fault)
 
-    @property
-    def queue_size(self) -> int:
-        """Number of records that wait to be written."""
-        return self._handler.waiting
-
-    @property
-    def records_lost(self) -> int:
-        """Number of records that found the queue full, or that could not be written."""
-        return self._handler.lost
-
     def use(self, settings: LogSettings) -> None:
         """Use settings from the next record on; where their file cannot be opened, with standard error in its place."""
         target, fault = self._usable(settings)

@@ -5,6 +5,8 @@ import threading
 from collections import deque
 from typing import Final
 
+logger = logging.getLogger(__name__)
+
 _CLOSING_S: Final = 2.0
 
 
@@ -19,16 +21,11 @@ class QueuedHandler(logging.Handler):
         self._changed = threading.Condition()
         self._writing = False
         self._closed = False
-        self.lost = 0
+        self._lost = self._said_lost = 0  # records that found the queue full, or that could not be written
         # The library itself would print to a stream that may be the broken one.
         target.handleError = self._count_lost  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
-
-    @property
-    def waiting(self) -> int:
-        """Number of records in the queue."""
-        return len(self._queue)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record, or count it as lost."""
@@ -36,7 +33,7 @@ class QueuedHandler(logging.Handler):
         record.msg, record.args = record.getMessage(), None
         with self._changed:
             if self._closed or len(self._queue) >= self._limit:
-                self.lost += 1
+                self._lost += 1
                 return
             self._queue.append(record)
             self._changed.notify_all()
@@ -66,7 +63,7 @@ class QueuedHandler(logging.Handler):
         super().close()
 
     def _count_lost(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - the library's signature
-        self.lost += 1
+        self._lost += 1
 
     def _write(self) -> None:
         while True:
@@ -80,8 +77,17 @@ class QueuedHandler(logging.Handler):
                     self._target.close()
                     self._target = next_one
                 else:
-                    self._target.handle(next_one)
+                    self._hand_over(next_one)
             finally:
                 with self._changed:
                     self._writing = False
                     self._changed.notify_all()
+
+    def _hand_over(self, record: logging.LogRecord) -> None:
+        """Write a record, and once the target takes them again what became of the others."""
+        before = self._lost
+        self._target.handle(record)
+        if self._lost == before > self._said_lost:
+            said = logging.WARNING, __file__, 0, "records of the log were lost", (), None
+            self._target.handle(logger.makeRecord(logger.name, *said, extra={"records": before - self._said_lost}))
+            self._said_lost = before
