@@ -45,6 +45,8 @@ def _tags(tags: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 def _postgresql(section: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     if section.get("use_slots") is not None:
         yield ("postgresql", "use_slots"), _IGNORED_THERE
+    if section.get("use_unix_socket_repl") is not None:
+        yield ("postgresql", "use_unix_socket_repl"), "accepted without effect: no replication connection is made to the own server"
     for name in ("data_dir", "config_dir"):
         if isinstance(path := section.get(name), str) and path[:1] not in {"/", "~"}:
             yield ("postgresql", name), "is taken from the directory in which hacore is started: an absolute path always means the same"

@@ -157,7 +157,6 @@ def _postgres(local: LocalSettings, reading: Reading, combined: _Parameters, war
         pg_hba=reading.take(Shared.PG_HBA),
         pg_ident=reading.take(Shared.PG_IDENT),
         use_unix_socket=reading.take(Shared.USE_UNIX_SOCKET),
-        use_unix_socket_repl=reading.take(Shared.USE_UNIX_SOCKET_REPL),
         pg_ctl_timeout_s=reading.take(Shared.PG_CTL_TIMEOUT),
         pre_promote=reading.take(Shared.PRE_PROMOTE),
         before_stop=reading.take(Shared.BEFORE_STOP),

@@ -63,7 +63,6 @@ class PostgresSettings:
     pg_hba: tuple[str, ...] | None  # None: the file is left alone
     pg_ident: tuple[str, ...] | None
     use_unix_socket: bool
-    use_unix_socket_repl: bool
     pg_ctl_timeout_s: float
     pre_promote: str | None
     before_stop: str | None

@@ -184,6 +184,7 @@ def test_a_feature_that_does_not_work_yet_is_an_error_in_the_local_file(
         ({"bootstrap": {"method": "gone"}}, "bootstrap.method", "no section gone"),
         ({"bootstrap": {"dcs": {"synchronous_mode": True}}}, "bootstrap.dcs.synchronous_mode", "does not work yet"),
         ({"thread_pool_size": 7}, "thread_pool_size", "without effect"),
+        ({"postgresql.use_unix_socket_repl": True}, "postgresql.use_unix_socket_repl", "without effect"),
         ({"sqlite.path": "here"}, "sqlite.path", "here is not the same everywhere"),
     ],
 )

@@ -54,7 +54,6 @@ def settings(data_dir: str, *, name: str = "a", port: int = 5432, bin_dir: str |
         pg_hba=None,
         pg_ident=None,
         use_unix_socket=False,
-        use_unix_socket_repl=False,
         pg_ctl_timeout_s=30.0,
         pre_promote=None,
         before_stop=None,
