@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import click
-
 VARIABLES: Final = ("HACORE_CONFIG_FILE", "PATRONICTL_CONFIG_FILE")
 _AT_HOME: Final = (".config/hacore/hacore.yml", ".config/patroni/patronictl.yaml")
 _SYSTEM: Final = Path("/etc/hacore")
@@ -45,11 +43,3 @@ class Place:
                 return str(self.home / name)
         found = sorted(self.system.glob("*.yml")) if self.system.is_dir() else []
         return str(found[0]) if len(found) == 1 else None
-
-
-def place_of(ctx: click.Context) -> Place:
-    """Return what was said before the command."""
-    place = ctx.find_root().obj
-    if not isinstance(place, Place):
-        raise TypeError("the command was called outside of hacore")
-    return place

@@ -14,7 +14,6 @@ class LoadedConfig:
 
     local: LocalSettings
     warnings: tuple[Fault, ...] = ()
-    origins: Mapping[str, str] = field(default_factory=dict, repr=False)  # by key: default, FILE:LINE or environment NAME
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as they were written
     places: Mapping[Path, Place] = field(default_factory=dict, repr=False)
     defaults: Mapping[Path, object] = field(default_factory=dict, repr=False)

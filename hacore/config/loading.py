@@ -11,7 +11,6 @@ from marshmallow import Schema, ValidationError
 
 from hacore.config import advice, stores
 from hacore.config.document import Document
-from hacore.config.explaining import explain
 from hacore.config.fault import ConfigFaultsError, Fault, Path, dotted, nearest
 from hacore.config.loaded import LoadedConfig
 from hacore.config.old_layout import modernised
@@ -133,7 +132,7 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
         misspelt = [warning for warning in found.warnings if warning.suggestion is not None]
         raise ConfigFaultsError(_in_order(found.faults + misspelt))
     local = _assemble(settings, store, built, source)
-    loaded = LoadedConfig(
+    return LoadedConfig(
         local=local,
         warnings=tuple(_in_order(found.warnings)),
         values=values,
@@ -141,7 +140,6 @@ def load_config(path: str | None, environ: Mapping[str, str], *, plugins: Plugin
         defaults=found.defaults,
         secrets=frozenset(found.secrets),
     )
-    return replace(loaded, origins={row.path: row.origin for row in explain(loaded, None)})
 
 
 def findings_of(sources: Sources) -> Findings:

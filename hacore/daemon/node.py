@@ -22,7 +22,7 @@ from hacore.guard.paths import ensure_state_dir
 from hacore.guard.word import create_memory
 
 SNAPSHOT_VARIABLE: Final = "HACORE_SNAPSHOT_FD"
-SNAPSHOT_BYTES: Final = 1 << 20  # pages that nobody touches cost nothing
+_SNAPSHOT_BYTES: Final = 1 << 20  # pages that nobody touches cost nothing
 LOCK_NAME: Final = "main.lock"
 _GUARD_SILENT_S: Final = 30.0
 _REST_STOP_S: Final = 10.0
@@ -38,6 +38,11 @@ class Commands:
     rest: Sequence[str]
 
 
+def create_snapshot() -> int:
+    """Make the memory that the agent shares with the REST server."""
+    return create_memory("hacore-snapshot", _SNAPSHOT_BYTES)
+
+
 class Node:
     """Guard, agent and REST server of one data directory, under a lock that keeps a second main process out."""
 
@@ -47,7 +52,7 @@ class Node:
         self._lock_fd = _lock(os.path.join(prepared.state_dir, LOCK_NAME))  # noqa: PTH118 - no pathlib in the main process
         self.guard = GuardLink(prepared.state_dir, prepared.data_dir, environment)
         heartbeat_fd, self.heartbeat = create_heartbeat()
-        snapshot_fd = create_memory("hacore-snapshot", SNAPSHOT_BYTES)
+        snapshot_fd = create_snapshot()
         handed_down = {
             **environment,
             NODE_VARIABLE: prepared.state_dir,

@@ -124,8 +124,7 @@ def claim_timeline(seen: Leading) -> Answer | None:
 
 def promote(seen: Leading) -> Answer | None:
     """Leave recovery under a lease that is renewed."""
-    current, timeline = seen.node.timeline or 0, _next_timeline(seen)
-    return Answer(reason="holds the lock", steps=(Promote(timeline=timeline, claimed=tuple(range(current + 1, timeline))),))
+    return Answer(reason="holds the lock", steps=(Promote(timeline=_next_timeline(seen)),))
 
 
 def _next_timeline(seen: Leading) -> int:

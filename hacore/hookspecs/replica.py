@@ -80,7 +80,6 @@ class ReplicaRequest:
             size_bytes=chosen.size_bytes,
             wal_bytes=wal_bytes,
             wal_limit_bytes=limit,
-            needs_source=False,
         )
 
 

@@ -54,6 +54,4 @@ class ArchiveStatus:
     """What the archive holds. ``None``: it cannot tell."""
 
     last_segment: str | None = None  # newest WAL file
-    oldest_segment: str | None = None
-    newest_timeline: int | None = None
     gaps: tuple[str, ...] = ()  # ranges of segments that are missing, for people

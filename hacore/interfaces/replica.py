@@ -25,8 +25,6 @@ class Offer:
     size_bytes: int | None = None
     wal_bytes: int | None = None  # to be replayed from there to the leader's position
     wal_limit_bytes: int | None = None  # most that the method's own settings allow; ``None``: the core's limits hold
-    needs_source: bool = True  # it copies from ``source``
-    estimate_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,7 +154,6 @@ class ClusterView:
     sent_at: Instant  # before the request was sent
     revision: int | None = None  # of the whole store, where it has one
     lock: Lock | None = None
-    lock_holder_seen: str | None = None  # value of the leader key also where it has expired by the store's own rule
     initialize: str | None = None  # ``""`` while a bootstrap runs; else the system identifier
     initialize_version: int | None = None
     config: str | None = None  # JSON text
@@ -168,7 +167,6 @@ class ClusterView:
     own_version: int | None = None
     own_received_at: Instant | None = None  # when this node first received that version
     backups: BackupRecord | None = None
-    backups_version: int | None = None
     broken: frozenset[str] = frozenset()
 
     def member(self, name: str | None) -> Member | None:

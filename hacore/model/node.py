@@ -70,7 +70,6 @@ class DataDirectory:
     state: DirectoryState
     control: ControlData | None = None
     has_standby_signal: bool = False
-    has_recovery_signal: bool = False
     mark: str | None = None  # which work did not come to its end
     wal_end: Lsn | None = None  # end of all local WAL, also what is not replayed; only where the server is stopped
     wal_end_timeline: int | None = None
@@ -96,7 +95,6 @@ class SlotState:
     is_physical: bool
     active: bool
     restart_lsn: Lsn | None = None
-    confirmed_flush_lsn: Lsn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,6 @@ class WalSender:
     state: str
     sync_state: str
     sync_priority: int
-    flush_lsn: Lsn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,4 +194,3 @@ class PeerState:
     is_hacore: bool = False
     system_id: str | None = None
     streams: bool | None = None  # a standby: WAL arrives by streaming; ``None``: not known
-    detached: bool = False  # it does not receive from an older leader any more

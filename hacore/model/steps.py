@@ -136,10 +136,9 @@ class RestartServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """Leave recovery under the lease that is held. ``claimed`` timelines must not be chosen."""
+    """Leave recovery under the lease that is held, on exactly this timeline."""
 
     timeline: int
-    claimed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,17 +75,9 @@ class Listeners:
         """Let the listeners prepare the first primary of a new cluster."""
         return self._ask(Gate.AFTER_BOOTSTRAP, request, is_cancelled)
 
-    def has_gate(self, gate: Gate) -> bool:
-        """Tell whether any listener wants to be asked."""
-        return bool(self._asked(gate))
-
     def dropped(self) -> dict[str, int]:
         """Return how many events were lost for each listener because its queue was full."""
         return {name: queue.dropped for name, (_, queue) in self._queues.items()}
-
-    def stuck(self) -> frozenset[str]:
-        """Return the listeners that do not come back from an event."""
-        return frozenset(name for name, (_, queue) in self._queues.items() if queue.is_stuck)
 
     def close(self, timeout_s: float) -> bool:
         """Deliver what waits, for at most ``timeout_s`` in all, and tell nobody anything any more. Tell whether all was delivered."""

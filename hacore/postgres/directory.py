@@ -29,7 +29,6 @@ def read_directory(instance: Instance, *, answer: Answer | None, is_stopped: boo
         state=_state(mark, control, is_whole=layout.version_file.is_file()),
         control=control,
         has_standby_signal=layout.standby_signal.exists(),
-        has_recovery_signal=layout.recovery_signal.exists(),
         mark=mark,
         free_bytes=_free_bytes(layout.data_dir),
     )

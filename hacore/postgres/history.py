@@ -38,11 +38,6 @@ def parse_history(timeline: int, text: str) -> TimelineHistory:
     return TimelineHistory(timeline=timeline, switches=tuple(switches))
 
 
-def format_history(history: TimelineHistory) -> str:
-    """Write a history as the file has it."""
-    return "".join(f"{switch.timeline}\t{switch.switchpoint}\t{switch.reason}\n" for switch in history.switches)
-
-
 class HistoryReader:
     """Reads histories from ``pg_wal``; a history file never changes once it is written, so each is read once."""
 

@@ -107,7 +107,7 @@ def _block_timelines(instance: Instance, step: Promote) -> list[int]:
     known = instance.control.cached()
     current = known.control.timeline if known is not None else FIRST
     created = []
-    for number in range(current + 1, step.timeline):  # all of ``step.claimed`` that could be chosen are among them
+    for number in range(current + 1, step.timeline):
         path = instance.layout.wal_dir / name_of(number)
         if not path.exists():
             write_durably(path, "")

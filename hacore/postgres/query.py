@@ -32,10 +32,10 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "primary_conninfo": "current_setting('primary_conninfo', true)",
     "primary_slot_name": "current_setting('primary_slot_name', true)",
     "restore_command": "current_setting('restore_command', true)",
-    "slots": """(SELECT json_agg(json_build_array(slot_name, slot_type, active, restart_lsn, confirmed_flush_lsn) ORDER BY slot_name)
+    "slots": """(SELECT json_agg(json_build_array(slot_name, slot_type, active, restart_lsn) ORDER BY slot_name)
         FROM pg_replication_slots WHERE NOT temporary)""",
     "senders": """(SELECT json_agg(
-        json_build_array(usename, application_name, host(client_addr), state, sync_state, sync_priority, flush_lsn)
+        json_build_array(usename, application_name, host(client_addr), state, sync_state, sync_priority)
         ORDER BY application_name, pid) FROM pg_stat_replication)""",
 }
 # (first major version, column, expression): the last that fits wins.
@@ -135,14 +135,12 @@ def _rows(value: object) -> list[list[Any]]:
 
 
 def _slot(item: list[Any]) -> SlotState:
-    name, kind, active, restart, confirmed = item
-    return SlotState(
-        name=name, is_physical=kind == "physical", active=active, restart_lsn=_lsn(restart), confirmed_flush_lsn=_lsn(confirmed)
-    )
+    name, kind, active, restart = item
+    return SlotState(name=name, is_physical=kind == "physical", active=active, restart_lsn=_lsn(restart))
 
 
 def _sender(item: list[Any]) -> WalSender:
-    usename, application, address, state, sync_state, priority, flushed = item
+    usename, application, address, state, sync_state, priority = item
     return WalSender(
         usename=usename or "",
         application_name=application or "",
@@ -150,7 +148,6 @@ def _sender(item: list[Any]) -> WalSender:
         state=state or "",
         sync_state=sync_state or "",
         sync_priority=priority or 0,
-        flush_lsn=_lsn(flushed),
     )
 
 

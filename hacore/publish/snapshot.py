@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, fcntl
 from typing import Final
 
 from hacore.model.clock import Instant
@@ -20,7 +19,6 @@ from hacore.publish.picture import Picture, decode, encode, without_plugins
 
 logger = logging.getLogger(__name__)
 
-SNAPSHOT_BYTES: Final = 1 << 20  # pages that were never written take no memory
 _HEADER: Final = 64
 _SEQUENCE, _WRITTEN_AT, _FENCE_AT, _LENGTH, _CHECKSUM = range(5)  # words of eight bytes
 _ATTEMPTS: Final = 20
@@ -42,18 +40,6 @@ class Seen:
     def is_fresh(self, now: Instant) -> bool:
         """Tell whether the picture is young enough to be the basis of a good answer."""
         return self.picture is not None and now - self.written_at < self.picture.ttl_s
-
-
-def create_snapshot() -> int:
-    """Make the shared memory and return its descriptor, which is not inherited unless somebody says so."""
-    fd = os.memfd_create("hacore-snapshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.ftruncate(fd, SNAPSHOT_BYTES)
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
 
 
 class _Memory:

@@ -35,13 +35,11 @@ def read_cluster(snapshot: Snapshot) -> ClusterView:
     A member whose record is broken (``members/NAME``) is left out.
     """
     reading = _Reading(snapshot)
-    leader = snapshot.records.get(names.LEADER)
     sync = reading.read(names.SYNC, _read_sync)
     return ClusterView(
         sent_at=snapshot.sent_at,
         revision=snapshot.revision,
         lock=snapshot.lock,
-        lock_holder_seen=leader.value if leader else snapshot.lock.holder if snapshot.lock else None,
         initialize=reading.read(names.INITIALIZE, _read_initialize),
         initialize_version=reading.version(names.INITIALIZE),
         config=reading.read(names.CONFIG, _read_config),
@@ -54,7 +52,6 @@ def read_cluster(snapshot: Snapshot) -> ClusterView:
         own=reading.read(names.OWN, read_own),
         own_version=reading.version(names.OWN),
         backups=reading.read(names.BACKUP, _backups),
-        backups_version=reading.version(names.BACKUP),
         own_received_at=snapshot.records[names.OWN].received_at if names.OWN in snapshot.records else None,
         broken=frozenset(reading.broken),  # last: the readers above have named them
     )

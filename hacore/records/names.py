@@ -2,7 +2,6 @@
 
 from typing import Final
 
-LEADER: Final = "leader"
 INITIALIZE: Final = "initialize"
 CONFIG: Final = "config"
 STATUS: Final = "status"
@@ -10,7 +9,6 @@ OPTIME: Final = "optime/leader"  # position of the leader before ``status`` was 
 FAILOVER: Final = "failover"
 SYNC: Final = "sync"
 HISTORY: Final = "history"
-FAILSAFE: Final = "failsafe"
 OWN: Final = "hacore"
 BACKUP: Final = "backup"  # hacore's own: what goes on with the cluster's backups
 MEMBERS: Final = "members"

@@ -32,8 +32,8 @@ assemble(SettingsSource(loaded, path, dict(os.environ)), dict(os.environ))
 REST = """
 import os
 from hacore.api.process import SNAPSHOT_VARIABLE, RestProcess
-from hacore.publish.snapshot import create_snapshot
-RestProcess(path, {**os.environ, SNAPSHOT_VARIABLE: str(create_snapshot())})
+from hacore.guard.word import create_memory
+RestProcess(path, {**os.environ, SNAPSHOT_VARIABLE: str(create_memory("snapshot", 1 << 20))})
 """
 MAIN = "import hacore.daemon.main"
 GUARD = "import hacore.guard.process"

@@ -70,7 +70,6 @@ def test_it_offers_where_the_backup_begins(server: PlainServer, request_into: Re
     assert isinstance(offer, Offer)
     assert offer.timeline == 1
     assert offer.wal_bytes is not None
-    assert not offer.needs_source
 
 
 def test_a_night_without_a_backup_is_refused(scratch: Path, request_into: ReplicaRequest) -> None:

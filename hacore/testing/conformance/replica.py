@@ -18,7 +18,6 @@ from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
 from hacore.testing.conformance.plugin import PluginConformance
 
-CREATE_S = 120.0
 CANCEL_S = 15.0  # SIGTERM, then 10 s, then SIGKILL
 
 

@@ -36,9 +36,6 @@ class JobFaults:
 class HostJudge:
     """Who watches a machine; by default nobody."""
 
-    def turn_ended(self, host: "Host", began: float) -> None:
-        """Learn how long a turn took."""
-
     def wiping(self, host: "Host") -> None:
         """Learn that a data directory is about to be thrown away."""
 

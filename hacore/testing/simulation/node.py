@@ -132,7 +132,6 @@ class AgentPostgres:
                 state="streaming",
                 sync_state="async",
                 sync_priority=0,
-                flush_lsn=one.log.end,
             )
             for one in server.followers
         )

@@ -201,7 +201,8 @@ class Work:
 
     def _promote(self, step: Promote) -> None:
         server = self._host.server
-        refusal = self._host.guard_promote(step.claimed, self._running.token)
+        blocked = tuple(range(server.log.timeline + 1, step.timeline))  # by empty history files, as the agent makes them
+        refusal = self._host.guard_promote(blocked, self._running.token)
         if refusal is not None:
             raise JobFailedError(refusal)
         self._until(lambda: server.role is not Role.STANDBY, 10.0)

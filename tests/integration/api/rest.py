@@ -16,8 +16,9 @@ from typing import Any, Self
 from hacore.control.answers import answerer
 from hacore.control.context import Context
 from hacore.control.server import ControlServer
+from hacore.daemon.node import create_snapshot
 from hacore.publish.picture import Picture
-from hacore.publish.snapshot import SnapshotWriter, create_snapshot
+from hacore.publish.snapshot import SnapshotWriter
 from hacore.testing.ports import free_port
 from tests.unit.api.samples import PRIMARY
 

@@ -176,8 +176,8 @@ class Node:
     def as_upstream(self, slot: str | None = None) -> Upstream:
         return Upstream(member=self.name, host="127.0.0.1", port=self.port, slot=slot)
 
-    def promote(self, timeline: int, claimed: tuple[int, ...] = ()) -> Outcome:
-        return self.run(Promote(timeline=timeline, claimed=claimed))
+    def promote(self, timeline: int) -> Outcome:
+        return self.run(Promote(timeline=timeline))
 
     def end(self) -> None:
         self.worker.cancel("the test is over")

@@ -209,7 +209,7 @@ def test_a_promotion_ends_in_time_while_the_archive_hangs_and_takes_the_claimed_
     a.do(IMMEDIATE)
     b.lead()
     began = time.monotonic()
-    outcome = b.promote(3, claimed=(2,))
+    outcome = b.promote(3)
     assert outcome.is_done, outcome.error
     assert time.monotonic() - began < 30, "and not the limit of a fetch for each file that is asked for"
     state = b.read()

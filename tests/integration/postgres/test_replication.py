@@ -76,7 +76,7 @@ def test_a_promoted_standby_writes_on_the_claimed_timeline_and_skips_those_of_ot
     caught_up(a, b)
     a.do(IMMEDIATE)
     b.lead()
-    outcome = b.promote(4, claimed=(2, 3))
+    outcome = b.promote(4)
     assert outcome.is_done, outcome.error
     state = b.read()
     assert (state.role, state.timeline) == (Role.PRIMARY, 4)

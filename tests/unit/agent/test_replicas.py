@@ -33,7 +33,7 @@ class FromBackup:
     @hookimpl
     def hacore_replica_offer(self, request: ReplicaRequest) -> Offer:
         self.told.append(request.leader_history)
-        return Offer(timeline=1, start_lsn=self.start, wal_bytes=0, needs_source=False)
+        return Offer(timeline=1, start_lsn=self.start, wal_bytes=0)
 
     @hookimpl
     def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created:

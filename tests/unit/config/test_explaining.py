@@ -148,6 +148,6 @@ def test_no_row_is_inside_another(tmp_path: Path) -> None:
 
 
 def test_origins_are_there_for_every_local_value(tmp_path: Path) -> None:
-    found = load_values(changed({}), tmp_path).origins
+    found = {row.path: row.origin for row in explain(load_values(changed({}), tmp_path), None)}
     assert found["postgresql.data_dir"].endswith(":9")
     assert found["tags.nofailover"] == "default"

@@ -3,9 +3,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hacore.config import ConfigFaultsError, load
+from hacore.config import ConfigFaultsError, LoadedConfig, explain, load
 from hacore.config.sources import gather, read_path
 from tests.unit.config.samples import SAMPLE, Plugins, changed
+
+
+def origins(loaded: LoadedConfig) -> dict[str, str]:
+    return {row.path: row.origin for row in explain(loaded, None)}
 
 
 def test_files_of_a_directory_are_merged_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -55,7 +59,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (loaded.local.name, loaded.local.scope) == ("from-own", "main")
     assert loaded.local.postgresql.authentication.superuser.password == "other"
     assert loaded.local.postgresql.authentication.superuser.username == "postgres"
-    found = loaded.origins
+    found = origins(loaded)
     assert found["name"] == "environment HACORE_NAME"
     assert found["postgresql.authentication.superuser.password"] == "environment PATRONI_SUPERUSER_PASSWORD"
 
@@ -79,7 +83,7 @@ def test_one_variable_may_hold_the_whole_configuration_and_then_no_other_counts(
     environ = {"PATRONI_CONFIGURATION": yaml.safe_dump(dict(SAMPLE)), "PATRONI_NAME": "ignored", "HACORE_NAME": "ignored"}
     loaded = load(None, environ, plugins=Plugins())
     assert loaded.local.name == "node1"
-    assert loaded.origins["name"].startswith("environment PATRONI_CONFIGURATION:")
+    assert origins(loaded)["name"].startswith("environment PATRONI_CONFIGURATION:")
 
 
 def test_our_own_variable_wins_over_that_of_the_field() -> None:

@@ -38,7 +38,6 @@ def test_the_newest_backup_is_offered_with_the_wal_since() -> None:
     found = offered(BACKUP)
     assert isinstance(found, Offer)
     assert (found.backup_id, found.wal_bytes, found.size_bytes, found.timeline) == (BACKUP.id, 10 * MIB, 1000 * MIB, 1)
-    assert not found.needs_source
 
 
 def test_both_thresholds_count() -> None:

@@ -127,9 +127,7 @@ def test_a_listener_without_gates_is_not_asked() -> None:
         def hacore_event(self, event: object) -> None:
             pass
 
-    listeners = Listeners([plugin(Deaf())])
-    assert not listeners.has_gate(Gate.BEFORE_PROMOTE)
-    assert listeners.before_promote(PROMOTE) is None
+    assert Listeners([plugin(Deaf())]).before_promote(PROMOTE) is None
 
 
 def test_listeners_that_stay_keep_what_waits_for_them() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from hacore.model.lsn import Lsn
 from hacore.model.timeline import TimelineHistory, TimelineSwitch
-from hacore.postgres.history import HistoryReader, format_history, name_of, parse_history
+from hacore.postgres.history import HistoryReader, name_of, parse_history
 
 TEXT = "1\t0/3000148\tno recovery target specified\n\n# a comment\n2\t1/A0\tbefore 2026-01-01 00:00:00+00\n"
 HISTORY = TimelineHistory(
@@ -18,10 +18,6 @@ HISTORY = TimelineHistory(
 
 def test_a_history_file_is_read() -> None:
     assert parse_history(11, TEXT) == HISTORY
-
-
-def test_what_is_written_is_read_back() -> None:
-    assert parse_history(11, format_history(HISTORY)) == HISTORY
 
 
 @pytest.mark.parametrize("text", ["one\t0/1\tx\n", "1\n", "1\tzero\n", "2\t0/1\n1\t0/2\n", "12\t0/1\n", "1 0/1\n1 0/2\n"])

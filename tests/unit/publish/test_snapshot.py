@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from hacore.daemon.node import create_snapshot
 from hacore.model.archive import ArchiveIdentity, ArchiveState
 from hacore.publish.picture import Figures, Sender, decode, encode
-from hacore.publish.snapshot import SnapshotReader, SnapshotWriter, create_snapshot
+from hacore.publish.snapshot import SnapshotReader, SnapshotWriter
 from tests.unit.api.samples import PRIMARY, STANDBY
 
 SEQUENCE_AT = 0

@@ -50,7 +50,6 @@ def snapshot(records: dict[str, str] | None = None, members: dict[str, str] | No
 def test_the_field_s_own_sample_is_understood_completely() -> None:
     view = read_cluster(snapshot(SAMPLE, {"node2": NODE2}, Lock(holder="node1", instance="5")))
     assert view.broken == frozenset()
-    assert view.lock_holder_seen == "node1"
     assert view.initialize == "7298374655123456789"
     assert view.config == SAMPLE["config"]
     assert (view.config_version, view.initialize_version) == (9, 9)
@@ -80,10 +79,6 @@ def test_an_empty_store_is_an_empty_view_and_not_an_error() -> None:
     view = read_cluster(snapshot())
     assert (view.initialize, view.config, view.history, view.own, view.failover) == (None, None, None, None, None)
     assert view.broken == frozenset()
-
-
-def test_a_leader_key_that_has_expired_by_the_store_s_rule_is_still_seen() -> None:
-    assert read_cluster(snapshot({"leader": "node1"})).lock_holder_seen == "node1"
 
 
 @pytest.mark.parametrize(

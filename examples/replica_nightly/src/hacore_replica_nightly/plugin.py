@@ -56,7 +56,7 @@ class NightlyPlugin(ReplicaPlugin):
             return Refusal(reason=f"{base}: its {_LABEL} does not say where it begins")
         lsn = Lsn.parse(start[1])
         wal = max(0, request.leader_lsn - lsn) if request.leader_lsn is not None else None
-        return Offer(timeline=int(timeline[1]), start_lsn=lsn, size_bytes=size, wal_bytes=wal, needs_source=False)
+        return Offer(timeline=int(timeline[1]), start_lsn=lsn, size_bytes=size, wal_bytes=wal)
 
     @hookimpl
     def hacore_create_replica(self, request: ReplicaRequest, offer: Offer | None, job: Job) -> Created | Failed:  # noqa: ARG002

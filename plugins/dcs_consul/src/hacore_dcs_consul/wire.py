@@ -6,12 +6,11 @@ Keys have no leading slash, values travel in base64, and an empty value is null.
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from hacore.interfaces import Put
 
-_DIGITS: Final = 19  # of a signed number of 64 bits
 Json = Mapping[str, Any]
 Operation = dict[str, Any]
 
@@ -112,8 +111,3 @@ def encode(text: str) -> str:
 def decode(text: str) -> str:
     """Decode a value."""
     return b64decode(text).decode(errors="surrogateescape")
-
-
-def index_of(instance: str) -> int:
-    """Return the index that a lock instance names; one that no Consul can have named equals none."""
-    return int(instance) if instance.isdecimal() and len(instance) < _DIGITS else -1

@@ -10,7 +10,6 @@ from typing import Final
 from hacore_replica_barman.settings import BarmanSettings
 
 MARK: Final = "== hacore =="
-UNREADABLE: Final = 9  # exit code: what Barman keeps cannot be read
 _READABLE: Final = """\
 readable() {
     for one in "$@"; do

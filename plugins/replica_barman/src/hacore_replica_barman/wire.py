@@ -89,11 +89,8 @@ def is_segment(name: str) -> bool:
 
 
 def read_wal(lines: Iterable[str]) -> ArchiveStatus:
-    """Read names of WAL files: the first and the last that was filed away, and those that wait."""
-    segments = sorted((line for line in lines if _SEGMENT.fullmatch(line)), key=lambda name: name[8:])
-    if not segments:
-        return ArchiveStatus()
-    return ArchiveStatus(oldest_segment=segments[0], last_segment=segments[-1], newest_timeline=max(int(name[:8], 16) for name in segments))
+    """Read names of WAL files, of those filed away and of those that wait."""
+    return ArchiveStatus(last_segment=max((line for line in lines if _SEGMENT.fullmatch(line)), key=lambda name: name[8:], default=None))
 
 
 def read_owner(text: str) -> str:

@@ -57,8 +57,6 @@ def read_status(text: str) -> ArchiveStatus:
         missing = [str(name) for row in rows for name in row.get("missing_segments") or ()]
         return ArchiveStatus(
             last_segment=None if newest is None else str(newest["end_segment"]),
-            oldest_segment=min((str(row["start_segment"]) for row in rows), key=lambda name: name[8:], default=None),
-            newest_timeline=None if newest is None else int(newest["id"]),
             gaps=tuple(gaps(missing)),
         )
     except (KeyError, TypeError, ValueError) as error:
