@@ -6,6 +6,7 @@ import socketserver
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,59 @@ def test_what_only_a_member_can_do_fails_and_names_it(hacore: Command) -> None:
         assert (said.code, said.out) == (1, "")
         assert f"for member {OTHER}, status code=0, (http://127.0.0.1:" in said.err
         assert "Connection refused" in said.err
+
+
+class Recreating(BaseHTTPRequestHandler):
+    """A standby that is asked to be created again, and tells of itself what it is told to, at last for good."""
+
+    answer: tuple[int, str]
+    told: list[dict[str, object]]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._say(*self.answer)
+
+    def do_GET(self) -> None:
+        self._say(200, json.dumps(self.told.pop(0) if len(self.told) > 1 else self.told[0]))
+
+    def _say(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def standby(started: str, **wish: object) -> dict[str, object]:
+    own = {"reason": "waits until n1 is primary", **({"reinitialize": {"id": "i", **wish}} if wish else {})}
+    return {"state": "running", "hacore": own, "postmaster_start_time": started}
+
+
+BEFORE, WAITS = standby("1"), standby("1", state="goes on")
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "said_last"),
+    [
+        (standby("2"), 0, f"Success: reinitialize for member {OTHER}\n"),
+        (standby("2", state="failed", error="no"), 1, f"{OTHER}, status code=503, (it runs with its old data: no)\n"),
+        (WAITS, 1, f"{OTHER}, status code=503, (not done within 3 s: running (waits until n1 is primary))\n"),
+    ],
+)
+def test_a_standby_is_waited_for_until_it_has_been_created_again(
+    end: dict[str, object], code: int, said_last: str, hacore: Command, members: tuple[Dcs, Dcs]
+) -> None:
+    waiting = (202, "reinitialize waits: waits until n1 is primary")
+    script = {"answer": waiting, "told": [BEFORE, WAITS, end]}
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Scripted", (Recreating,), script)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        members[1].publish(record(server.server_port, "replica"), ttl_s=120, timeout_s=5)
+        said = hacore("reinit", "demo", OTHER, "--force", "--wait", "--timeout", "3")
+        server.shutdown()
+    assert said.code == code
+    assert (said.err if code else said.out).endswith(said_last)
+    assert f"on {OTHER}: running (waits until n1 is primary)\n" in said.err
 
 
 def test_a_pause_that_nobody_takes_is_a_failure(hacore: Command) -> None:
