@@ -119,7 +119,8 @@ class Loop:
         now, outcomes = ports.clock.now(), ports.worker.outcomes()
         reading = Reading(now=now, cluster=cluster, node=node, lease=keeper.lease, policy=policy, times=times, outcomes=outcomes)
         sightings = advance(self._sightings, reading)
-        keeper.remembered.note(newest(keeper.remembered.memory, cluster=cluster, node=node, paused=policy.pause))
+        me, known = ports.settings.me(), keeper.remembered
+        known.note(newest(known.memory, scope=me.scope, cluster=cluster, node=node, paused=policy.pause))
         if cluster is not None and cluster.lock is not None and keeper.lease is None:
             self._silent.clear()
         is_read = cluster is not None and cluster.sent_at >= began
@@ -127,7 +128,7 @@ class Loop:
         return World(
             now=now,
             wall=ports.clock.wall(),
-            me=ports.settings.me(),
+            me=me,
             policy=policy,
             times=times,
             cluster=cluster,
@@ -141,8 +142,8 @@ class Loop:
             lease=keeper.lease,
             attempted_token=keeper.attempted_token,
             noted_unfenced=keeper.noted_unfenced,
-            memory=keeper.remembered.memory,
-            memory_fault=keeper.remembered.fault,
+            memory=known.memory,
+            memory_fault=known.fault,
             sightings=sightings,
         )
 

@@ -11,6 +11,7 @@ from hacore.model.lsn import Lsn
 class Memory:
     """On disk, fsynced: the newest that this node has seen (safety.md 5)."""
 
+    scope: str | None = None  # of the cluster that the rest is about; ``None``: of before it was noted
     store_id: str | None = None
     token: int = 0  # newest token seen
     held_token: int | None = None  # of this node's own newest acquisition

@@ -6,7 +6,7 @@ from hacore.model.cluster import Status
 from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
-from hacore.model.memory import Sightings
+from hacore.model.memory import Memory, Sightings
 from hacore.model.node import NodeState, ServerState
 from hacore.model.policy import Policy
 from hacore.observe.memory import newest
@@ -60,9 +60,9 @@ def test_a_request_counts_from_when_it_was_first_seen_also_one_that_takes_the_pl
 def test_the_deadline_of_an_adopted_primary_is_forgotten_when_it_has_ended_or_is_a_standby() -> None:
     adopted = w.memory(adopted_deadline=w.NOW, adopted_boot_id="boot")
     for node in (w.stopped(), w.standby()):
-        assert newest(adopted, cluster=None, node=node, paused=False).adopted_deadline is None
+        assert newest(adopted, cluster=None, node=node, paused=False, scope="demo").adopted_deadline is None
     for node in (w.primary(), w.primary(server=ServerState.UNREACHABLE, role=None)):
-        assert newest(adopted, cluster=None, node=node, paused=False).adopted_deadline == w.NOW
+        assert newest(adopted, cluster=None, node=node, paused=False, scope="demo").adopted_deadline == w.NOW
 
 
 def test_a_store_that_is_lost_is_noted_since_the_first_turn_without_it() -> None:
@@ -119,18 +119,34 @@ def test_a_hand_over_is_remembered_until_the_server_that_was_stopped_for_it_runs
 
 
 def test_the_newest_token_and_position_are_remembered() -> None:
-    memory = newest(w.memory(token=1, lsn=None), cluster=w.cluster(own=w.own(token=3)), node=w.standby(), paused=False)
+    memory = newest(w.memory(token=1, lsn=None), cluster=w.cluster(own=w.own(token=3)), node=w.standby(), paused=False, scope="demo")
     assert (memory.token, memory.lsn, memory.members) == (3, w.POSITION, ("a", "b", "c"))
+
+
+def test_what_was_seen_of_another_scope_is_forgotten_once_no_data_are_left_and_a_memory_that_names_none_is_kept() -> None:
+    before = w.memory(scope="other", token=5, held_token=5)
+
+    def after_it(memory: Memory, node: NodeState, scope: str = "demo") -> Memory:
+        return newest(memory, scope=scope, cluster=w.cluster(None, own=None, own_version=None), node=node, paused=False)
+
+    assert after_it(before, w.bare()) == Memory(token=5)
+    for memory, node, scope in (
+        (before, w.stopped(), "demo"),
+        (replace(before, scope=None), w.bare(), "demo"),
+        (before, w.bare(), "other"),
+    ):
+        assert after_it(memory, node, scope) == memory
+    assert newest(Memory(), scope="demo", cluster=w.cluster(), node=w.bare(), paused=False).scope == "demo"
 
 
 def test_a_store_that_went_back_changes_nothing_in_the_memory() -> None:
     before = w.memory(token=5, lsn=Lsn(w.POSITION + 7))
-    assert newest(before, cluster=w.cluster(), node=w.standby(), paused=False) == before
+    assert newest(before, cluster=w.cluster(), node=w.standby(), paused=False, scope="demo") == before
 
 
 def test_a_new_timeline_takes_its_own_position_also_where_that_is_behind() -> None:
     view = w.cluster(own=w.own(timeline=2), status=Status(optime=Lsn(10)))
-    memory = newest(w.memory(timeline=1, lsn=w.POSITION), cluster=view, node=w.standby(), paused=False)
+    memory = newest(w.memory(timeline=1, lsn=w.POSITION), cluster=view, node=w.standby(), paused=False, scope="demo")
     assert (memory.timeline, memory.lsn) == (2, 10)
 
 
