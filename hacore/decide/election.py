@@ -209,10 +209,10 @@ def received(world: World, checkpoint: Lsn) -> tuple[PeerState, ...]:
     return tuple(peer for peer in successors(world) if peer.lsn is not None and peer.lsn > checkpoint)
 
 
-def all_remembered_answered(world: World) -> bool:
-    """Tell whether every other member that this node remembers answered: what a store that went back asks for."""
-    reachable = {peer.name for peer in world.peers if peer.reachable} | {world.me.name}
-    return set(world.memory.members) <= reachable
+def remembered_and_silent(world: World) -> tuple[str, ...]:
+    """Return every other member that this node remembers and that did not answer: a store that went back asks for all of them."""
+    heard = {peer.name for peer in world.peers if peer.reachable} | {world.me.name}
+    return tuple(name for name in world.memory.members if name not in heard)
 
 
 def record_of(world: World, name: str | None) -> Member | None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hacore.decide.election import all_remembered_answered, challenge_at, why_not_eligible
+from hacore.decide.election import challenge_at, remembered_and_silent, why_not_eligible
 from hacore.decide.own import acquisition
 from hacore.decide.table import Table
 from hacore.decide.upstreams import creation, is_ready_to_copy
@@ -113,9 +113,9 @@ def bootstrap_race(seen: Known) -> Answer | None:
         return Answer(reason=f"does not create the cluster: {world.me.bootstrap_refusal}")
     if why_not_eligible(world) not in (None, "its data directory is not whole"):
         return None
-    if world.memory.timeline is not None and not _is_nowhere(seen):
-        reason = "the store is empty, and this node remembers a cluster that has data: waits until every member of it answers"
-        return Answer(reason=reason, wake_after_s=1)
+    waits_for = _where_it_may_be(seen) if world.memory.timeline is not None else None
+    if waits_for is not None:
+        return Answer(reason=f"the store is empty, and this node remembers a cluster that has data: {waits_for}", wake_after_s=1)
     left_s = since + world.times.ttl_s - seen.now
     if left_s > 0:
         return Answer(reason=f"an empty store is initialized after {left_s:.1f} s more without a leader", wake_after_s=left_s)
@@ -127,9 +127,15 @@ def bootstrap_race(seen: Known) -> Answer | None:
     return Answer(reason="nobody has data: races to create the cluster", steps=(step,), wake_after_s=0)
 
 
-def _is_nowhere(seen: Known) -> bool:
-    """Tell whether every member that this node remembers has answered, and none has data: the store was emptied, not the cluster."""
-    return all_remembered_answered(seen.world) and all(peer.system_id is None for peer in seen.world.peers)
+def _where_it_may_be(seen: Known) -> str | None:
+    """Return who may have the data of the cluster that this node remembers; ``None`` where all have answered, and nobody has any."""
+    owner = next((peer.name for peer in seen.world.peers if peer.system_id is not None), None)
+    silent = remembered_and_silent(seen.world)
+    if owner is not None:
+        return f"waits for {owner}, which has data"
+    if silent:
+        return f"waits for an answer of {', '.join(silent)}; where that has gone for good, remove the memory of this node (DATA_DIR.hacore)"
+    return None
 
 
 def create_without_leader(seen: Known) -> Answer | None:

@@ -3,7 +3,6 @@
 from typing import Final
 
 from hacore.decide.election import (
-    all_remembered_answered,
     better_peer,
     challenge_at,
     electable,
@@ -12,6 +11,7 @@ from hacore.decide.election import (
     is_named,
     knows_of_no_cluster,
     living_primary,
+    remembered_and_silent,
     store_went_back,
     successors_without_loss,
     wal_end,
@@ -149,8 +149,10 @@ def behind_the_record(seen: Known) -> Answer | None:
     strange = _why_strange(seen)
     if strange is not None:
         return Answer(reason=strange)
-    if store_went_back(seen.world, seen.cluster) and not all_remembered_answered(seen.world):
-        return Answer(reason="the store is not the one known before: waits until every remembered member answers", wake_after_s=1)
+    silent = remembered_and_silent(seen.world)
+    if store_went_back(seen.world, seen.cluster) and silent:
+        reason = f"the store is not the one known before: waits for an answer of {', '.join(silent)}, or for a failover to {seen.name}"
+        return Answer(reason=reason, wake_after_s=1)
     why = why_behind(seen.world, seen.cluster)
     return None if why is None else Answer(reason=f"no leader; {why}", wake_after_s=1)
 

@@ -290,6 +290,7 @@ def test_a_node_that_cannot_write_its_memory_neither_stands_for_election_nor_cre
 def test_after_a_store_went_back_a_standby_leads_only_when_all_remembered_members_answer() -> None:
     seen = w.leaderless(memory=w.memory(token=5))
     assert decide(seen).rule == "behind_the_record"
+    assert decide(seen).reason.endswith("waits for an answer of b, or for a failover to a")
     assert decide(replace(seen, peers=(w.peer("b"), w.peer("c")))).rule == "take_the_lock"
 
 
@@ -373,8 +374,10 @@ def test_a_node_that_remembers_a_cluster_creates_no_other_one_while_a_member_of_
     sightings = w.sightings(uninitialized_since=w.NOW - 100)
     silent = w.world(node=w.bare(), cluster=NEW, sightings=sightings, peers=(w.peer("b", system_id=None),))
     assert decide(silent).steps == ()
+    assert "an answer of c; where that has gone for good" in decide(silent).reason
     with_data = replace(silent, peers=(w.peer("b", system_id=None), w.peer("c", system_id=w.SYSTEM_ID)))
     assert decide(with_data).steps == ()
+    assert decide(with_data).reason.endswith("waits for c, which has data")
     nowhere = replace(silent, peers=(w.peer("b", system_id=None), w.peer("c", system_id=None)))
     assert isinstance(decide(nowhere).steps[0], AcquireLease)
 
