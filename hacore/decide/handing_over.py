@@ -10,17 +10,17 @@ from hacore.decide.election import is_named, received
 from hacore.decide.ending import writes_have_ended
 from hacore.decide.own import drain_s, without_hold
 from hacore.decide.promoting import guard_must_be_armed, start_failed_recently
+from hacore.decide.records import blank_request
 from hacore.decide.table import Table
 from hacore.decide.views import Leading, handing_over
 from hacore.model.clock import Instant
-from hacore.model.cluster import FailoverRequest, HoldMark
+from hacore.model.cluster import HoldMark
 from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role, ServerState
 from hacore.model.steps import (
     Arm,
     DrainTraffic,
-    PutRecord,
     ReleaseLease,
     RememberDemotion,
     StartServer,
@@ -195,11 +195,6 @@ def start_again(seen: Leading, stopped_for: str) -> Answer:
 def back_as_primary(world: World) -> StartServer:
     """Return the step that starts a primary again that was stopped for a hand-over of which nothing came."""
     return StartServer(role=Role.PRIMARY, timeout_s=world.policy.primary_start_timeout_s or None)
-
-
-def blank_request(request: FailoverRequest) -> PutRecord:
-    """Return the step that blanks ``/failover``: the record is never deleted (interface reference 3.1)."""
-    return PutRecord(name="failover", value="{}", expected=request.version)
 
 
 HANDING_OVER: Final = Table(

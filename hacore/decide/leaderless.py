@@ -24,7 +24,6 @@ from hacore.decide.table import Table
 from hacore.decide.unleased import limited
 from hacore.decide.upstreams import NOBODY
 from hacore.decide.views import Known, leaderless
-from hacore.model.jobs import JobKind
 from hacore.model.lsn import Lsn
 from hacore.model.node import Role, ServerState
 from hacore.model.steps import EndServer, RememberDemotion, StartServer
@@ -109,11 +108,8 @@ def server_is_busy(seen: Known) -> Answer | None:
 
 
 def may_not_lead(seen: Known) -> Answer | None:
-    """Tags, settings, a memory that cannot be written, guard or a pause mark stand against it."""
+    """Tags, settings, a memory that cannot be written, a promotion that has just failed, guard or a pause mark stand against it."""
     why = why_not_eligible(seen.world)
-    outcome, ttl_s = seen.world.outcome(JobKind.PROMOTE), seen.world.times.ttl_s
-    if why is None and outcome is not None and not outcome.is_done and seen.now - outcome.ended_at < ttl_s:
-        why = f"its last promotion failed: {outcome.error}"
     return None if why is None else Answer(reason=f"no leader; this node may not lead: {why}")
 
 

@@ -5,10 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from hacore.decide.election import successors
-from hacore.decide.handing_over import blank_request
 from hacore.decide.own import with_claim, without_hold
 from hacore.decide.promoting import guard_must_be_armed
-from hacore.decide.records import missing_records
+from hacore.decide.records import blank_request, missing_records
 from hacore.decide.table import Table
 from hacore.decide.upstreams import slot_changes
 from hacore.decide.views import Leading, leading
@@ -68,7 +67,7 @@ def failover_request_is_over(seen: Leading) -> Answer | None:
 def switchover_requested(seen: Leading) -> Answer | None:
     """A person asked for a switchover that is due and possible: begin to hand over."""
     request = seen.cluster.failover
-    if request is None or (request.scheduled_at is not None and request.scheduled_at > seen.world.wall):
+    if request is None or not request.is_due(seen.world.wall):
         return None
     if not seen.world.peers_asked:
         return Answer(reason="asks the candidates", wake_after_s=0)

@@ -8,11 +8,11 @@ from typing import Final
 
 from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_behind, why_not_eligible
 from hacore.decide.following import follow_upstream, resume_lease, start_standby
-from hacore.decide.handing_over import back_as_primary, blank_request
+from hacore.decide.handing_over import back_as_primary
 from hacore.decide.leaderless import wait_for_heir
 from hacore.decide.leading import failover_request_is_over, restore_records, switchover_requested
 from hacore.decide.own import without_hold
-from hacore.decide.records import taking
+from hacore.decide.records import blank_request, taking
 from hacore.decide.table import Table
 from hacore.decide.views import Known, empty, following, leaderless, leading, paused
 from hacore.model.jobs import JobKind

@@ -4,6 +4,7 @@ from typing import Final
 
 from hacore.decide.election import better_peer, is_named, successors
 from hacore.decide.own import with_claim
+from hacore.decide.records import blank_request
 from hacore.decide.table import Table
 from hacore.decide.upstreams import NOBODY
 from hacore.decide.views import Leading, promoting
@@ -107,11 +108,16 @@ def yield_to_better_peer(seen: Leading) -> Answer | None:
 
 
 def promotion_failed(seen: Leading) -> Answer | None:
-    """A promotion that failed, or that a gate refused, leaves the lock to somebody else (interface reference 8.5)."""
-    outcome, since = seen.world.outcome(JobKind.PROMOTE), seen.world.sightings.down_since
+    """A promotion that failed, or that a gate refused, leaves the lock to somebody else (interface reference 8.5).
+
+    So ends the wish that made this node the next leader: the others would wait for it.
+    """
+    outcome, since, request = seen.world.outcome(JobKind.PROMOTE), seen.world.sightings.down_since, seen.cluster.failover
     if outcome is None or outcome.is_done or since is None or outcome.ended_at < since:
         return None
-    return Answer(reason=f"the promotion failed: {outcome.error}", steps=(ReleaseLease(clean=True),), wake_after_s=1)
+    is_another = request is None or request.candidate not in (None, seen.name) or not request.is_due(seen.world.wall)
+    wish = () if request is None or is_another else (blank_request(request),)
+    return Answer(reason=f"the promotion failed: {outcome.error}", steps=(*wish, ReleaseLease(clean=True)), wake_after_s=1)
 
 
 def claim_timeline(seen: Leading) -> Answer | None:

@@ -1,7 +1,7 @@
-"""The field's records that whoever leads writes, with the lock or again where they are missing or wrong (interface reference 5.2)."""
+"""The field's records that whoever leads writes: with the lock, where they are missing or wrong (interface reference 5.2), or done with."""
 
 from hacore.decide.own import acquisition
-from hacore.model.cluster import ClusterView
+from hacore.model.cluster import ClusterView, FailoverRequest
 from hacore.model.lease import Lock
 from hacore.model.steps import AcquireLease, PutRecord
 from hacore.model.world import World
@@ -32,3 +32,8 @@ def taking(world: World, cluster: ClusterView, *puts: PutRecord, replaces: Lock 
         puts=(*missing_config(world, cluster), *puts),
         replaces=replaces,
     )
+
+
+def blank_request(request: FailoverRequest) -> PutRecord:
+    """Return the step that blanks ``/failover``: the record is never deleted (interface reference 3.1)."""
+    return PutRecord(name="failover", value="{}", expected=request.version)

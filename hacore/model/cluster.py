@@ -69,6 +69,10 @@ class FailoverRequest:
     scheduled_at: datetime | None = None
     version: int  # revision of the record, for comparison when it is blanked
 
+    def is_due(self, wall: datetime) -> bool:
+        """Tell whether it does not wait for its time."""
+        return self.scheduled_at is None or self.scheduled_at <= wall
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLine:

@@ -54,7 +54,6 @@ class Sightings:
     down_since: Instant | None = None  # this node's primary, under the lease, does not run
     down_s: float = 0.0  # budget used by earlier crashes of the series
     healthy_since: Instant | None = None  # this node's primary runs under the lease
-    promote_failed_at: Instant | None = None  # a gate refused the promotion
     checkpointed_timeline: int | None = None  # timeline whose first checkpoint was done here
     demoting: str | None = None  # candidate of the switchover this node is carrying out; "" where none was named
     demoting_since: Instant | None = None

@@ -57,8 +57,16 @@ class World:
 
     @property
     def refuses_election(self) -> str | None:
-        """Return why this node may not lead, whatever its tags and its data: it could not keep what a leader must."""
-        return self.policy.refuses_election or self.memory_fault
+        """Return why this node may not lead, whatever its tags and its data: it could not keep what a leader must, or not become one."""
+        return self.policy.refuses_election or self.memory_fault or self._failed_promotion
+
+    @property
+    def _failed_promotion(self) -> str | None:
+        """Tell of a promotion that has failed: for ``ttl`` everybody else comes first, then it is tried again."""
+        last = self.outcome(JobKind.PROMOTE)
+        if last is None or last.is_done or self.node.is_primary or self.now - last.ended_at >= self.times.ttl_s:
+            return None
+        return f"its last promotion failed: {last.error}"
 
     @property
     def may_begin_to_write(self) -> bool:

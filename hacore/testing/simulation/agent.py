@@ -132,6 +132,7 @@ class AgentHost(Host):
         while agent is not None and agent is self.agent:
             began = self.engine.now
             turn = agent.loop.turn(tuple(self.commands))
+            self._publish(turn.world)
             self._answer(turn)
             if self.watch is not None:
                 self.watch.turned(self, turn, began)
@@ -139,6 +140,11 @@ class AgentHost(Host):
                 self._exit(turn.exit.code, leave_server=turn.exit.leave_server)
                 return
             self._due.wait(max(self.clock.to_true(turn.next_at), self.engine.now + 0.001))
+
+    def _publish(self, world: World) -> None:
+        self.refuses_election = world.refuses_election is not None
+        if self.refuses_election:
+            self.refused_election_at = self.engine.now
 
     def _answer(self, turn: Turn) -> None:
         for identity, (done, text) in turn.answers.items():

@@ -91,6 +91,7 @@ class ElectionJudge(Scene, ServerJudge):
             and other.server.role is Role.STANDBY
             and other.tags.may_lead
             and not other.disk_is_full
+            and self.engine.now - other.refused_election_at >= _ASKED_S
             and other.server.directory.system_id == machine.server.directory.system_id
             and network.connects(machine.name, other.name)
             and (other.name in members or (is_early and not network.is_slow(other.name)))

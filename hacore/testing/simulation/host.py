@@ -1,5 +1,6 @@
 """The part of one machine that outlives its agent: clock, disk, guard and server, and where the others are."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,6 +76,8 @@ class Host:
         self.guard = Guard(engine, self.clock, self.server)
         self.memory = Memory()
         self.disk_is_full = False
+        self.refused_election_at = -math.inf  # when the agent last said that it may not lead ...
+        self.refuses_election = False  # ... and whether it says so still
         self.leases = Leases()
         self.session_faults = SessionFaults()
         self.traffic = Traffic(engine)

@@ -115,6 +115,23 @@ def restart_fails_in_pause(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def heir_is_not_promoted_in_pause(simulation: Simulation) -> None:
+    """The candidate cannot be promoted: that is tried once, and all stand by as standbys until a person names another, or the old one."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    heir.job_faults.gate_vetoes = True
+    _hands_over(simulation, leader, heir)
+    rule_answers(simulation, "promotion_failed")
+    token = simulation.judge.number("hacore", "token")
+    simulation.run_for(4 * simulation.plan.times.ttl_s)
+    if simulation.judge.number("hacore", "token") != token or simulation.leader is not None:
+        raise ScenarioError(f"{simulation.engine.seed}: the lock was taken again unasked")
+    _failover(simulation, leader)
+    reach(simulation, lambda: leader.server.accepts_writes, "the one that was named leads")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
 def standby_is_created_again_in_pause(simulation: Simulation) -> None:
     """What a person asked for is done to its end: the new copy runs."""
     leader = in_maintenance(simulation)

@@ -202,7 +202,7 @@ def _status(host: Host) -> PeerState:
         lsn=server.log.end if is_up else None,
         failover_priority=host.tags.failover_priority,
         nofailover=not host.tags.may_lead,
-        refuses_election=host.disk_is_full,
+        refuses_election=host.refuses_election or host.disk_is_full,
         is_hacore=True,
         system_id=server.directory.system_id or None,
         streams=server.source is not None if is_up and server.role is Role.STANDBY else None,

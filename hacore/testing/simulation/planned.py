@@ -75,6 +75,46 @@ def agents_end_during_a_switchover_in_pause(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def heir_is_not_promoted(simulation: Simulation) -> None:
+    """The candidate of a switchover, and then of a failover, cannot be promoted, and stays so: somebody else leads soon."""
+    leader = whole(simulation)
+    _fails_to_lead(simulation, others(simulation, leader)[0], {"leader": leader.name})
+    leader = leader_of(simulation)
+    leader.lose_power()
+    simulation.judge.manual_until = simulation.engine.now + 60.0
+    _fails_to_lead(simulation, others(simulation, leader)[0], {})
+
+
+def _fails_to_lead(simulation: Simulation, heir: Machine, wish: dict[str, str]) -> None:
+    heir.job_faults.gate_vetoes = True
+    simulation.operator_puts("failover", json.dumps({**wish, "member": heir.name}))
+    rule_answers(simulation, "promotion_failed")
+    reach(simulation, lambda: simulation.leader not in (None, heir), "somebody else leads", within_s=simulation.plan.times.ttl_s)
+    heal(simulation)
+    simulation.must_become_whole()
+
+
+def best_standby_is_not_promoted(simulation: Simulation) -> None:
+    """Whoever has more WAL than the others and cannot be promoted is not waited for; where nobody else is left it is tried again."""
+    leader = whole(simulation)
+    best, other = others(simulation, leader)
+    other.server.faults.replication_lag_s = 600.0  # also from the best one, whose lock it sees for a moment
+    best.job_faults.gate_vetoes = True
+    simulation.run_for(0.5)
+    leader.lose_power()
+    rule_answers(simulation, "promotion_failed")
+    reach(simulation, lambda: simulation.leader is other, "the one that can be promoted leads", within_s=simulation.plan.times.ttl_s)
+    heal(simulation)
+    simulation.must_become_whole()
+    best.job_faults.gate_vetoes = True
+    leader.lose_power()
+    other.lose_power()
+    for _ in range(2):
+        rule_answers(simulation, "promotion_failed")
+    heal(simulation)
+    simulation.must_become_whole()
+
+
 def _end_and_wait(simulation: Simulation, *machines: Machine) -> None:
     """Stop the service in maintenance, everywhere or on these machines, and wait until nothing of before can be in force any more."""
     ended = machines or tuple(simulation.machines.values())

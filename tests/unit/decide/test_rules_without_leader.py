@@ -359,8 +359,12 @@ def test_a_standby_on_an_older_timeline_than_the_recorded_one_is_not_promoted() 
     assert decide(w.leaderless(cluster=w.cluster(None, own=w.own(timeline=2, claims=((2, 1),))))).rule == "behind_the_record"
 
 
-def test_a_peer_that_may_not_lead_is_nobody_to_wait_for() -> None:
-    assert decide(w.leaderless(peers=(w.peer("c", lsn=Lsn(w.POSITION + 1), nofailover=True),))).rule == "take_the_lock"
+@pytest.mark.parametrize("why", [{"nofailover": True}, {"refuses_election": True}])
+def test_a_peer_that_may_not_lead_is_nobody_to_wait_for(why: dict[str, bool]) -> None:
+    ahead = w.leaderless(peers=(w.peer("c", lsn=Lsn(w.POSITION + 1), **why),))
+    assert decide(ahead).rule == "take_the_lock"
+    for wish in (w.request(candidate="c"), w.request(leader="b", candidate="c")):
+        assert decide(replace(ahead, cluster=w.cluster(None, failover=wish))).rule == "take_the_lock"
 
 
 def test_an_empty_store_is_initialized_only_after_a_whole_ttl() -> None:

@@ -1,0 +1,69 @@
+"""What becomes of a promotion that fails, in the rules of all who take part in it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hacore.decide import decide
+from hacore.model.jobs import JobKind
+from hacore.model.node import FenceState
+from hacore.model.steps import PutRecord, ReleaseLease
+from hacore.model.world import World
+
+from . import worlds as w
+
+FAILED = w.outcome(JobKind.PROMOTE, ago_s=0.5, error="vetoed")
+
+
+def holding(**fields: Any) -> World:
+    """A standby called a that has taken the lock, and whose promotion has just failed."""
+    values: dict[str, Any] = {
+        "node": w.standby(fence=FenceState(armed=True, token=1)),
+        "outcomes": (FAILED,),
+        "sightings": w.sightings(down_since=w.NOW - 1),
+        "peers": (w.peer("b"), w.peer("c")),
+        "peers_asked": True,
+    }
+    return w.leading(**{**values, **fields})
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_over"),
+    [
+        ({"leader": "b", "candidate": "a"}, True),
+        ({"leader": "b"}, True),
+        ({"candidate": "a"}, True),
+        ({"candidate": "c"}, False),
+        ({"leader": "b", "candidate": "a", "scheduled_at": w.WALL + timedelta(hours=1)}, False),
+    ],
+)
+def test_a_promotion_that_failed_ends_the_wish_for_it_and_no_other(wish: dict[str, object], is_over: bool) -> None:
+    steps = decide(holding(cluster=w.cluster("a", failover=w.request(**wish)))).steps
+    assert [(type(step), getattr(step, "expected", None)) for step in steps] == [
+        *([(PutRecord, 9)] if is_over else []),
+        (ReleaseLease, None),
+    ]
+
+
+def test_whoever_could_not_be_promoted_tells_the_others_and_comes_last_for_ttl() -> None:
+    failed = w.leaderless(outcomes=(w.outcome(JobKind.PROMOTE, ago_s=29.0, error="vetoed"),))
+    assert failed.refuses_election is not None
+    assert decide(failed).rule == "may_not_lead"
+    later = replace(failed, now=w.NOW + 1)
+    assert (later.refuses_election, decide(later).rule) == (None, "take_the_lock")
+    assert replace(failed, node=w.primary()).refuses_election is None
+    assert replace(failed, outcomes=(w.outcome(JobKind.PROMOTE),)).refuses_election is None
+
+
+def test_a_candidate_that_could_not_be_promoted_in_a_pause_gives_up_the_wish_with_the_lock_and_does_not_take_it_again_at_once() -> None:
+    """Else it would take, fail and give back without end: nobody else leads in a pause."""
+    wish = w.request(leader="b", candidate="a")
+    blank, release = decide(w.paused(holding(cluster=w.cluster("a", failover=wish)))).steps
+    assert isinstance(blank, PutRecord)
+    assert (blank.name, blank.value, blank.expected, release) == ("failover", "{}", 9, ReleaseLease(clean=True))
+    free = w.paused(w.leaderless(cluster=w.cluster(None, failover=wish), outcomes=(FAILED,)))
+    assert decide(free).rule == "nothing_in_pause"
+    assert decide(replace(free, outcomes=(replace(FAILED, ended_at=w.NOW - 31),))).rule == "named_candidate_in_pause"
+    assert decide(replace(free, outcomes=())).rule == "named_candidate_in_pause"
