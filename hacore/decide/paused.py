@@ -9,7 +9,7 @@ from typing import Final
 from hacore.decide.election import challenge_at, is_former_holder, living_primary, why_behind, why_not_eligible
 from hacore.decide.following import follow_upstream, resume_lease, start_standby
 from hacore.decide.handing_over import back_as_primary
-from hacore.decide.leaderless import wait_for_heir
+from hacore.decide.leaderless import start_before_election, wait_for_heir
 from hacore.decide.leading import failover_request_is_over, restore_records, switchover_requested
 from hacore.decide.own import without_hold
 from hacore.decide.records import blank_request, taking
@@ -114,7 +114,10 @@ def named_candidate_in_pause(seen: Known) -> Answer | None:
 
 
 def return_in_pause(seen: Known) -> Answer | None:
-    """This node has handed over and the candidate has not come: it takes the lock again, and starts as the primary that it was."""
+    """This node has handed over and the candidate has not come: it takes the lock again, and starts as the primary that it was.
+
+    As a standby where somebody has led meanwhile and leads no more: then a person names who shall lead.
+    """
     world, request = seen.world, seen.cluster.failover
     if leaderless(world) is None or seen.node.server is not ServerState.STOPPED or world.job is not None:
         return None
@@ -122,7 +125,7 @@ def return_in_pause(seen: Known) -> Answer | None:
     if waiting is None or not waiting.steps or living_primary(world) is not None:
         return waiting
     if not is_former_holder(world, seen.cluster):
-        return waiting
+        return start_before_election(seen)
     why = why_not_eligible(world)
     if why is not None:  # it is not forgotten that nobody but this node can go on
         return Answer(reason=f"pause: {waiting.reason}, and the primary is not started: {why}", wake_after_s=1)

@@ -270,6 +270,8 @@ def test_in_a_pause_the_heir_comes_first_and_whoever_has_led_since_ends_the_matt
     early = w.sightings(demoting="c", demoting_since=w.NOW - 60, leaderless_since=w.NOW - 34)
     assert (decide(handed_over(sightings=early)).rule, decide(handed_over(sightings=early)).steps) == ("return_in_pause", ())
     led_since = handed_over(cluster=w.cluster(None, own=w.own(holder="c", token=2)), memory=w.memory(token=2, held_token=1))
-    assert [type(step) for step in decide(led_since).steps] == [RememberDemotion]
+    assert [step.role for step in decide(led_since).steps if isinstance(step, StartServer)] == [Role.STANDBY]
+    led_since_and_failed = replace(led_since, outcomes=(w.outcome(JobKind.START, error="port taken"),))
+    assert decide(replace(led_since_and_failed, node=w.stopped(last_start_failed="port taken"))).steps == ()
     assert decide(handed_over(peers=(w.peer("c", role=Role.PRIMARY),))).steps == (RememberDemotion(candidate=None),)
     assert decide(handed_over(node=w.primary(), peers=())).rule == "primary_takes_lock_in_pause"
