@@ -159,8 +159,10 @@ def _write(context: Context, wish: Wish, view: ClusterView) -> None:
             standing, wished = now.records.get(names.FAILOVER), read_cluster(now).failover
             if wished is not None and (view.failover is None or wished.version != view.failover.version):
                 return False  # somebody else has wished for something meanwhile
-            put = Put(name=names.FAILOVER, value=value, expected=standing.version if standing else 0)
-            if not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused):
+            # Given again without a leader it counts as of now (``Sightings``), also in a store that does not count a value that stands.
+            stands = view.lock is None and standing is not None and standing.value == value
+            put = Put(name=names.FAILOVER, value=names.NO_FAILOVER if stands else value, expected=standing.version if standing else 0)
+            if not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused) and not stands:
                 return True
         return False
 

@@ -111,8 +111,8 @@ def why_not_eligible(world: World) -> str | None:
     if node.directory.state is not DirectoryState.INITIALIZED:
         return "its data directory is not whole"
     own = world.cluster.own if world.cluster else None
-    if own and own.unfenced not in (None, me.name) and not _cannot_write(world.peer(own.unfenced)) and not _is_forced(world):
-        return f"{own.unfenced} was left unfenced in pause and is not proven stopped: see to it, then name this node in a failover"
+    if own and own.unfenced not in (None, me.name) and not _cannot_write(world.peer(own.unfenced)):
+        return _why_not_forced(world, own.unfenced)
     return None
 
 
@@ -123,11 +123,17 @@ def _cannot_write(peer: PeerState | None) -> bool:
     return peer.role is Role.STANDBY or peer.state == "stopped" or (peer.is_hacore and peer.state in _ENDED_STATES)
 
 
-def _is_forced(world: World) -> bool:
-    """Tell whether a person has named this node since nobody leads. Who was named before was to get the lock in order, from its holder."""
-    seen, request = world.sightings, world.cluster.failover if world.cluster else None
-    since, named_at = seen.leaderless_since, seen.failover_since
-    return is_named(request, world.me.name) and since is not None and named_at is not None and named_at > since
+def _why_not_forced(world: World, unfenced: str) -> str | None:
+    """Return what a person has to do before this node may lead beside one that was left unfenced; ``None`` where that is done.
+
+    Who was named while somebody led was to get the lock in order, from its holder.
+    """
+    lacks = f"{unfenced} was left unfenced in pause and is not proven stopped: see to it, then"
+    if not is_named(world.cluster.failover if world.cluster else None, world.me.name):
+        return f"{lacks} name this node in a failover"
+    if not world.sightings.failover_was_leaderless:
+        return f"{lacks} give the failover to this node again: the one that stands may be from before {unfenced} was lost"
+    return None
 
 
 def is_named(request: FailoverRequest | None, name: str) -> bool:

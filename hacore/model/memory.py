@@ -46,7 +46,7 @@ class Sightings:
     initialize_claim_version: int | None = None  # a bootstrap of somebody else that does not move ...
     initialize_claim_since: Instant | None = None  # ... since then
     failover_version: int | None = None  # revision of a person's request ...
-    failover_since: Instant | None = None  # ... and when this node first saw it
+    failover_was_leaderless: bool = False  # ... came, as this node has seen, when nobody led, and nobody has since
     store_lost_since: Instant | None = None
     store_back_at: Instant | None = None  # end of the last outage
     members_seen: tuple[tuple[str, Instant], ...] = ()  # every member and when its record was last there

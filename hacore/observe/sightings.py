@@ -43,9 +43,7 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
         seen = replace(seen, own_version=cluster.own_version, own_version_since=cluster.own_received_at or now)
     if cluster.initialize_version != before.initialize_claim_version:
         seen = replace(seen, initialize_claim_version=cluster.initialize_version, initialize_claim_since=now)
-    requested = cluster.failover.version if cluster.failover is not None else None
-    if requested != before.failover_version:
-        seen = replace(seen, failover_version=requested, failover_since=now)
+    seen = _of_request(seen, before, cluster)
     names = tuple(member.name for member in cluster.members)
     members_seen = {**dict(before.members_seen), **dict.fromkeys(names, now)}
     seen = replace(seen, members_seen=tuple(sorted(members_seen.items())))
@@ -69,6 +67,18 @@ def _of_cluster(before: Sightings, reading: Reading) -> Sightings:
         members_with_leader=_all_members(before, cluster),
         uninitialized_since=(before.uninitialized_since or now) if is_new else None,
     )
+
+
+def _of_request(seen: Sightings, before: Sightings, cluster: ClusterView) -> Sightings:
+    """Note whether a person's request came after the last holder was gone: only then can it have been meant to do without that one.
+
+    An outage of the store between two readings changes nothing where the own record, which each holder writes, is the same. What an agent
+    finds in its first turn, or together with the loss of the lock, may be from before.
+    """
+    requested = cluster.failover.version if cluster.failover is not None else None
+    nobody_led = before.leaderless_since is not None and cluster.lock is None and cluster.own_version == before.own_version
+    came_so = requested is not None and (requested != before.failover_version or before.failover_was_leaderless)
+    return replace(seen, failover_version=requested, failover_was_leaderless=nobody_led and came_so)
 
 
 def _stale_at(seen: Sightings, cluster: ClusterView, reading: Reading) -> Instant | None:

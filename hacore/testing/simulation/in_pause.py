@@ -5,6 +5,7 @@ import json
 from hacore.model.commands import ReinitializeCommand, RestartCommand
 from hacore.testing.simulation.faults import end_of_maintenance, heal
 from hacore.testing.simulation.machine import Machine
+from hacore.testing.simulation.network import STORE
 from hacore.testing.simulation.simulation import Simulation
 from hacore.testing.simulation.staging import ScenarioError, in_maintenance, leader_of, others, reach, rule_answers
 
@@ -46,12 +47,17 @@ def leader_is_lost_in_pause(simulation: Simulation) -> None:
 
 
 def leader_is_lost_in_pause_and_another_is_named_in_it(simulation: Simulation) -> None:
-    """A failover is possible in maintenance, too."""
+    """A failover is possible in maintenance, too; also where the one that is named learns of it only after an outage of the store."""
     leader = in_maintenance(simulation)
     heir = others(simulation, leader)[0]
     leader.lose_power()
+    reach(simulation, lambda: simulation.leader is None, "nobody leads")
     simulation.run_for(4 * simulation.plan.times.ttl_s)
+    simulation.network.cut_both(heir.name, STORE)
+    rule_answers(simulation, "pause_without_store")
     _failover(simulation, heir)
+    simulation.run_for(1.0)
+    simulation.network.heal()
     reach(simulation, lambda: heir.server.accepts_writes, "the one that was named leads")
     end_of_maintenance(simulation)
     leader.boot(5.0)

@@ -126,6 +126,17 @@ def test_a_failover_without_any_leader_is_possible() -> None:
     assert ask(context, "failover", {"candidate": "b"}) == Reply(status=200, text='Successfully failed over to "b"')
 
 
+def test_a_failover_that_is_given_again_is_a_new_one_also_where_a_store_does_not_count_the_same_value() -> None:
+    context, loop, _ = scene()
+    loop.dcs.lock = None
+    loop.dcs.put("failover", '{"member":"b"}')
+    stood: list[str | None] = []
+    loop.dcs.before_write = lambda: stood.append(loop.dcs.value("failover"))
+    loop.script = [lock_goes_to("b")]  # type: ignore[list-item]
+    assert ask(context, "failover", {"candidate": "b"}).status == 200
+    assert stood == ['{"member":"b"}', "{}"]
+
+
 @pytest.mark.parametrize(("op", "body"), [("switchover", {"leader": "a"}), ("failover", {"candidate": "b"})])
 def test_a_wish_that_was_blanked_while_the_leader_stayed_has_failed(op: str, body: dict[str, object]) -> None:
     context, loop, _ = scene()

@@ -45,14 +45,14 @@ def test_a_leader_in_a_pause_writes_records_that_are_missing() -> None:
 def test_a_person_names_who_shall_lead_where_the_one_that_a_pause_left_unfenced_is_lost() -> None:
     """Only since nobody leads: a wish of before says nothing of its end. And not beside a primary that answers."""
     named = w.cluster(None, own=w.own(unfenced="b"), failover=w.request(candidate="a"))
-    since = w.sightings(leaderless_since=w.NOW - 60, failover_since=w.NOW - 1)
+    since = w.sightings(failover_was_leaderless=True)
     seen = w.leaderless(cluster=named, sightings=since)
     (step,) = decide(seen).steps
     assert isinstance(step, AcquireLease)
     assert step.own.unfenced is None
     assert decide(w.paused(seen)).rule == "named_candidate_in_pause"
-    assert decide(replace(seen, sightings=replace(since, failover_since=w.NOW - 61))).rule == "may_not_lead"
-    assert decide(replace(seen, sightings=replace(since, leaderless_since=None))).rule == "may_not_lead"
+    of_before = decide(replace(seen, sightings=replace(since, failover_was_leaderless=False)))
+    assert (of_before.rule, of_before.reason.count("again")) == ("may_not_lead", 1)  # it names this node already
     assert decide(replace(seen, cluster=replace(named, failover=w.request(leader="b", candidate="a")))).rule == "may_not_lead"
     assert decide(replace(seen, cluster=replace(named, failover=w.request(candidate="c")))).rule == "may_not_lead"
     writes = (w.peer("b", role=Role.PRIMARY), w.peer("c"))

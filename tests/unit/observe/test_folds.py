@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from hacore.model.cluster import Status
+import pytest
+
+from hacore.model.cluster import ClusterView, Status
 from hacore.model.jobs import JobKind, Outcome
 from hacore.model.lease import Lease, Lock
 from hacore.model.lsn import Lsn
@@ -50,11 +52,34 @@ def test_the_last_holder_is_remembered_while_there_is_none() -> None:
     assert (seen.lock_holder, seen.leaderless_since) == ("b", w.NOW + 1)
 
 
-def test_a_request_counts_from_when_it_was_first_seen_also_one_that_takes_the_place_of_another() -> None:
-    asked = [reading(now=w.NOW + at, cluster=w.cluster(failover=w.request() if at else None)) for at in (0, 1, 2)]
-    assert after(*asked).failover_since == w.NOW + 1
-    again = w.cluster(failover=replace(w.request(), version=10))
-    assert after(*asked, reading(now=w.NOW + 3, cluster=again)).failover_since == w.NOW + 3
+LED, FREE, REQUESTED = w.cluster(), w.cluster(None), w.cluster(None, failover=w.request())
+LED_AND_REQUESTED = w.cluster(failover=w.request())
+REPEATED = replace(REQUESTED, failover=replace(w.request(), version=10))
+LED_SINCE = replace(REQUESTED, own_version=6)
+
+
+@pytest.mark.parametrize(
+    ("views", "came_so"),
+    [
+        ((LED, FREE, REQUESTED), True),
+        ((LED, FREE, REQUESTED, REQUESTED), True),
+        ((FREE, REQUESTED, None, REQUESTED), True),  # an outage takes nothing away
+        ((FREE, None, REQUESTED), True),
+        ((REQUESTED, REPEATED), True),
+        ((LED, LED_AND_REQUESTED, REQUESTED), False),
+        ((LED, LED_AND_REQUESTED, REQUESTED, None, REQUESTED), False),
+        ((LED, REQUESTED, REQUESTED), False),  # with the loss of the lock: before or after it
+        ((LED, None, REQUESTED), False),
+        ((REQUESTED, REQUESTED), False),  # an agent that was just started
+        ((FREE, REQUESTED, LED_AND_REQUESTED, REQUESTED), False),  # somebody has led since
+        ((FREE, REQUESTED, None, LED_SINCE), False),
+        ((FREE, None, LED_SINCE), False),
+        ((FREE, REQUESTED, FREE), False),
+    ],
+)
+def test_a_request_that_came_when_nobody_led_is_known_as_such(views: tuple[ClusterView | None, ...], came_so: bool) -> None:
+    readings = [reading(now=w.NOW + at, cluster=view) for at, view in enumerate(views)]
+    assert after(*readings).failover_was_leaderless == came_so
 
 
 def test_the_deadline_of_an_adopted_primary_is_forgotten_when_it_has_ended_or_is_a_standby() -> None:
