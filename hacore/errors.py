@@ -35,6 +35,10 @@ class DataDirectoryError(HacoreError):
 class FoundBadError(HacoreError):
     """A backup, or what was restored of it, was looked at and is no good: raised by who has seen it, never for what failed."""
 
+    def __init__(self, message: str, *, may_lack_wal: bool = False) -> None:
+        super().__init__(message)
+        self.may_lack_wal = may_lack_wal  # that alone would explain it
+
 
 class ArchiveConflictError(HacoreError):
     """The archive has another file under the name of one that waits here: both histories stay as they are until a person has looked."""

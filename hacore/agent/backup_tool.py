@@ -12,7 +12,7 @@ from hacore.backup.leading import kind_to_make
 from hacore.errors import FoundBadError, HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginContext, VerifyBackup
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
-from hacore.model.backups import BackupTask, BackupWork
+from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.node import NodeState, ServerState
 from hacore.plugins.backup import list_backups
 from hacore.plugins.registry import Plugin, Registry
@@ -99,7 +99,7 @@ class BackupTool:
         if node is None or node.server is not ServerState.RUNNING or node.role is None:
             return Ended(error="the server of this node does not run")
         labels = {"scope": site.context.scope, "member": site.context.member, "token": str(task.token), "task": task.id}
-        kind = kind_to_make(BackupKind(task.kind), self._ours(site), node.history, self._found_bad())
+        kind = kind_to_make(BackupKind(task.kind), self._ours(site), node.history, self._record().found_bad)
         request = BackupRequest(site=site, kind=kind, is_primary=node.is_primary, labels=labels)
         plugin = self.plugin()
         outcome = plugin.calls.call_here("hacore_backup", Backup, Failed, request=request, job=job)
@@ -114,11 +114,18 @@ class BackupTool:
         latest = self.desk.latest()
         return latest[0].node if latest is not None else None
 
-    def _found_bad(self) -> frozenset[str]:
-        """Return the backups that were found bad, as the last turn has read it from the store, where the task stood as well."""
+    def _record(self) -> BackupRecord:
+        """Return the record as the last turn has read it from the store, where the task stood as well."""
         latest = self.desk.latest()
         record = latest[0].cluster.backups if latest is not None and latest[0].cluster is not None else None
-        return frozenset() if record is None else record.found_bad
+        return record or BackupRecord()
+
+    def _is_fault(self, error: Exception, backup: Backup) -> bool:
+        """Tell whether an error shows that a backup is bad. One that is known to lack WAL is in doubt for that, and until it has come."""
+        if not isinstance(error, FoundBadError):
+            return False
+        lacks_wal = any(one.backup == backup.id and not one.is_found_bad for one in self._record().doubts)
+        return not (error.may_lack_wal and lacks_wal)
 
     def _ours(self, site: BackupSite) -> list[Backup]:
         """Return what the repository holds of this cluster."""
@@ -159,7 +166,7 @@ class BackupTool:
                 raise
             except (HacoreError, OSError) as error:
                 job.check()  # the same
-                return Ended(error=str(error), backup=backup.id, is_found_bad=isinstance(error, FoundBadError))
+                return Ended(error=str(error), backup=backup.id, is_found_bad=self._is_fault(error, backup))
         if not said:
             return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)
         return Ended(detail="; ".join(said), backup=backup.id)

@@ -171,7 +171,7 @@ def _unstarted(outcome: _Outcome, *, has_archive: bool) -> HacoreError:
     if not has_archive:
         return HacoreError(f"{reason}; this node knows no archive from which it could fetch WAL")
     was_killed = outcome.finished is None or outcome.finished.exit_code < 0
-    return HacoreError(reason) if was_killed or not is_its_own_fault(said) else FoundBadError(reason)
+    return HacoreError(reason) if was_killed or not is_its_own_fault(said) else FoundBadError(reason, may_lack_wal=True)
 
 
 def _read(instance: Instance, sockets: Path, job: JobHandle) -> tuple[int, int, int]:

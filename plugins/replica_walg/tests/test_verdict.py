@@ -36,12 +36,18 @@ def check(exit_code: int, says: str) -> Verified | Failed:
     return Work(cast("Any", Tool(exit_code, says)), JobHandle(), {}, Place(), cast("Any", Repository)).verify(BACKUP)
 
 
+def found(status: str) -> str:
+    return f'{{"integrity": {{"details": [{ROW.format(status)}]}}}}'
+
+
 @pytest.mark.parametrize(("status", "verdict"), [("FOUND", Verified), ("MISSING_LOST", Failed)])
 def test_what_wal_g_has_found_is_its_verdict(status: str, verdict: type) -> None:
-    assert isinstance(check(0, f'{{"integrity": {{"details": [{ROW.format(status)}]}}}}'), verdict)
+    assert isinstance(check(0, found(status)), verdict)
 
 
-@pytest.mark.parametrize(("exit_code", "says"), [(1, "ERROR: dial tcp: connection refused"), (-9, ""), (0, "no verdict")])
+@pytest.mark.parametrize(
+    ("exit_code", "says"), [(1, "ERROR: dial tcp: connection refused"), (-9, ""), (0, "no verdict"), (0, found("MISSING_UPLOADING"))]
+)
 def test_a_program_without_a_verdict_says_nothing_of_the_backup(exit_code: int, says: str) -> None:
     with pytest.raises(PluginUnavailableError):
         check(exit_code, says)

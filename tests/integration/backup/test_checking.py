@@ -32,21 +32,22 @@ def test_a_good_backup_comes_up_and_nothing_of_it_is_left(backups: Backups) -> N
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "said", "is_in_doubt"),
     [
-        pytest.param("lie_in_restore", "restored without PG_VERSION", id="lies"),
+        pytest.param("lie_in_restore", "restored without PG_VERSION", True, id="lies"),
         pytest.param(
-            "die_in_restore", "ended with -9", id="killed midway", marks=pytest.mark.slow
+            "die_in_restore", "ended with -9", False, id="killed midway", marks=pytest.mark.slow
         ),  # test_restore.py has that at each change
     ],
 )
-def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str, said: str) -> None:
+def test_a_tool_that_restores_nothing_is_found_out(backups: Backups, fault: str, said: str, is_in_doubt: bool) -> None:
     leader = backups.cluster.the_leader()
     backups.must("backup", "run")
     backups.fault(fault)
     done = backups.command("backup", "verify", "--restore")
     assert done.returncode == 1
     assert said in done.stderr
+    assert json.loads(backups.must("backup", "list", "-f", "json"))[0].get("In doubt", False) == is_in_doubt
     assert scratches(backups) == []
     assert_it_leads_on(backups, leader.name)
 

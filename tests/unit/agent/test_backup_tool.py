@@ -14,6 +14,7 @@ from hacore.errors import DataDirectoryError, FoundBadError, HacoreError, JobCan
 from hacore.hookspecs import BackupRequest, BackupSite, VerifyBackup, hookimpl
 from hacore.interfaces import Backup, BackupKind, Failed, Verified
 from hacore.model.backups import BackupRecord, BackupTask, BackupWork, Doubt
+from hacore.model.world import World
 from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
 from tests.unit.backup.backups import NOW, backup
@@ -59,7 +60,10 @@ class Tool(BackupTool):
 
 
 def verdict(
-    answer: Verified | Failed | HacoreError | None = None, copy: Exception | None = None, job: JobHandle | None = None
+    answer: Verified | Failed | HacoreError | None = None,
+    copy: Exception | None = None,
+    job: JobHandle | None = None,
+    doubts: tuple[Doubt, ...] = (),
 ) -> tuple[bool, bool]:
     """Whether it failed, and by a fault of the backup."""
 
@@ -68,16 +72,20 @@ def verdict(
             raise copy
         return "restored and read"
 
-    ended = carried_out(Checker(answer), TASK, restored, job or JobHandle())
+    ended = carried_out(Checker(answer), TASK, restored, job or JobHandle(), seen_with(doubts))
     assert ended.backup == "one"
     return ended.error is not None, ended.is_found_bad
 
 
+def seen_with(doubts: tuple[Doubt, ...]) -> World:
+    return world(node=primary(), cluster=cluster(backups=BackupRecord(doubts=doubts)))
+
+
 def carried_out(
-    hooks: Checker, task: BackupTask, restored: Callable[..., str], job: JobHandle, seen: object | None = None
+    hooks: Checker, task: BackupTask, restored: Callable[..., str], job: JobHandle, seen: World
 ) -> Ended:  # fmt: skip
     checker = plugin(hooks, name="plain", kind="backup")
-    desk = cast("Any", SimpleNamespace(latest=lambda: None if seen is None else (seen,)))
+    desk = cast("Any", SimpleNamespace(latest=lambda: (seen,)))
     tool = Tool(
         registry=NOTHING, settings=NOTHING, desk=desk, instance=NOTHING, context=NOTHING, verify_by_restore=restored, checker=checker
     )
@@ -92,6 +100,14 @@ def test_a_backup_is_found_bad_by_the_tool_or_by_its_copy_alone() -> None:
     assert verdict(Verified()) == (False, False)
     assert verdict(Failed(reason="a file is damaged")) == (True, True)
     assert verdict(Verified(), FoundBadError("it does not start")) == (True, True)
+
+
+@pytest.mark.parametrize(("lacking", "is_found_bad"), [(Doubt(backup="one", lacks=("00",)), False), (Doubt(backup="other"), True)])
+def test_a_copy_that_does_not_start_is_no_news_of_a_backup_that_lacks_wal(lacking: Doubt, is_found_bad: bool) -> None:
+    unstarted = FoundBadError("WAL ends before end of online backup", may_lack_wal=True)
+    assert verdict(copy=unstarted, doubts=(lacking,)) == (True, is_found_bad)
+    assert verdict(copy=FoundBadError("pages are damaged"), doubts=(lacking,)) == (True, True)
+    assert verdict(Failed(reason="a file is damaged"), doubts=(lacking,)) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +130,5 @@ def test_a_repository_that_is_away_and_work_that_was_cancelled_say_nothing_of_it
 
 @pytest.mark.parametrize(("doubts", "kind"), [((), BackupKind.INCREMENTAL), ((Doubt(backup="one"),), BackupKind.FULL)])
 def test_after_a_check_has_found_the_newest_bad_the_next_is_a_full_one(doubts: tuple[Doubt, ...], kind: BackupKind) -> None:
-    seen = world(node=primary(), cluster=cluster(backups=BackupRecord(doubts=doubts)))
     task = replace(TASK, work=BackupWork.BACKUP, kind=str(BackupKind.INCREMENTAL))
-    assert carried_out(Checker(None), task, str, JobHandle(), seen).error == kind
+    assert carried_out(Checker(None), task, str, JobHandle(), seen_with(doubts)).error == kind

@@ -104,12 +104,12 @@ class Work:
         if ended is not None:
             raise PluginUnavailableError(ended)
         runs = wire.read_integrity(lines)
-        if any(run.status != "FOUND" and run.first[8:] <= wire.segment_of(backup) <= run.last[8:] for run in runs):
-            return Failed(reason=f"WAL that {backup.id} itself needs is not stored: {wire.order_of(backup)}")
         lacking = [run for run in runs if run.status != "FOUND" and run.last[8:] >= wire.segment_of(backup)]
         lost = [run for run in lacking if run.status == "MISSING_LOST"]
         if lost:
             return Failed(reason=f"WAL since {backup.id} is lost: {'; '.join(f'{run.first} to {run.last}' for run in lost)}")
+        if any(run.first[8:] <= wire.segment_of(backup) for run in lacking):
+            raise PluginUnavailableError(f"wal-g wal-verify: WAL that {backup.id} itself needs is not stored yet: {wire.order_of(backup)}")
         waiting = f", on its way: {'; '.join(f'{run.first} to {run.last}' for run in lacking)}" if lacking else ""
         return Verified(detail=f"WAL since {wire.order_of(backup)} is stored{waiting}")
 
