@@ -12,7 +12,7 @@ from hacore.http.resolver import Resolver
 from hacore.model.clock import BootClock
 from hacore.testing.pgbouncer import PgBouncer
 from hacore_router_pgbouncer.console import Console
-from hacore_router_pgbouncer.hosts import with_addresses
+from hacore_router_pgbouncer.hosts import is_one_machine, with_addresses
 
 PROGRAM = Path(__file__).parent / "programs" / "unnamed.py"
 MOST_S = 3.0  # less than the name server is waited for
@@ -31,7 +31,22 @@ def test_a_name_server_that_does_not_answer_holds_up_nothing_else_in_the_process
 def test_a_console_at_a_name_is_asked(bouncer: PgBouncer) -> None:
     console = Console(bouncer.console.replace("127.0.0.1", "localhost"), None, 5.0)
     assert console.command("SHOW VERSION")
+    assert console.is_here
     console.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.9", True),
+        ("::1", "::1", True),
+        ("10.0.0.1", "10.0.0.1", True),
+        ("10.0.0.1", "10.0.0.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", False),
+    ],
+)
+def test_a_console_is_on_this_machine_where_both_ends_are(own: str, peer: str, *, expected: bool) -> None:
+    assert is_one_machine(own, peer) is expected
 
 
 @pytest.mark.parametrize(

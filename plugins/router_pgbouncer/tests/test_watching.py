@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+import pytest
+
 from hacore.hookspecs import PluginContext, Route
 from hacore.http.resolver import Resolver
-from hacore.interfaces import Applied, Endpoint, RoutingState
+from hacore.interfaces import Applied, Endpoint, Hold, RoutingState
 from hacore.model.clock import BootClock
 from hacore.model.policy import Policy, Times
 from hacore.testing.history import Session
 from hacore.testing.pgbouncer import PgBouncer
 from hacore.testing.postgres import PlainServer
 from hacore.testing.waiting import wait_for
+from hacore_router_pgbouncer import pooler, watch
 from hacore_router_pgbouncer.plugin import PgbouncerPlugin
 from hacore_router_pgbouncer.server import takes_connections
 from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
@@ -25,12 +28,12 @@ LONG, SHORT = Times(), Times(ttl_s=0.5, loop_wait_s=0.5)
 
 
 @contextmanager
-def plugin_of(bouncer: PgBouncer, *, waits: bool = True) -> Iterator[PgbouncerPlugin]:
+def plugin_of(bouncer: PgBouncer, *, waits: bool = True, has_file: bool = True) -> Iterator[PgbouncerPlugin]:
     found = PgbouncerPlugin(
         PgbouncerSettings(
             consoles=(bouncer.console,),
             databases=(Database(name="app", dbname="postgres"),),
-            databases_file=bouncer.databases,
+            databases_file=bouncer.databases if has_file else None,
             waits_without_leader=waits,
         )
     )
@@ -50,11 +53,19 @@ def killed(server: PlainServer) -> Iterator[None]:
 
 
 def route(
-    plugin: PgbouncerPlugin, servers: dict[str, PlainServer], leader: str, token: int, times: Times = LONG, *, is_paused: bool = False
+    plugin: PgbouncerPlugin,
+    servers: dict[str, PlainServer],
+    leader: str,
+    token: int,
+    times: Times = LONG,
+    *,
+    is_paused: bool = False,
+    is_held: bool = False,
 ) -> None:
     a, b = (Endpoint(member=name, host="127.0.0.1", port=servers[name].port) for name in "ab")
     state = RoutingState(token=token, revision=token, me=b, leader=a if leader == "a" else b, leads=leader == "b", members=(a, b))
-    state = replace(state, is_paused=is_paused)
+    hold = Hold(switchover_id="s", ends_at=BootClock().now() + 60.0) if is_held else None
+    state = replace(state, is_paused=is_paused, hold=hold)
     context = PluginContext(scope="kit", namespace="/service", member="b", clock=BootClock(), policy=replace(Policy(), times=times))
     assert isinstance(plugin.hacore_route(Route(context=context, state=state)), Applied)
 
@@ -97,6 +108,42 @@ def test_in_maintenance_clients_that_wait_for_a_dead_primary_go_on_with_the_next
             wait_for(lambda: is_paused(bouncer), "clients wait")
             route(plugin, servers, "b", 2, is_paused=True)
             assert who_answers(bouncer) == "b"
+
+
+def test_clients_that_were_held_go_on_only_when_the_address_behind_has_followed(
+    servers: dict[str, PlainServer], bouncer: PgBouncer
+) -> None:
+    with plugin_of(bouncer) as before:
+        route(before, servers, "b", 1)  # stands for an address that follows by itself
+    with plugin_of(bouncer, has_file=False) as plugin:
+        answers: list[str] = []
+        waiting = threading.Thread(target=lambda: answers.append(who_answers(bouncer)))
+        with killed(servers["b"]):
+            route(plugin, servers, "a", 1, is_held=True)
+            waiting.start()
+            wait_for(lambda: len(bouncer.ask("SHOW CLIENTS")) > 1, "the client has come")
+            route(plugin, servers, "b", 2)
+            route(plugin, servers, "b", 2)
+            assert is_paused(bouncer)
+        waiting.join(ANSWER_S)
+        assert answers == ["b"]
+
+
+def test_what_another_agent_lets_go_is_not_held_again_by_one_that_cannot_ask_the_server(
+    servers: dict[str, PlainServer], bouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (pooler, watch):
+        monkeypatch.setattr(module, "server_answers", lambda *_: False)
+    with plugin_of(bouncer) as plugin:
+        route(plugin, servers, "a", 1, is_held=True)
+        route(plugin, servers, "a", 1)
+        assert is_paused(bouncer)
+        bouncer.ask("RESUME app")
+        with closing(Session(bouncer.conninfo("app"), deadline_s=ANSWER_S)) as client:
+            until = time.monotonic() + STAYS_S
+            while time.monotonic() < until:
+                assert client.query("SELECT 1", deadline_s=ANSWER_S)
+                assert not is_paused(bouncer)
 
 
 def test_clients_go_on_when_the_primary_is_back(servers: dict[str, PlainServer], bouncer: PgBouncer) -> None:
@@ -146,6 +193,8 @@ def test_a_server_answers_that_refuses_the_user_and_none_that_starts(servers: di
     assert takes_connections("127.0.0.9,127.0.0.1", a.port, "postgres", resolver)
     assert takes_connections("localhost", a.port, "postgres", resolver)
     assert takes_connections(None, 5432, "postgres", resolver)  # where it leads only PgBouncer knows
+    assert not takes_connections("127.0.0.1", 1, "postgres", resolver)
+    assert takes_connections("127.0.0.1", 1, "postgres", resolver, is_here=False)  # the loopback of another machine
     with killed(a):
         assert not takes_connections("127.0.0.1", a.port, "postgres", resolver)
         assert not takes_connections(str(a.directory), a.port, "postgres", resolver)

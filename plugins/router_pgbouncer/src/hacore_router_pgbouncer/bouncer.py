@@ -21,6 +21,11 @@ class Bouncer:
         """Where its console is."""
         return self._console.name
 
+    @property
+    def is_here(self) -> bool:
+        """Tell whether it is on this machine, as far as it was reached."""
+        return self._console.is_here
+
     def databases(self) -> dict[str, Row]:
         """Return what it shows of our databases, by name; it may not know some yet."""
         return {str(row["name"]): row for row in self._console.command("SHOW DATABASES") if row["name"] in self.names}

@@ -3,7 +3,9 @@
 A command that is waited for no longer goes on there: a PAUSE whose connection has gone stays in force.
 """
 
+import os
 import select
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from psycopg2 import extensions
 from hacore.errors import PluginUnavailableError
 from hacore.http.resolver import Resolver
 from hacore.model.clock import BootClock, Clock, Instant
-from hacore_router_pgbouncer.hosts import with_addresses
+from hacore_router_pgbouncer.hosts import is_one_machine, with_addresses
 
 _DEFAULTS: Final[Mapping[str, str]] = {"dbname": "pgbouncer", "user": "pgbouncer", "host": "/run/postgresql", "port": "6432"}
 
@@ -30,6 +32,7 @@ class Console:
     def __init__(self, conninfo: str, password: str | None, timeout_s: float) -> None:
         words = {**_DEFAULTS, **extensions.parse_dsn(conninfo)}
         self.name = f"{words['host']}:{words['port']}"
+        self.is_here = True  # as of the session: on this machine
         self._words = words if password is None else {**words, "password": password}
         self._timeout_s = timeout_s
         self._clock: Clock = BootClock()
@@ -96,6 +99,7 @@ class Console:
             raise PluginUnavailableError(f"{self.name}: {error.strerror or error}") from error
         self._connection = psycopg2.connect(extensions.make_dsn(**words), async_=True)
         self._wait(until)
+        self.is_here = _is_here(self._connection.fileno())
         self._cursor = self._connection.cursor()
 
     def _wait(self, until: Instant) -> None:
@@ -111,6 +115,12 @@ class Console:
             if not any(select.select(reads, writes, [], left_s)):
                 return False
         return True
+
+
+def _is_here(fd: int) -> bool:
+    """Tell whether both ends of a connection are on this machine."""
+    with socket.socket(fileno=os.dup(fd)) as connection:
+        return connection.family == socket.AF_UNIX or is_one_machine(connection.getsockname()[0], connection.getpeername()[0])
 
 
 def _said(error: psycopg2.Error) -> str:

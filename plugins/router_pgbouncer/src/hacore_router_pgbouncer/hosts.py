@@ -1,8 +1,9 @@
-"""Names of hosts in a connection string to addresses, before libpq looks them up.
+"""Hosts in a connection string: names to addresses, before libpq looks them up.
 
 libpq does so without a limit, and psycopg2 lets no other thread of the process run meanwhile: the loop could not renew its lease.
 """
 
+import ipaddress
 from collections.abc import Mapping
 
 from hacore.http.resolver import Resolver
@@ -24,6 +25,19 @@ def with_addresses(words: Mapping[str, str], resolver: Resolver, *, until: Insta
     places = [(host, address, port) for host, port in zip(hosts, ports, strict=True) for address in _addresses(host, resolver, until)]
     host, address, port = (",".join(column) for column in zip(*places, strict=True))
     return {**words, "host": host, "hostaddr": address, "port": port}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is the machine of whoever reads its name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.startswith(("/", "@")) or host == "localhost"
+
+
+def is_one_machine(own: str, peer: str) -> bool:
+    """Tell whether the addresses of a connection's ends are of the same machine."""
+    return own == peer or is_loopback(peer)
 
 
 def _addresses(host: str, resolver: Resolver, until: Instant) -> list[str]:

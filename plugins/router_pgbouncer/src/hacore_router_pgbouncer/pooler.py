@@ -9,13 +9,15 @@ from typing import Final
 
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import PluginContext
+from hacore.http.resolver import Resolver
 from hacore.interfaces import RoutingState
+from hacore.model.clock import BootClock
 from hacore_router_pgbouncer.bouncer import Bouncer
 from hacore_router_pgbouncer.console import Console
 from hacore_router_pgbouncer.databases_file import DatabasesFile
 from hacore_router_pgbouncer.pauses import Pauses
 from hacore_router_pgbouncer.settings import PgbouncerSettings
-from hacore_router_pgbouncer.watch import Watch
+from hacore_router_pgbouncer.watch import Watch, server_answers
 from hacore_router_pgbouncer.way import Way
 
 logger = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class Pooler:
         self.looking = bouncer_at(console, settings, reads=True, timeout_s=min(settings.timeout_s, _PROMPT_S))
         self.pauses = Pauses(self._writing)
         self._way = Way(settings, self._all, file)
-        self._turn = threading.RLock()
+        self._turn, self._resolver = threading.RLock(), Resolver(BootClock())
         self._watch = Watch(bouncer_at(console, settings), self._turn, self.pauses.expect)
 
     @property
@@ -100,7 +102,11 @@ class Pooler:
         if wrong:
             self.pauses.let_go_late(clock)
         elif self.pauses.may_be_ours or news.state.leads or news.is_next:
-            self.pauses.let_go()
+            if self._watch.is_on and self._writing.paused() and not server_answers(self._writing, self._resolver):
+                self.pauses.hold()
+                self._watch.take_over()
+            else:
+                self.pauses.let_go()
         else:  # this node may not have read of a switchover that the leader has begun
             return self.pauses.let_go_foreign(clock, news.context.times.loop_wait_s + _TURN_S)
         return wrong

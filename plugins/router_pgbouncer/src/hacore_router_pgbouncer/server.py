@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from hacore.http.resolver import Resolver
 from hacore.model.clock import BootClock
+from hacore_router_pgbouncer.hosts import is_loopback
 
 _ANSWER_S: Final = 1.0
 _PROTOCOL: Final = 3 << 16
@@ -13,14 +14,19 @@ _MOST_BYTES: Final = 4096
 _NOT_NOW: Final = b"C57P03\0"  # cannot_connect_now: it starts, stops or recovers
 
 
-def takes_connections(hosts: object, port: object, database: object, resolver: Resolver) -> bool:
-    """Tell whether a server at one of these hosts answers a first packet, be it with a refusal of this user.
+def takes_connections(hosts: object, port: object, database: object, resolver: Resolver, *, is_here: bool = True) -> bool:
+    """Tell whether a server at one of these hosts answers a first packet, be it with a refusal of this user. What cannot be asked does.
 
     :param hosts: as PgBouncer shows them: names or addresses with commas, or the directory of a socket; nothing: its own default, which
         only it knows.
+    :param is_here: PgBouncer is on this machine; from elsewhere its loopback is out of reach.
     """
-    places = str(hosts or "").split(",")
-    return any(not place or _answers(place, int(str(port)), str(database), resolver) for place in places)
+
+    def answers(host: str) -> bool:
+        is_known = host and (is_here or not is_loopback(host))
+        return not is_known or _answers(host, int(str(port)), str(database), resolver)
+
+    return any(map(answers, str(hosts or "").split(",")))
 
 
 def _answers(host: str, port: int, database: str, resolver: Resolver) -> bool:
