@@ -5,9 +5,12 @@ It does not know which of the two a value came from; ``explain`` does.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from hacore.config.address import HostPort
 from hacore.config.settings import AuthenticationSettings, ToolOption
+
+METHOD_FLAGS: Final = ("no_params", "no_leader", "keep_data")  # the core's own keys in the section of a replica method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from hacore import convert
 from hacore.config.keys import Key, Reading, keys_of, mapping
-from hacore.config.postgres_settings import CallbackSettings, ReplicaMethod
+from hacore.config.postgres_settings import METHOD_FLAGS, CallbackSettings, ReplicaMethod
 from hacore.config.settings import ToolOption
 from hacore.config.tool_options import basebackup_options
 from hacore.convert import Parts, WrongValueError
@@ -20,7 +20,6 @@ TOOLS: Final = ("pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres
 CALLBACKS: Final = ("on_start", "on_stop", "on_restart", "on_reload", "on_role_change")
 BASEBACKUP: Final = "basebackup"
 _PARAMETER: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)*", re.ASCII)
-_METHOD_FLAGS: Final = ("no_params", "no_leader", "keep_data")
 
 
 def _named(value: object, names: Iterable[str], what: str) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def replica_method(name: str, section: object) -> ReplicaMethod:
     found = convert.mapped(convert.argument, "a mapping with the method's options")(section)
     reading = Reading(mapping(section))
     command = reading.take(Key[str | None]("command", convert.command, None))
-    flags = {flag: reading.take(Key(flag, convert.flag, default=False)) for flag in _METHOD_FLAGS}
+    flags = {flag: reading.take(Key(flag, convert.flag, default=False)) for flag in METHOD_FLAGS}
     if reading.wrong:
         raise WrongValueError(reading.wrong)
     options = {key: value for key, value in found.items() if key != "command"}

@@ -23,7 +23,7 @@ class ReplicaRequest:
     method: str  # its name in ``create_replica_methods``; for a script not the plugin's
     data_dir: str
     source: Source | None  # server to copy from; ``None``: there is none, or the method needs none
-    options: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)  # the method's section: name and value, in its order
+    options: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)  # the method's section, in its order; the core's keys not
     command: str | None = None  # the method is a script: this is its command line
     no_params: bool = False  # the script is called with its own options alone
     keeps_data: bool = False  # what lies in ``data_dir`` is left to the method (``keep_data: true``)

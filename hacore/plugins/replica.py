@@ -1,11 +1,11 @@
 """Kind ``replica``: the chain of methods that fill an empty data directory (interface reference 8.1)."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
-from hacore.config.postgres_settings import PostgresSettings
+from hacore.config.postgres_settings import METHOD_FLAGS, PostgresSettings
 from hacore.errors import HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import ReplicaRequest
 from hacore.interfaces import Created, Failed, Job, Offer, Refusal
@@ -90,12 +90,8 @@ def _method(name: str, settings: PostgresSettings, known: set[str]) -> Method:
         no_params=section.no_params,
         no_leader=section.no_leader,
         keep_data=section.keep_data,
-        options=_pairs(section.options),
+        options=tuple((key, value) for key, value in section.options.items() if is_script or key not in METHOD_FLAGS),
     )
-
-
-def _pairs(options: Mapping[str, str]) -> tuple[tuple[str, str | None], ...]:
-    return tuple(options.items())
 
 
 def _request_for(request: ReplicaRequest, method: Method) -> ReplicaRequest:

@@ -99,9 +99,7 @@ def test_a_program_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest
 
 
 def test_settings_of_barman_in_the_section_of_the_method_are_refused() -> None:
-    request = ReplicaRequest(
-        context=CONTEXT, method="barman", source=None, data_dir="/data", options=(("api-url", "x"), ("no_leader", "on"))
-    )
+    request = ReplicaRequest(context=CONTEXT, method="barman", source=None, data_dir="/data", options=(("api-url", "x"),))
     answer = BarmanPlugin(load()).hacore_replica_offer(request)
     assert isinstance(answer, Refusal)
     assert "api-url" in answer.reason

@@ -148,7 +148,7 @@ def test_every_storage_of_the_manual_is_known() -> None:
 
 def test_settings_in_the_methods_section_are_said_to_be_in_the_wrong_place() -> None:
     plugin = WalgPlugin(WalgSettings(environment=(("WALG_FILE_PREFIX", "/x"),)))
-    options = (("no_leader", "true"), ("threshold_megabytes", "1"))
+    options = (("threshold_megabytes", "1"),)
     refusal = plugin.hacore_replica_offer(ReplicaRequest(context=CONTEXT, method="walg", data_dir="/data", source=None, options=options))
     assert isinstance(refusal, Refusal)
     assert "threshold_megabytes" in refusal.reason

@@ -194,6 +194,15 @@ def test_a_section_without_a_command_is_a_plugin_or_a_script_of_its_name() -> No
     assert (script.plugin, script.command) == ("script", "mine")
 
 
+def test_the_core_s_own_keys_of_a_section_go_to_a_script_alone() -> None:
+    options = {"no_params": "False", "no_leader": "True", "keep_data": "True", "key": "value"}
+    plugged, script = configured(
+        "walg", "mine", walg=replace(section("walg"), options=options), mine=replace(section("mine"), options=options)
+    )
+    assert plugged.options == (("key", "value"),)
+    assert dict(script.options) == options
+
+
 def test_a_name_without_a_section_is_a_plugin() -> None:
     assert configured("walg") == (Method(name="walg", plugin="walg"),)
 

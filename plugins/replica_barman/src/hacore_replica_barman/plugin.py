@@ -1,7 +1,6 @@
 """The hooks of Barman: one class, one instance, three kinds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from hacore.errors import ConfigError
 from hacore.hookspecs import (
@@ -45,8 +44,6 @@ from hacore_replica_barman.slot import SlotReport
 from hacore_replica_barman.ways import Ways
 from hacore_replica_barman.work import Work
 
-_FLAGS: Final = frozenset({"no_params", "no_leader", "keep_data"})  # of the method's section: the core's own
-
 
 class BarmanPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
     """Kinds ``replica``, ``archive`` and ``backup``."""
@@ -88,7 +85,7 @@ class BarmanPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
     @hookimpl
     def hacore_replica_offer(self, request: ReplicaRequest) -> Offer | Refusal:
         """Offer the newest backup that leads to the leader, unless there is too much WAL since."""
-        names = ", ".join(name for name, _ in request.options if name not in _FLAGS)
+        names = ", ".join(name for name, _ in request.options)
         if names:
             return Refusal(reason=f"the method's section has {names}: settings of Barman stand in plugins.barman")
         return request.offer_of(

@@ -48,7 +48,6 @@ _MISSING: Final = 74  # EX_IOERR: the file is not in the archive
 _CONFLICT: Final = 3  # of our program, which knows it by WAL-G's words
 _SHELL: Final = "/bin/sh"
 _PUSH: Final = Path(__file__).with_name("programs") / "push.sh"
-_FLAGS: Final = frozenset({"no_params", "no_leader", "keep_data"})  # of the method's section: the core's own
 _ARCHIVE_TIMEOUT: Final = "300"  # seconds: what is lost at most where nothing but the archive is left
 
 
@@ -83,7 +82,7 @@ class WalgPlugin(ReplicaPlugin, ArchivePlugin, BackupPlugin):
     @hookimpl
     def hacore_replica_offer(self, request: ReplicaRequest) -> Offer | Refusal:
         """Offer the newest backup that leads to the leader, unless there is too much WAL since."""
-        names = ", ".join(name for name, _ in request.options if name not in _FLAGS)
+        names = ", ".join(name for name, _ in request.options)
         if names:
             return Refusal(reason=f"the method's section has {names}: settings of WAL-G stand in plugins.walg")
         backups = self._look(request.context.clock, request.environment, Place(data_dir=request.data_dir)).backups()
