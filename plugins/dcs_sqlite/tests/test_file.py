@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ import pytest
 
 from hacore.errors import ConfigError, DcsUnavailableError
 from hacore.interfaces import Acquired, AcquireRequest, Dcs, Put, Refused, RenewRequest, WriteRequest, Written
-from hacore.testing.conformance.store import CALL_S, EVENTUALLY_S, Wakes, look, renew, request_for, take, takes_at_most, written
+from hacore.model.clock import BootClock
+from hacore.testing.conformance.store import CALL_S, EVENTUALLY_S, Wakes, look, now, renew, request_for, take, takes_at_most, written
+from hacore_dcs_sqlite.dcs import SqliteDcs
 from hacore_dcs_sqlite.file import STOPPED_INSIDE_S
 from hacore_dcs_sqlite.plugin import SqlitePlugin
 from hacore_dcs_sqlite.settings import SqliteSettings
@@ -338,3 +340,50 @@ def opens(path: Path, kind: str, *, within_s: float, **user: Any) -> str:
 def integrity(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as hand:
         assert hand.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_reading_that_ends_after_the_watch_told_of_a_newer_version_does_not_make_that_younger(path: Path, b: Dcs) -> None:
+    class Late(SqliteDcs):
+        """Makes its picture only when something else has come to its end."""
+
+        before_its_picture: Callable[[], object] | None = None
+
+        def _call(self, *given: Any, **named: Any) -> Any:
+            result = super()._call(*given, **named)
+            if self.before_its_picture is not None:
+                self.before_its_picture()
+            return result
+
+    wakes = Wakes()
+    with contextlib.closing(Late(path=path, cluster="hacore-kit/demo", member="a", clock=BootClock())) as late:
+        written(b, Put(name="config", value="old"))
+        late.watch(wakes)
+        assert wakes.within(CALL_S, after=0)
+        look(late)
+        before = wakes.quiet()
+
+        def overtake() -> None:
+            written(b, Put(name="config", value="new"))
+            assert wakes.within(CALL_S, after=before)
+
+        late.before_its_picture = overtake
+        assert look(late).records["config"].value == "old"
+        late.before_its_picture = None
+        asked_at = now()
+        seen = look(late).records["config"]
+    assert seen.value == "new"
+    assert seen.received_at < asked_at
+
+
+def test_what_was_known_of_a_store_that_has_gone_back_is_not_known_of_it_any_more(path: Path, a: Dcs, b: Dcs) -> None:
+    look(a)
+    with contextlib.closing(sqlite3.connect(path)) as live, contextlib.closing(sqlite3.connect(":memory:")) as copy:
+        live.backup(copy)
+        written(b, Put(name="config", value="same"))
+        first = look(a).records["config"]
+        copy.backup(live)
+    assert "config" not in look(a).records
+    written(b, Put(name="config", value="same"))
+    again = look(a).records["config"]
+    assert again.version == first.version
+    assert again.received_at > first.received_at

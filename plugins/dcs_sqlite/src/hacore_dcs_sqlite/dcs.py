@@ -24,8 +24,8 @@ from hacore.interfaces import (
 )
 from hacore.model.clock import Clock, Instant
 from hacore.model.lease import Lock
+from hacore.sightings import Sightings
 from hacore_dcs_sqlite.file import Kind, StoreFile
-from hacore_dcs_sqlite.sightings import Sightings
 from hacore_dcs_sqlite.tables import MEMBERS, SCRIPT, Row, Tables
 from hacore_dcs_sqlite.watch import Watch
 
@@ -46,6 +46,7 @@ class SqliteDcs:
         self._boot_id = _BOOT_ID.read_text().strip()
         self._file = StoreFile(path, clock, SCRIPT)
         self._sightings = Sightings(clock)
+        self._newest = 0  # revision that was read last
         self._watch: Watch | None = None
         self._writes = 0
         self._member_kept_at: Instant | None = None
@@ -173,7 +174,10 @@ class SqliteDcs:
         return result
 
     def _picture(self, sent_at: Instant, lock: Lock | None, revision: int, rows: list[Row]) -> Snapshot:
-        found = {row.name: self._sightings.record(row.name, row.value, row.version) for row in rows}
+        if revision < self._newest:  # the store has gone back
+            self._sightings.forget()
+        self._newest = revision
+        found = {row.name: self._sightings.read(row.name, row.value, row.version) for row in rows}
         if self._own_record not in found or found[self._own_record].value != self._published:
             self._published = None
         members = {name.removeprefix(MEMBERS): record for name, record in found.items() if name.startswith(MEMBERS)}

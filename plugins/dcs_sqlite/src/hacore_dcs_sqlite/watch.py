@@ -14,9 +14,9 @@ from typing import Final
 
 from hacore.errors import Enduring
 from hacore.model.clock import Clock, Instant
+from hacore.sightings import Sightings
 from hacore_dcs_sqlite.file import StoreFile
 from hacore_dcs_sqlite.inotify import DirectoryWatch
-from hacore_dcs_sqlite.sightings import Sightings
 from hacore_dcs_sqlite.tables import Tables
 
 SILENCE_S: Final = 5.0  # a look at least this often, whatever the kernel said
@@ -77,7 +77,7 @@ class Watch:
         with self._file.transaction("read", until=self._clock.now() + _LOOK_S) as connection:
             tables = self._tables(connection)
             lock, self._lock_ends_at, rows = tables.lock(), tables.lock_ends_at(), tables.rows()
-        records = {row.name: self._sightings.record(row.name, row.value, row.version) for row in rows}
+        records = {row.name: self._sightings.watched(row.name, row.value, row.version) for row in rows}
         waking = ("config", "failover") if lock is not None and lock.holder == self._member else ("config", "failover", "status")
         seen = (lock, *(records[name].version if name in records else 0 for name in waking))
         changed, self._seen = seen != self._seen, seen
