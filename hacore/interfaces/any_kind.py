@@ -7,12 +7,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One sample. ``name`` begins with the plugin's: the core writes ``hacore_plugin_`` before it."""
+    """One sample. ``name`` begins with the plugin's: the core writes ``hacore_plugin_`` before it, and publishes it as a gauge.
+
+    What only grows as well: as a counter it would be published under another name. ``rate()`` works on both.
+    """
 
     name: str
     help: str
     value: float
-    kind: str = "gauge"  # or ``counter``
     labels: tuple[tuple[str, str], ...] = ()
 
 

@@ -64,7 +64,7 @@ class WebhookPlugin(ListenerPlugin):
     @hookimpl
     def hacore_metrics(self) -> list[Metric]:
         """Count."""
-        return [Metric(name="webhook_told", help="Events that the service has taken.", value=self._told, kind="counter")]
+        return [Metric(name="webhook_told", help="Events that the service has taken.", value=self._told)]
 
     def _post(self, what: str, content: Mapping[str, object]) -> int:
         import requests  # noqa: PLC0415 - heavy, and only where something is to be told

@@ -26,8 +26,8 @@ def samples(proxies: Iterable[Proxy], keeper: Keeper | None) -> Iterator[Metric]
     for proxy in proxies:
         place = (("proxy", proxy.place),)
         yield Metric(name="haproxy_up", help="Whether the proxy answered.", value=float(proxy.sight is not None), labels=place)
-        yield Metric(name="haproxy_changes", help="Commands that changed it.", value=proxy.changes, kind="counter", labels=place)
-        yield Metric(name="haproxy_cuts", help="Servers and sessions cut off.", value=proxy.cuts, kind="counter", labels=place)
+        yield Metric(name="haproxy_changes", help="Commands that changed it.", value=proxy.changes, labels=place)
+        yield Metric(name="haproxy_cuts", help="Servers and sessions cut off.", value=proxy.cuts, labels=place)
         for backend, shown in (proxy.sight.backends if proxy.sight is not None else {}).items():
             of = (*place, ("backend", backend))
             yield Metric(name="haproxy_waiting", help="Connections in the queue of the backend.", value=shown.queue, labels=of)
@@ -36,6 +36,6 @@ def samples(proxies: Iterable[Proxy], keeper: Keeper | None) -> Iterator[Metric]
                 yield Metric(name="haproxy_usable", help="Whether it gets new connections.", value=float(server.is_usable), labels=which)
                 yield Metric(name="haproxy_sessions", help="Open sessions.", value=server.sessions, labels=which)
     if keeper is not None:
-        yield Metric(name="haproxy_reloads", help="Reloads with a new configuration.", value=keeper.reloads, kind="counter")
+        yield Metric(name="haproxy_reloads", help="Reloads with a new configuration.", value=keeper.reloads)
         refused = "Configurations that HAProxy refused."
-        yield Metric(name="haproxy_refusals", help=refused, value=keeper.refusals, kind="counter")
+        yield Metric(name="haproxy_refusals", help=refused, value=keeper.refusals)

@@ -74,7 +74,7 @@ class VipPlugin(RouterPlugin):
         """Return what is here and what was announced."""
         held, findings = {one.ip for one in self._look()}, self._addresses.announcer.findings
         samples = [
-            Metric(name="vip_announcements", help="Announcements of floating addresses.", value=findings.announced, kind="counter"),
+            Metric(name="vip_announcements", help="Announcements of floating addresses.", value=findings.announced),
         ]
         for one in self._settings.addresses:
             labels = (("address", str(one.ip)),)
