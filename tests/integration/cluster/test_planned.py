@@ -117,6 +117,26 @@ def test_what_a_person_restarts_in_pause_runs_again_in_its_role(cluster: Cluster
 
 
 @on_all_stores
+def test_a_primary_whose_restart_fails_in_pause_keeps_its_lock_and_runs_again_once_it_can(cluster: Cluster, store: StoreAtWork) -> None:
+    leader = cluster.the_leader()
+    pause(cluster, store, leader)
+    token = store.own()["token"]
+
+    def preload(library: str | None) -> None:
+        assert cluster.configure(postgresql={"parameters": {"shared_preload_libraries": library}}).status == 200
+
+    preload("no_such_library")
+    cluster.wait_for(lambda: leader.status().get("pending_restart"), "the setting waits for a restart")
+    reply = leader.rest("/restart", method="POST", body={}, timeout_s=90)
+    assert (reply.status, reply.text) == (503, "restart failed")
+    preload(None)
+    cluster.wait_for(lambda: leader.is_ok("/primary"), "it runs again, under its lock")
+    assert store.own()["token"] == token
+    assert cluster.configure(pause=None).status == 200
+    assert cluster.wait_ready() is leader
+
+
+@on_all_stores
 def test_what_a_person_sets_in_pause_is_in_force_at_once_on_every_node(cluster: Cluster, store: StoreAtWork) -> None:
     leader = cluster.the_leader()
     pause(cluster, store, leader)
