@@ -1,6 +1,7 @@
 """Settings that change while the cluster runs, right and wrong ones: scenario 20 of safety.md 10."""
 
 import copy
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,24 @@ def test_a_wrong_file_is_refused_as_a_whole_and_the_old_settings_stay(cluster: C
     writes.expect_nothing_lost()
     assert (leader.pid("postmaster"), store.own()["token"]) == (postmaster, token)
     cluster.wait_for(lambda: leader.query("SHOW work_mem") == [("4MB",)], "the old settings are back")
+
+
+@on_all_stores
+def test_another_leads_where_the_pre_promote_of_a_switchover_s_candidate_says_no(cluster: Cluster, store: StoreAtWork) -> None:
+    candidate = cluster.others(cluster.the_leader())[0]
+    with writing(cluster, store) as writes, settings_of(candidate) as settings:
+        settings["postgresql"]["pre_promote"] = "/bin/false"
+        settings["tags"] = {"spare": "yes"}
+        candidate.write()
+        candidate.reload()
+        cluster.wait_for(lambda: candidate.status().get("tags", {}).get("spare") == "yes", "the file is read")
+        cluster.switchover(candidate=candidate.name)
+        cluster.wait_for(lambda: candidate.says("rule=promotion_failed"), "it has taken the lock, and was not promoted")
+        cluster.the_leader(other_than=candidate.name)
+        writes.rows_go_on()
+        assert json.loads(store.records()["failover"]) == {}
+    writes.expect_nothing_lost()
+    cluster.wait_ready()
 
 
 @on_all_stores
