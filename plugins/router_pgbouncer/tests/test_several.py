@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hacore.testing.history import Session
 from hacore.testing.pgbouncer import PgBouncer
 from hacore.testing.ports import Ports
 from hacore.testing.postgres import PlainServer
+from hacore.testing.waiting import wait_for
 from hacore_router_pgbouncer.plugin import PgbouncerPlugin
 from hacore_router_pgbouncer.settings import Database, PgbouncerSettings
 
@@ -107,6 +109,21 @@ def test_clients_of_each_of_them_wait_and_go_on_with_the_next_primary_in_the_sam
     place = f"127.0.0.1:{servers['b'].port}"
     assert plugin.hacore_route_probe(Probe(context=CONTEXT)) == Observed(target=place)
     assert plugin.hacore_status()["leads to"] == place
+
+
+def test_none_takes_new_work_while_another_is_waited_for(
+    servers: dict[str, PlainServer], bouncers: list[Sibling], plugin: PgbouncerPlugin
+) -> None:
+    assert route(plugin, state(servers, "a", 1)) == Applied()
+    busy, idle = bouncers
+    with closing(Session(busy.conninfo("app"), deadline_s=ANSWER_S)) as client, ThreadPoolExecutor(1) as pool:
+        client.query("BEGIN", deadline_s=ANSWER_S)
+        client.query("SELECT 1", deadline_s=ANSWER_S)
+        draining = pool.submit(drain, plugin, state(servers, "a", 1))
+        wait_for(lambda: is_paused(idle), "the other takes no new work")
+        assert not draining.done()
+        client.query("COMMIT", deadline_s=ANSWER_S)
+        assert draining.result(ANSWER_S) == Held()
 
 
 def test_one_that_does_not_answer_keeps_no_other_from_being_led_and_is_told_when_it_does(

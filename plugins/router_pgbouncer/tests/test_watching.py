@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -110,40 +111,60 @@ def test_in_maintenance_clients_that_wait_for_a_dead_primary_go_on_with_the_next
             assert who_answers(bouncer) == "b"
 
 
-def test_clients_that_were_held_go_on_only_when_the_address_behind_has_followed(
-    servers: dict[str, PlainServer], bouncer: PgBouncer
-) -> None:
-    with plugin_of(bouncer) as before:
-        route(before, servers, "b", 1)  # stands for an address that follows by itself
-    with plugin_of(bouncer, has_file=False) as plugin:
-        answers: list[str] = []
-        waiting = threading.Thread(target=lambda: answers.append(who_answers(bouncer)))
-        with killed(servers["b"]):
-            route(plugin, servers, "a", 1, is_held=True)
-            waiting.start()
-            wait_for(lambda: len(bouncer.ask("SHOW CLIENTS")) > 1, "the client has come")
-            route(plugin, servers, "b", 2)
-            route(plugin, servers, "b", 2)
-            assert is_paused(bouncer)
-        waiting.join(ANSWER_S)
-        assert answers == ["b"]
-
-
-def test_what_another_agent_lets_go_is_not_held_again_by_one_that_cannot_ask_the_server(
+def test_clients_that_were_held_go_on_when_the_address_behind_has_followed(
     servers: dict[str, PlainServer], bouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (pooler, watch):
-        monkeypatch.setattr(module, "server_answers", lambda *_: False)
+    asked: list[bool] = []
+
+    def answers(*way: Any) -> bool:
+        asked.append(watch.server_answers(*way))
+        return asked[-1]
+
+    monkeypatch.setattr(pooler, "server_answers", answers)
+    monkeypatch.setattr(pooler, "_FOLLOWS_S", ANSWER_S)
+    with plugin_of(bouncer) as before:
+        route(before, servers, "b", 1)  # stands for an address that follows by itself
+    with plugin_of(bouncer, waits=False, has_file=False) as plugin:
+        route(plugin, servers, "a", 1, is_held=True)
+        with killed(servers["b"]):
+            letting_go = threading.Thread(target=route, args=(plugin, servers, "b", 2))
+            letting_go.start()
+            wait_for(lambda: asked, "it has looked for the server")
+            assert is_paused(bouncer)
+        letting_go.join(ANSWER_S)
+        assert (asked[0], asked[-1]) == (False, True)
+        assert who_answers(bouncer) == "b"
+
+
+def test_nobody_is_held_for_long_where_no_server_answers_the_agent(
+    servers: dict[str, PlainServer], bouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pooler, "server_answers", lambda *_: False)
     with plugin_of(bouncer) as plugin:
         route(plugin, servers, "a", 1, is_held=True)
         route(plugin, servers, "a", 1)
-        assert is_paused(bouncer)
-        bouncer.ask("RESUME app")
+        assert not is_paused(bouncer)
         with closing(Session(bouncer.conninfo("app"), deadline_s=ANSWER_S)) as client:
-            until = time.monotonic() + STAYS_S
-            while time.monotonic() < until:
-                assert client.query("SELECT 1", deadline_s=ANSWER_S)
-                assert not is_paused(bouncer)
+            assert client.query("SELECT 1", deadline_s=ANSWER_S)
+
+
+def test_a_watch_outlives_an_error_that_it_does_not_know(
+    servers: dict[str, PlainServer], bouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[str] = []
+
+    def unheard_of(*_: object) -> bool:
+        met.append("error")
+        raise RuntimeError("can't start new thread")
+
+    with plugin_of(bouncer) as plugin:
+        with monkeypatch.context() as changed:
+            changed.setattr(watch, "server_answers", unheard_of)
+            route(plugin, servers, "a", 1)
+            wait_for(lambda: met, "the watch meets an error")
+        with killed(servers["a"]):
+            wait_for(lambda: is_paused(bouncer), "clients wait for the dead primary")
+        wait_for(lambda: not is_paused(bouncer), "clients go on")
 
 
 def test_clients_go_on_when_the_primary_is_back(servers: dict[str, PlainServer], bouncer: PgBouncer) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from itertools import chain
 from typing import Final
 
@@ -97,15 +98,18 @@ class PgbouncerPlugin(RouterPlugin):
         late, missed = [], []
         for one in (*self._poolers, *self._neighbours):
             one.pauses.expect()
-        for console in (*self._settings.consoles, *self._settings.drain_consoles):
-            bouncer = bouncer_at(console, self._settings)  # the thread of a job may be abandoned in it
-            try:
-                if not bouncer.pause(job.wait, lambda: request.context.clock.now() >= request.ends_at):
-                    late.append(bouncer.name)
-            except PluginUnavailableError as error:
-                missed.append(str(error))
-            finally:
-                bouncer.close()
+        with ExitStack() as stack:
+            bouncers = [bouncer_at(one, self._settings) for one in (*self._settings.consoles, *self._settings.drain_consoles)]
+            for bouncer in bouncers:  # ways of its own: the thread of a job may be abandoned in one
+                stack.callback(bouncer.close)
+                with suppress(PluginUnavailableError):
+                    bouncer.hold()  # before any is waited for: the others would take new work meanwhile
+            for bouncer in bouncers:
+                try:
+                    if not bouncer.pause(job.wait, lambda: request.context.clock.now() >= request.ends_at):
+                        late.append(bouncer.name)
+                except PluginUnavailableError as error:
+                    missed.append(str(error))
         if missed:
             return Degraded(reason="; ".join(missed))
         if late:

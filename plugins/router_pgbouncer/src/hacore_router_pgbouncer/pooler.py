@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +12,7 @@ from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import PluginContext
 from hacore.http.resolver import Resolver
 from hacore.interfaces import RoutingState
-from hacore.model.clock import BootClock
+from hacore.model.clock import BootClock, Clock
 from hacore_router_pgbouncer.bouncer import Bouncer
 from hacore_router_pgbouncer.console import Console
 from hacore_router_pgbouncer.databases_file import DatabasesFile
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 _LONGEST_LOGIN_RETRY_S: Final = 2.0
 _TURN_S: Final = 1.0  # beside loop_wait, until a node has read what stands in the store
 _PROMPT_S: Final = 0.8  # of the 1 s that a look may take
+_FOLLOWS_S: Final = 2.0  # what PgBouncer leads to, after the agents have heard of the next leader
+_ASK_AGAIN_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +105,17 @@ class Pooler:
         if wrong:
             self.pauses.let_go_late(clock)
         elif self.pauses.may_be_ours or news.state.leads or news.is_next:
-            if self._watch.is_on and self._writing.paused() and not server_answers(self._writing, self._resolver):
-                self.pauses.hold()
-                self._watch.take_over()
-            else:
-                self.pauses.let_go()
+            self._await_server(clock)
+            self.pauses.let_go()
         else:  # this node may not have read of a switchover that the leader has begun
             return self.pauses.let_go_foreign(clock, news.context.times.loop_wait_s + _TURN_S)
         return wrong
+
+    def _await_server(self, clock: Clock) -> None:
+        """Give an address or a proxy that PgBouncer leads to a moment to follow, while clients wait: their logins would fail till then."""
+        until = clock.now() + _FOLLOWS_S
+        while self._writing.paused() and not server_answers(self._writing, self._resolver) and clock.now() < until:
+            time.sleep(_ASK_AGAIN_S)
 
     def _watch_over(self, news: News) -> None:
         """Have the watch look after the leader, until a lease that it does not renew has ended in any case."""
