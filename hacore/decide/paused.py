@@ -12,9 +12,10 @@ from hacore.decide.handing_over import back_as_primary
 from hacore.decide.leaderless import start_before_election, wait_for_heir
 from hacore.decide.leading import failover_request_is_over, restore_records, switchover_requested
 from hacore.decide.own import without_hold
+from hacore.decide.promoting import promotion_failed
 from hacore.decide.records import blank_request, taking
 from hacore.decide.table import Table
-from hacore.decide.views import Known, empty, following, leaderless, leading, paused
+from hacore.decide.views import Known, empty, following, leaderless, leading, paused, promoting
 from hacore.model.jobs import JobKind
 from hacore.model.node import DirectoryState, Role, ServerState
 from hacore.model.steps import Disarm, ReleaseLease, ReloadServer, WriteOwn
@@ -70,14 +71,16 @@ def resume_in_pause(seen: Known) -> Answer | None:
 
 
 def release_in_pause(seen: Known) -> Answer | None:
-    """A leader whose PostgreSQL a person has stopped, or that is not primary, gives the lock back."""
+    """A leader whose PostgreSQL a person has stopped, or that is not primary, gives the lock back. A promotion that failed ends the wish."""
     request = seen.cluster.failover
     if seen.world.lease is None or seen.node.is_primary or seen.world.sightings.demoting is not None:
         return None
     is_named = request is not None and request.candidate == seen.name and seen.node.role is Role.STANDBY
     if is_named or seen.node.server not in {ServerState.STOPPED, ServerState.RUNNING}:
         return None
-    return Answer(reason="pause: PostgreSQL is not primary", steps=(ReleaseLease(clean=True),), wake_after_s=0)
+    holder = promoting(seen.world)
+    failed = None if holder is None else promotion_failed(holder)  # it may have ended the server
+    return failed or Answer(reason="pause: PostgreSQL is not primary", steps=(ReleaseLease(clean=True),), wake_after_s=0)
 
 
 def primary_takes_lock_in_pause(seen: Known) -> Answer | None:
@@ -116,12 +119,15 @@ def named_candidate_in_pause(seen: Known) -> Answer | None:
 def return_in_pause(seen: Known) -> Answer | None:
     """This node has handed over and the candidate has not come: it takes the lock again, and starts as the primary that it was.
 
-    As a standby where somebody has led meanwhile and leads no more: then a person names who shall lead.
+    As a standby where somebody has led meanwhile and leads no more, and where a promotion of it has ended its server: then a person
+    names who shall lead.
     """
     world, request = seen.world, seen.cluster.failover
     if leaderless(world) is None or seen.node.server is not ServerState.STOPPED or world.job is not None:
         return None
     waiting = wait_for_heir(seen)
+    if waiting is None and world.is_down_for_promotion:
+        return start_before_election(seen)
     if waiting is None or not waiting.steps or living_primary(world) is not None:
         return waiting
     if not is_former_holder(world, seen.cluster):
@@ -135,14 +141,15 @@ def return_in_pause(seen: Known) -> Answer | None:
 
 
 def standby_in_pause(seen: Known) -> Answer | None:
-    """A running standby follows the leader; one that has handed over, or that a person had created again or restarted, is started."""
+    """A running standby follows the leader; one that handed over, could not be promoted, or was created again or restarted, is started."""
     other = following(seen.world)
     if other is None or other.lock.holder == seen.name or seen.node.is_primary:
         return None
     if seen.node.server is ServerState.RUNNING:
         return follow_upstream(other)
     is_restarted = seen.world.is_down_for_restart and seen.node.directory.has_standby_signal  # a former primary might have diverged
-    is_asked = seen.world.sightings.demoting is not None or seen.world.is_down_for_copy or is_restarted
+    is_handed_over = seen.world.sightings.demoting is not None or seen.world.is_down_for_promotion
+    is_asked = is_handed_over or seen.world.is_down_for_copy or is_restarted
     return start_standby(other) if is_asked and seen.world.job is None else None
 
 

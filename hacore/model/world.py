@@ -103,6 +103,14 @@ class World:
         is_whole = self.node.directory.state is DirectoryState.INITIALIZED
         return restarted is not None and is_failed and is_whole and not self._has_run_since(restarted.ended_at)
 
+    @property
+    def is_down_for_promotion(self) -> bool:
+        """Tell whether a promotion that failed has ended the server, which is a standby's still and has not run since."""
+        promoted, directory = self.outcome(JobKind.PROMOTE), self.node.directory
+        is_failed = promoted is not None and not promoted.is_done
+        is_kept = directory.state is DirectoryState.INITIALIZED and directory.has_standby_signal
+        return promoted is not None and is_failed and is_kept and not self._has_run_since(promoted.ended_at)
+
     def _has_run_since(self, instant: Instant) -> bool:
         """Tell by the server itself: a start that has outlasted its limit goes on."""
         return self.sightings.running_at is not None and self.sightings.running_at >= instant

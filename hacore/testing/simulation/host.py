@@ -32,6 +32,7 @@ class JobFaults:
     start_s: float = 0.0  # until the guard is asked for a server
     drain_s: float = 0.0
     gate_vetoes: bool = False  # a plugin says no to switchovers and promotions
+    promotion_kills: bool = False  # a server that was told to leave recovery does not answer, and is ended
 
 
 class HostJudge:

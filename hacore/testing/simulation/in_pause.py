@@ -138,6 +138,25 @@ def heir_is_not_promoted_in_pause(simulation: Simulation) -> None:
     simulation.must_become_whole()
 
 
+def heir_is_ended_by_its_promotion_in_pause(simulation: Simulation) -> None:
+    """The candidate is told to leave recovery and does not answer, so it is ended: that is tried once, and it is a standby again."""
+    leader = in_maintenance(simulation)
+    heir = others(simulation, leader)[0]
+    run = heir.server.run
+    heir.job_faults.promotion_kills = True
+    _hands_over(simulation, leader, heir)
+    reach(simulation, lambda: heir.server.run > run and heir.server.serves, "the one that could not be promoted runs as a standby")
+    heir.job_faults.promotion_kills = False
+    token = simulation.judge.number("hacore", "token")
+    simulation.run_for(4 * simulation.plan.times.ttl_s)
+    if simulation.judge.number("hacore", "token") != token or simulation.leader is not None:
+        raise ScenarioError(f"{simulation.engine.seed}: the lock was taken again unasked")
+    _failover(simulation, heir)
+    reach(simulation, lambda: heir.server.accepts_writes, "the one that was named again leads")
+    end_of_maintenance(simulation)
+    simulation.must_become_whole()
+
+
 def standby_is_created_again_in_pause(simulation: Simulation) -> None:
     """What a person asked for is done to its end: the new copy runs."""
     leader = in_maintenance(simulation)

@@ -24,6 +24,7 @@ from hacore.testing.simulation.by_hand import (
 from hacore.testing.simulation.faults import heal
 from hacore.testing.simulation.in_pause import (
     hand_over_in_pause_is_given_up,
+    heir_is_ended_by_its_promotion_in_pause,
     heir_is_lost_in_pause,
     heir_is_not_promoted_in_pause,
     leader_has_crashed_in_pause_and_stays_down,
@@ -421,6 +422,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     hand_over_in_pause_is_given_up,
     heir_is_lost_in_pause,
     heir_is_not_promoted_in_pause,
+    heir_is_ended_by_its_promotion_in_pause,
     standby_is_created_again_in_pause,
     agents_end_during_a_restart_in_pause,
     agents_end_during_a_switchover_in_pause,

@@ -205,6 +205,10 @@ class Work:
         refusal = self._host.guard_promote(blocked, self._running.token)
         if refusal is not None:
             raise JobFailedError(refusal)
+        if self._host.job_faults.promotion_kills:
+            server.quit()
+            self._until(lambda: server.is_down, 1.0)
+            raise JobFailedError("the server did not answer")
         self._until(lambda: server.role is not Role.STANDBY, 10.0)
         if server.role is not Role.PRIMARY:
             raise JobFailedError("the server did not leave recovery")

@@ -8,8 +8,8 @@ import pytest
 
 from hacore.decide import decide
 from hacore.model.jobs import JobKind
-from hacore.model.node import FenceState
-from hacore.model.steps import PutRecord, ReleaseLease
+from hacore.model.node import FenceState, Role
+from hacore.model.steps import PutRecord, ReleaseLease, StartServer
 from hacore.model.world import World
 
 from . import worlds as w
@@ -67,3 +67,28 @@ def test_a_candidate_that_could_not_be_promoted_in_a_pause_gives_up_the_wish_wit
     assert decide(free).rule == "nothing_in_pause"
     assert decide(replace(free, outcomes=(replace(FAILED, ended_at=w.NOW - 31),))).rule == "named_candidate_in_pause"
     assert decide(replace(free, outcomes=())).rule == "named_candidate_in_pause"
+
+
+ENDED = w.stopped("in archive recovery", directory=w.directory(control=w.control("in archive recovery"), has_standby_signal=True))
+
+
+def test_a_candidate_whose_server_its_promotion_has_ended_in_a_pause_gives_up_the_wish_too() -> None:
+    wish = w.request(leader="b", candidate="a")
+    down = w.paused(holding(node=ENDED, cluster=w.cluster("a", failover=wish)))
+    assert [(type(step), getattr(step, "value", None)) for step in decide(down).steps] == [(PutRecord, "{}"), (ReleaseLease, None)]
+    for fields in ({"outcomes": ()}, {"cluster": w.cluster("a")}, {"sightings": w.sightings(down_since=w.NOW)}):
+        assert decide(replace(down, **fields)).steps == (ReleaseLease(clean=True),)
+
+
+@pytest.mark.parametrize("seen", [pytest.param(w.world(), id="another leads"), pytest.param(w.leaderless(), id="nobody leads")])
+def test_a_standby_whose_server_its_promotion_has_ended_in_a_pause_is_started_until_it_runs(seen: World) -> None:
+    down = w.paused(replace(seen, node=ENDED, outcomes=(FAILED,)))
+    assert [step.role for step in decide(down).steps if isinstance(step, StartServer)] == [Role.STANDBY]
+    stays = (
+        {"outcomes": ()},
+        {"outcomes": (w.outcome(JobKind.PROMOTE),)},
+        {"sightings": w.sightings(running_at=w.NOW)},  # a person has stopped it
+        {"node": w.stopped("in production")},  # it was primary for a moment, and may have diverged
+    )
+    for fields in stays:
+        assert decide(replace(down, **fields)).rule == "nothing_in_pause"
