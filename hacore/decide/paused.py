@@ -71,7 +71,7 @@ def resume_in_pause(seen: Known) -> Answer | None:
 
 
 def release_in_pause(seen: Known) -> Answer | None:
-    """A leader whose PostgreSQL a person has stopped, or that is not primary, gives the lock back. A promotion that failed ends the wish."""
+    """A leader whose PostgreSQL a person has stopped, or that is not primary, gives the lock back; a failed promotion ends the wish."""
     request = seen.cluster.failover
     if seen.world.lease is None or seen.node.is_primary or seen.world.sightings.demoting is not None:
         return None
