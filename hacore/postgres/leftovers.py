@@ -6,6 +6,7 @@ that it has streamed for archived.
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from hacore.errors import ArchiveConflictError
 from hacore.interfaces import Finished
 from hacore.postgres.archive_parameters import COMMAND
 from hacore.postgres.archiver import mark_done, ready_files
+from hacore.postgres.files import read_if_there, write_durably
 from hacore.postgres.instance import Instance
 from hacore.postgres.job import JobHandle
 from hacore.postgres.marks import filled
@@ -24,6 +26,7 @@ _AGAIN_S: Final = 1.0
 _KILL_S: Final = 10.0
 _TOLD: Final = 300
 _DISABLED: Final = "(disabled)"
+_CONFLICT: Final = "archive.conflict"  # below the state directory: a file of which the archive had another; counts while that waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +44,20 @@ def push_leftovers(instance: Instance, job: JobHandle, *, stops_at_conflict: boo
     """Push every file that waits, while the server is down or a standby; what cannot be pushed stays, and is said.
 
     :param patience_s: after so long without a success the rest is left.
-    :raises ArchiveConflictError: with ``stops_at_conflict``: the archive has another file of the same name.
+    :raises ArchiveConflictError: with ``stops_at_conflict``: the archive has another file of the same name, or had when it last answered.
     :raises JobCancelledError: the work was cancelled.
     """
     names = ready_files(instance.layout.wal_dir)
     pusher = _pusher(instance) if names else None
-    if pusher is None:
-        return
+    if pusher is not None:
+        _push_all(instance, job, pusher, names, stops_at_conflict=stops_at_conflict, patience_s=patience_s)
+    if stops_at_conflict:
+        _refuse_known_conflict(instance)
+
+
+def _push_all(
+    instance: Instance, job: JobHandle, pusher: _Pusher, names: Sequence[str], *, stops_at_conflict: bool, patience_s: float
+) -> None:  # fmt: skip
     until = time.monotonic() + patience_s
     for number, name in enumerate(names):
         job.progress(f"pushes WAL that waits: {number} of {len(names)}")
@@ -60,12 +70,20 @@ def push_leftovers(instance: Instance, job: JobHandle, *, stops_at_conflict: boo
         if finished.exit_code not in pusher.conflict_codes:
             logger.warning("WAL of the time as primary is not archived", extra=facts)
             return
+        write_durably(instance.layout.state_dir / _CONFLICT, name)
         if stops_at_conflict:
             raise ArchiveConflictError(
                 f"{name}: the archive has another file of this name: {facts['said'] or 'two primaries have archived there'}"
             )
         logger.error("the archive has another file of the same name", extra=facts)
     logger.info("WAL that waited was pushed", extra={"files": len(names)})
+
+
+def _refuse_known_conflict(instance: Instance) -> None:
+    """An archive that does not answer now has taken nothing back."""
+    name = read_if_there(instance.layout.state_dir / _CONFLICT)
+    if name is not None and name in ready_files(instance.layout.wal_dir):
+        raise ArchiveConflictError(f"{name}: the archive had another file of this name, and takes nothing now")
 
 
 def _push(instance: Instance, job: JobHandle, pusher: _Pusher, name: str, until: float) -> Finished:

@@ -60,7 +60,7 @@ def rewind(instance: Instance, job: JobHandle, step: Rewind, around: Surrounding
         _rewind(instance, job, address, facts)
     except DataDirectoryError:
         if step.wipe_on_failure:
-            _wipe(instance, facts, address)
+            _wipe(instance, job, facts, address)
         raise
 
 
@@ -155,11 +155,13 @@ def _raise_failed(finished: Finished) -> None:
         raise DataDirectoryError(f"pg_rewind ended with {finished.exit_code}: {finished.output.strip()[-_TOLD:]}")
 
 
-def _wipe(instance: Instance, facts: LeaderFacts, address: tuple[str, int]) -> None:
+def _wipe(instance: Instance, job: JobHandle, facts: LeaderFacts, address: tuple[str, int]) -> None:
     """Empty the directory, as the settings allow, but only while the leader is seen to be well: it may be the last good copy."""
     again = leader_facts(instance, *address)
     if again.system_id != facts.system_id or not again.is_checkpointed:
         raise PostgresUnreachableError("the leader is not fit to copy from, nothing is emptied")
     refuse_foreign(instance, facts.system_id)
+    if instance.mark.read() is None:  # it was refused before anything was pushed; what pg_rewind has written is not this node's
+        push_leftovers(instance, job, stops_at_conflict=True)
     clean(instance)
     instance.mark.clear()
