@@ -16,13 +16,11 @@ from hacore.cli.parameters import cluster_argument, force_option, format_option,
 from hacore.cli.place import Place
 from hacore.cli.rest import Answer, MemberApi
 from hacore.cli.sheet import document, objects
-from hacore.cli.site import CommandError, Site, loop_wait_s, open_site
+from hacore.cli.site import STORE_S, CommandError, Site, loop_wait_s, open_site
 from hacore.control.cluster import is_paused
-from hacore.control.switchover import remarks
+from hacore.control.switchover import Wish, put_wish, remarks
 from hacore.errors import DcsUnavailableError
-from hacore.model.cluster import ClusterView, Member
-from hacore.records import names
-from hacore.records.failover import failover_json
+from hacore.model.cluster import ClusterView, FailoverRequest, Member
 
 _SHORTEST_S: Final = 10.0
 _GRACE_S: Final = 15.0
@@ -176,20 +174,24 @@ def _standing(site: Site, body: dict[str, str]) -> str:
     wish = view.failover
     if wish is None:
         return f"no wish stands in the store, {leads}"
-    is_ours = (wish.leader, wish.candidate, wish.scheduled_at) == (body.get("leader"), body.get("candidate"), _at(body))
-    return f"{'the' if is_ours else 'another'} wish stands in the store, {leads}"
+    return f"{'the' if _is_same(wish, _wish_of(body)) else 'another'} wish stands in the store, {leads}"
 
 
-def _at(body: dict[str, str]) -> datetime | None:
-    return datetime.fromisoformat(body["scheduled_at"]) if "scheduled_at" in body else None
+def _wish_of(body: dict[str, str]) -> Wish:
+    at = datetime.fromisoformat(body["scheduled_at"]) if "scheduled_at" in body else None
+    return Wish(leader=body.get("leader"), candidate=body.get("candidate"), scheduled_at=at)
+
+
+def _is_same(standing: FailoverRequest, wish: Wish) -> bool:
+    return (standing.leader, standing.candidate, standing.scheduled_at) == (wish.leader, wish.candidate, wish.scheduled_at)
 
 
 def _write(site: Site, body: dict[str, str]) -> None:
     """Put the wish into the store ourselves: whoever leads next, or can, will find it there."""
-    version = site.version_of(names.FAILOVER)
-    if site.view().failover is not None:
+    view, wish = site.view(), _wish_of(body)
+    if view.failover is not None and (view.lock is not None or not _is_same(view.failover, wish)):
         raise CommandError("another switchover or failover stands in the store already")
-    if not site.replace(names.FAILOVER, failover_json(body.get("leader"), body.get("candidate"), _at(body)), expected=version):
+    if not put_wish(site.dcs, wish, view, lambda: STORE_S):
         raise CommandError("another switchover or failover was written meanwhile")
 
 

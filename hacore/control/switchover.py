@@ -126,6 +126,22 @@ def remarks(view: ClusterView, candidate: str | None) -> tuple[str, ...]:
     return (f"WAL of {leader.name} is not archived ({leader.archive_fault}): {lacking}",)
 
 
+def put_wish(dcs: Dcs, wish: Wish, before: ClusterView, budget_s: Callable[[], float]) -> bool:
+    """Put a wish into the store, in place of the one that stood there ``before``; false where somebody else has wished since."""
+    value = failover_json(wish.leader, wish.candidate, wish.scheduled_at)
+    for _ in range(_ATTEMPTS):  # a new leader blanks the wish that made it one at about this time
+        now = dcs.snapshot(timeout_s=budget_s())
+        standing, wished = now.records.get(names.FAILOVER), read_cluster(now).failover
+        if wished is not None and (before.failover is None or wished.version != before.failover.version):
+            return False
+        # Given again without a leader it counts as of now (``Sightings``), also in a store that does not count a value that stands.
+        stands = before.lock is None and standing is not None and standing.value == value
+        put = Put(name=names.FAILOVER, value=names.NO_FAILOVER if stands else value, expected=standing.version if standing else 0)
+        if not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=budget_s()), Refused) and not stands:
+            return True
+    return False
+
+
 def _is_good(peer: PeerState) -> bool:
     return peer.reachable and not peer.nofailover and not peer.refuses_election
 
@@ -151,23 +167,8 @@ def _ask(context: Context, view: ClusterView, asked: tuple[str, ...]) -> tuple[P
 
 
 def _write(context: Context, wish: Wish, view: ClusterView) -> None:
-    value = failover_json(wish.leader, wish.candidate, wish.scheduled_at)
-
-    def write(dcs: Dcs, world: World) -> bool:
-        for _ in range(_ATTEMPTS):  # a new leader blanks the wish that made it one at about this time
-            now = dcs.snapshot(timeout_s=context.budget_s(world))
-            standing, wished = now.records.get(names.FAILOVER), read_cluster(now).failover
-            if wished is not None and (view.failover is None or wished.version != view.failover.version):
-                return False  # somebody else has wished for something meanwhile
-            # Given again without a leader it counts as of now (``Sightings``), also in a store that does not count a value that stands.
-            stands = view.lock is None and standing is not None and standing.value == value
-            put = Put(name=names.FAILOVER, value=names.NO_FAILOVER if stands else value, expected=standing.version if standing else 0)
-            if not isinstance(dcs.write(WriteRequest(puts=(put,)), timeout_s=context.budget_s(world)), Refused) and not stands:
-                return True
-        return False
-
     try:
-        written = context.loop.call(write, STORE_S)
+        written = context.loop.call(lambda dcs, world: put_wish(dcs, wish, view, lambda: context.budget_s(world)), STORE_S)
     except DcsUnavailableError as error:
         raise RefusedError(503, "failed to write failover key into DCS") from error
     if not written:

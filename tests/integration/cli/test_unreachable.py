@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hacore.hookspecs import OpenDcs, PluginContext
-from hacore.interfaces import AcquireRequest, Dcs, Put, Record, WriteRequest
+from hacore.interfaces import AcquireRequest, Dcs, Put, Record, ReleaseRequest, WriteRequest
 from hacore.model.clock import BootClock
 from hacore.plugins.dcs import open_dcs
 from hacore.plugins.finding import find
@@ -148,6 +148,25 @@ def test_a_switchover_is_written_to_the_store_instead_and_can_be_taken_back(haco
     assert (again.code, again.err.splitlines()[-1]) == (1, "Error: another switchover or failover stands in the store already")
     assert hacore("flush", "switchover").done().out == "Success: scheduled switchover deleted in the store\n"
     assert "Switchover" not in hacore("list").done().out
+
+
+def test_a_failover_is_given_again_where_nobody_leads(hacore: Command, members: tuple[Dcs, Dcs]) -> None:
+    """As ``explain`` asks for where the wish that stands may be from before the loss of one that was left unfenced."""
+    leader, _ = members
+    hacore("failover", "--candidate", OTHER, "--force").done()
+    assert hacore("failover", "--candidate", OTHER, "--force").code == 1  # somebody leads, and will look at it
+    first = wish(leader)
+    lock = leader.snapshot(timeout_s=5).lock
+    assert lock is not None
+    leader.release(ReleaseRequest(lock=lock), timeout_s=5)
+    hacore("failover", "--candidate", OTHER, "--force").done()
+    again = wish(leader)
+    assert first is not None
+    assert again is not None
+    assert (again.value, again.version > first.version) == (first.value, True)
+    leader.write(WriteRequest(puts=(Put(name="failover", value=failover_json(None, LEADER)),)), timeout_s=5)
+    said = hacore("failover", "--candidate", OTHER, "--force")
+    assert (said.code, said.err.splitlines()[-1]) == (1, "Error: another switchover or failover stands in the store already")
 
 
 def test_what_only_a_member_can_do_fails_and_names_it(hacore: Command) -> None:
