@@ -174,7 +174,7 @@ def _own(picture: Picture, measured: Measured | None) -> dict[str, object]:
 
 def _reinitialize(picture: Picture) -> dict[str, object] | None:
     if picture.reinitialize is None:
-        return None
+        return None if picture.reinitialized is None else {"id": picture.reinitialized, "state": "done"}
     name, error = picture.reinitialize
     return {"id": name, "state": "goes on"} if error is None else {"id": name, "state": "failed", "error": error}
 

@@ -13,11 +13,13 @@ class NotCopiedError(Exception):
 class Copy:
     """One standby on its way to new data.
 
-    That it runs says nothing: it runs on until the copy can begin, and again, with its old data, where the copy was refused.
+    That it runs says nothing: it runs on until the copy can begin, and again, with its old data, where the copy was refused. Nor does
+    that it was started since, where it says what has become of the wish: it may have been restarted, and its agent have lost the wish.
     """
 
     before: Mapping[str, Any]  # its status document before it was asked
     was_open: bool = False
+    was_done: bool = False
 
     def is_complete(self, now: Mapping[str, Any]) -> bool:
         """Tell whether it runs with new data.
@@ -26,19 +28,19 @@ class Copy:
         :raises NotCopiedError: it will not.
         """
         wish = _wish(now)
-        if is_open(now):
-            self.was_open = True
+        news = wish.get("state") if wish != _wish(self.before) else None
+        self.was_open = self.was_open or is_open(now)
+        self.was_done = self.was_done or news == "done"
+        if is_open(now) or now.get("state") != "running":
             return False
-        if now.get("state") != "running":
-            return False
-        if wish and wish != _wish(self.before):
+        if news == "failed":
             raise NotCopiedError(f"it runs with its old data: {wish.get('error')}")
         started = now.get("postmaster_start_time")
-        if started is not None and started != self.before.get("postmaster_start_time"):
-            return True
+        if self.was_done or started is None:  # not known: its agent is silent
+            return self.was_done
         if self.was_open:
             raise NotCopiedError("it runs with its old data, reinitialize was given up: its log says why")
-        return False
+        return bool(started != self.before.get("postmaster_start_time"))
 
 
 def is_open(document: Mapping[str, Any]) -> bool:

@@ -94,6 +94,7 @@ class Picture:
     pending_restart: tuple[tuple[str, str, str], ...] = ()  # setting, old value, new value
     scheduled_restart: str | None = None  # JSON text
     reinitialize: tuple[str, str | None] | None = None  # id of one that is to come or goes on, or that has failed last, and why
+    reinitialized: str | None = None  # id of the last one, where it is done
     unsupported: tuple[str, ...] = ()  # dynamic settings that this node ignores
     refuses_election: str | None = None
     table: str = ""
@@ -144,6 +145,7 @@ def picture(world: World, decision: Decision, *, figures: Figures | None = None)
         pending_restart=node.pending_restart,
         scheduled_restart=_scheduled_restart(world),
         reinitialize=_reinitialize(world),
+        reinitialized=_reinitialized(world),
         unsupported=policy.unsupported,
         refuses_election=world.refuses_election,
         table=decision.table,
@@ -168,6 +170,11 @@ def _reinitialize(world: World) -> tuple[str, str | None] | None:
         return asked, None
     last = world.outcome(JobKind.CREATE_REPLICA)
     return (last.command, last.error) if last is not None and last.command is not None and not last.is_done else None
+
+
+def _reinitialized(world: World) -> str | None:
+    last = world.outcome(JobKind.CREATE_REPLICA)
+    return last.command if last is not None and last.is_done else None
 
 
 def _backups(record: BackupRecord) -> Iterator[tuple[str, float]]:

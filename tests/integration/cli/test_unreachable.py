@@ -210,7 +210,8 @@ BEFORE, WAITS = standby("1"), standby("1", state="goes on")
 @pytest.mark.parametrize(
     ("end", "code", "said_last"),
     [
-        (standby("2"), 0, f"Success: reinitialize for member {OTHER}\n"),
+        (standby("2", state="done"), 0, f"Success: reinitialize for member {OTHER}\n"),
+        (standby("2"), 1, "(it runs with its old data, reinitialize was given up: its log says why)\n"),
         (standby("2", state="failed", error="no"), 1, f"{OTHER}, status code=503, (it runs with its old data: no)\n"),
         (WAITS, 1, f"{OTHER}, status code=503, (not done within 3 s: running (waits until n1 is primary))\n"),
     ],

@@ -114,10 +114,11 @@ def test_of_a_silent_agent_only_what_the_server_says_is_told() -> None:
     assert (silent.role, silent.state) == (None, "unknown")
 
 
-def test_a_standby_that_is_created_again_says_so_and_what_that_failed_on() -> None:
-    shown = [document(replace(STANDBY, reinitialize=one))["hacore"] for one in (None, ("i", None), ("i", "no"))]
+def test_a_standby_that_is_created_again_says_so_and_what_that_failed_on_and_when_it_is_done() -> None:
+    asked = ((None, None), (("i", None), "h"), (("i", "no"), None), (None, "i"))
+    shown = [document(replace(STANDBY, reinitialize=one, reinitialized=done))["hacore"] for one, done in asked]
     assert [one.get("reinitialize") for one in shown] == [  # type: ignore[attr-defined]
-        None, {"id": "i", "state": "goes on"}, {"id": "i", "state": "failed", "error": "no"},
+        None, {"id": "i", "state": "goes on"}, {"id": "i", "state": "failed", "error": "no"}, {"id": "i", "state": "done"},
     ]  # fmt: skip
 
 

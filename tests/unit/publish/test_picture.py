@@ -115,6 +115,13 @@ def test_what_a_person_asked_to_be_created_again_is_shown_until_it_is_done() -> 
         assert made(none).reinitialize is None
 
 
+def test_that_it_was_created_again_is_shown_until_the_next_time() -> None:
+    done = replace(COPIED, command="i")
+    assert made(here(outcomes=(done,))).reinitialized == "i"
+    for none in (here(), here(outcomes=(replace(done, error="no"),)), here(outcomes=(COPIED,))):
+        assert made(none).reinitialized is None
+
+
 def test_a_scheduled_restart_is_shown_with_what_it_waits_for() -> None:
     command = RestartCommand(
         id="x", received_at=1.0, schedule=WALL, role="replica", postgres_version=90624, timeout_s=5.0, restart_pending=True,

@@ -45,6 +45,7 @@ def test_a_picture_comes_out_as_it_went_in() -> None:
         tags=(("x", True), ("y", 1)),
         unsupported=("z",),
         reinitialize=("i", None),
+        reinitialized="h",
     )
     assert decode(encode(full)) == full
 
