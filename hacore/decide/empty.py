@@ -134,7 +134,8 @@ def _where_it_may_be(seen: Known) -> str | None:
     if owner is not None:
         return f"waits for {owner}, which has data"
     if silent:
-        return f"waits for an answer of {', '.join(silent)}; where that has gone for good, remove the memory of this node (DATA_DIR.hacore)"
+        way_out = "stop hacore here, remove its state directory (DATA_DIR.hacore, or guard.state_dir), and start it"
+        return f"waits for an answer of {', '.join(silent)}; where that has gone for good, {way_out}"
     return None
 
 

@@ -169,7 +169,7 @@ CASES: list[tuple[str, World, tuple[type, ...]]] = [
     ),
     ("waiting_for_leader", w.leaderless(node=w.bare()), ()),
     # leaderless
-    ("wait_for_heir", w.leaderless(sightings=w.sightings(demoting="c", demoting_since=w.NOW - 1)), ()),
+    ("wait_for_heir", w.leaderless(sightings=w.sightings(demoting="c", demoting_since=w.NOW - 1), memory=w.memory(held_token=1)), ()),
     (
         "former_holder_returns",
         w.leaderless(node=w.primary(), cluster=w.cluster(None, own=w.own(holder="a")), memory=w.memory(held_token=1, held_instance="7")),
@@ -378,7 +378,7 @@ def test_a_node_that_remembers_a_cluster_creates_no_other_one_while_a_member_of_
     sightings = w.sightings(uninitialized_since=w.NOW - 100)
     silent = w.world(node=w.bare(), cluster=NEW, sightings=sightings, peers=(w.peer("b", system_id=None),))
     assert decide(silent).steps == ()
-    assert "an answer of c; where that has gone for good" in decide(silent).reason
+    assert "an answer of c; where that has gone for good, stop hacore here, remove its state directory" in decide(silent).reason
     with_data = replace(silent, peers=(w.peer("b", system_id=None), w.peer("c", system_id=w.SYSTEM_ID)))
     assert decide(with_data).steps == ()
     assert decide(with_data).reason.endswith("waits for c, which has data")
@@ -461,9 +461,10 @@ def test_what_somebody_made_primary_under_a_fired_fence_ends(view: ClusterView |
 
 def test_the_heir_has_its_time_from_when_the_lock_is_free() -> None:
     asked_long_ago = w.sightings(demoting="c", demoting_since=w.NOW - 300, leaderless_since=w.NOW - 34)
-    assert decide(w.leaderless(sightings=asked_long_ago)).steps == ()
-    late = replace(asked_long_ago, leaderless_since=w.NOW - 36)
-    assert [type(step) for step in decide(w.leaderless(sightings=late)).steps] == [RememberDemotion]
+    waiting = w.leaderless(sightings=asked_long_ago, memory=w.memory(held_token=1))
+    assert decide(waiting).steps == ()
+    late = replace(waiting, sightings=replace(asked_long_ago, leaderless_since=w.NOW - 36))
+    assert [type(step) for step in decide(late).steps] == [RememberDemotion]
 
 
 def test_a_primary_without_a_lease_is_left_alone_in_pause() -> None:
