@@ -6,6 +6,7 @@ from hacore.model.lsn import Lsn
 from hacore.model.node import DirectoryState, NodeState, PeerState, Role, ServerState
 from hacore.model.world import World
 
+_HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
 _ENDED_STATES = frozenset({"stopped", "crashed", "start failed", "stop failed"})
 
 
@@ -87,6 +88,18 @@ def is_former_holder(world: World, cluster: ClusterView) -> bool:
     if led_since or _other_product_held(world, own):
         return False
     return own.token <= memory.held_token if store_went_back(world, cluster) else own.token == memory.held_token
+
+
+def heir_had_its_time(world: World) -> bool:
+    """Tell whether nobody needs to wait any longer for the candidate that this node has handed over to.
+
+    Its time is over, or somebody has had the lock and holds it no more, as where its promotion was refused: that may last a moment only.
+    """
+    sightings, own = world.sightings, world.cluster.own if world.cluster else None
+    if own is not None and own.token > (world.memory.held_token or 0):
+        return True
+    free_since = max(sightings.demoting_since or 0.0, sightings.leaderless_since or 0.0)  # the lock; what came before had its own time
+    return world.now - free_since > _HEIR_LIMIT_S + world.times.ttl_s
 
 
 def wal_end(node: NodeState) -> Lsn | None:

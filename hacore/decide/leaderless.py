@@ -6,6 +6,7 @@ from hacore.decide.election import (
     better_peer,
     challenge_at,
     electable,
+    heir_had_its_time,
     is_clean,
     is_former_holder,
     is_named,
@@ -29,7 +30,6 @@ from hacore.model.node import Role, ServerState
 from hacore.model.steps import EndServer, RememberDemotion, StartServer
 from hacore.model.world import Answer
 
-_HEIR_LIMIT_S = 5.0  # how long the named candidate of a switchover has for taking the lock
 _RETRY_START_S = 5.0
 
 
@@ -38,9 +38,8 @@ def wait_for_heir(seen: Known) -> Answer | None:
     sightings = seen.world.sightings
     if sightings.demoting is None or sightings.demoting_since is None:
         return None
-    free_since = max(sightings.demoting_since, sightings.leaderless_since or 0.0)  # the lock; what came before had its own time
-    if seen.now - free_since > _HEIR_LIMIT_S + seen.world.times.ttl_s:
-        return Answer(reason="nobody took the lock", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
+    if heir_had_its_time(seen.world):
+        return Answer(reason="nobody took the lock, or nobody has kept it", steps=(RememberDemotion(candidate=None),), wake_after_s=0)
     return Answer(reason="waits for the candidate to take the lock", wake_after_s=0.5)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from hacore.decide.election import heir_had_its_time, is_former_holder, why_not_eligible
 from hacore.model.clock import Instant
 from hacore.model.cluster import ClusterView, OwnRecord, Restore
 from hacore.model.commands import ShutdownCommand
@@ -157,12 +158,19 @@ def _leaves_server_down(world: World) -> bool:
         return job.kind in _STARTING or (job.kind is JobKind.STOP and demoting_since is not None)
     if world.node.server not in {ServerState.STOPPING, ServerState.STOPPED}:
         return False
-    # It is started as a standby of whoever leads next, or as a primary again where nobody comes; where that fails, nobody waits.
+    # It is started as a standby of whoever leads next, or as a primary again where nobody comes; where it fails or may not, nobody waits.
     if demoting_since is not None and (world.lease is not None or world.cluster is not None):
-        return not _has_tried_to_start(world, demoting_since)
+        return not _has_tried_to_start(world, demoting_since) and not _may_not_return(world)
     copied, other = world.outcome(JobKind.CREATE_REPLICA), following(world)
     is_awaited = world.is_down_for_copy and other is not None and other.lock.holder != world.me.name
     return is_awaited and copied is not None and not _has_tried_to_start(world, copied.ended_at)
+
+
+def _may_not_return(world: World) -> bool:
+    """Tell whether nobody comes, and something stands against this node's start as the primary that it was."""
+    seen = leaderless(world)
+    is_left_alone = seen is not None and heir_had_its_time(world) and is_former_holder(world, seen.cluster)
+    return is_left_alone and why_not_eligible(world) is not None
 
 
 def _has_tried_to_start(world: World, since: Instant) -> bool:

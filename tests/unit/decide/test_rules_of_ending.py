@@ -10,7 +10,8 @@ from hacore.model.commands import ShutdownCommand
 from hacore.model.jobs import JobKind, JobState
 from hacore.model.lsn import Lsn
 from hacore.model.node import FenceState, ServerState
-from hacore.model.steps import CancelJob, Disarm, Exit, ReleaseLease, WriteOwn
+from hacore.model.policy import Tags
+from hacore.model.steps import CancelJob, Disarm, Exit, ReleaseLease, StartServer, WriteOwn
 from hacore.model.world import World
 
 from . import worlds as w
@@ -103,6 +104,28 @@ def test_a_hand_over_comes_to_its_end_before_the_agent_leaves_in_pause_and_the_s
     for world in (replace(led, node=w.standby()), replace(led, cluster=None), replace(led, outcomes=(FAILED,))):
         assert leaves(world) == [Exit]
     assert leaves(replace(LEAVING, node=DOWN, sightings=demoting, outcomes=(FAILED,))) == [Disarm]
+
+
+def test_an_agent_leaves_in_pause_where_its_heir_does_not_come_and_it_may_not_lead_again_itself() -> None:
+    """It would wait until a person frees the disk or takes the tag away."""
+    late = w.sightings(demoting="c", demoting_since=w.NOW - 60, leaderless_since=w.NOW - 36)
+    free = w.leaderless(
+        node=w.stopped(),
+        cluster=w.cluster(None, own=w.own(holder="a", clean="7")),
+        memory=w.memory(held_token=1, held_instance="7"),
+        sightings=late,
+        peers=(w.peer("b"), w.peer("c", reachable=False)),
+        commands=(SHUTDOWN,),
+    )
+    full = w.paused(replace(free, memory_fault="the disk is full"))
+    for world in (full, w.paused(replace(free, me=replace(free.me, tags=Tags(nofailover=True))))):
+        assert leaves(world) == [Exit]
+    early = replace(late, leaderless_since=w.NOW - 34)
+    led_since = replace(full, cluster=w.cluster(None, own=w.own(holder="c", token=2)), memory=w.memory(token=2, held_token=1))
+    starts = (w.paused(free), led_since, replace(full, cluster=w.cluster("c")))
+    assert (decide(replace(full, sightings=early)).rule, decide(replace(full, sightings=early)).steps) == ("return_in_pause", ())
+    for world in starts:
+        assert StartServer in [type(step) for step in decide(world).steps]
 
 
 def test_a_standby_that_was_created_again_in_pause_starts_before_the_agent_leaves() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hacore.decide import decide
 from hacore.model.jobs import JobKind
 from hacore.model.node import FenceState, Role
-from hacore.model.steps import PutRecord, ReleaseLease, StartServer
+from hacore.model.steps import PutRecord, ReleaseLease, RememberDemotion, StartServer
 from hacore.model.world import World
 
 from . import worlds as w
@@ -92,3 +92,25 @@ def test_a_standby_whose_server_its_promotion_has_ended_in_a_pause_is_started_un
     )
     for fields in stays:
         assert decide(replace(down, **fields)).rule == "nothing_in_pause"
+
+
+def test_nobody_waits_for_an_heir_that_has_had_the_lock_and_has_given_it_back() -> None:
+    """A promotion that is refused may take a tenth of a second: that the lock was held stands in the own record alone."""
+    handed_over = w.leaderless(
+        node=w.stopped(),
+        cluster=w.cluster(None, own=w.own(holder="a", clean="7")),
+        memory=w.memory(held_token=1, held_instance="7"),
+        sightings=w.sightings(demoting="c", demoting_since=w.NOW - 2, leaderless_since=w.NOW - 1),
+        peers=(w.peer("c", refuses_election=True),),
+    )
+    assert (decide(handed_over).rule, decide(handed_over).steps) == ("wait_for_heir", ())
+    over = replace(
+        handed_over,
+        cluster=w.cluster(None, own=w.own(holder="c", token=2, instance="8", clean="8")),
+        memory=w.memory(token=2, held_token=1),
+    )
+    assert decide(over).steps == (RememberDemotion(candidate=None),)
+    for then in (replace(over, sightings=w.sightings(leaderless_since=w.NOW - 1)), w.paused(over)):
+        assert [step.role for step in decide(then).steps if isinstance(step, StartServer)] == [Role.STANDBY]
+    leads = replace(over, cluster=w.cluster("c", own=w.own(holder="c", token=2, instance="8")))
+    assert decide(leads).rule == "start_standby"
