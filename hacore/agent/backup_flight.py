@@ -73,6 +73,7 @@ class Flight:
             detail=ended.detail,
             backup=ended.backup or self.task.backup,
             is_found_bad=ended.is_found_bad,
+            may_lack_wal=ended.may_lack_wal,
         )
 
     def _run(self) -> None:

@@ -1,11 +1,12 @@
 """The backup plugin of this node, called as its hooks say. It knows no store, no schedule and no thread."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from hacore.agent.backup_ended import Ended
 from hacore.agent.desk import Desk
+from hacore.agent.earlier_wal import has_all_of
 from hacore.agent.settings import SettingsSource
 from hacore.backup.choice import Chosen, age, leads_to, of_cluster, room_bytes
 from hacore.backup.leading import kind_to_make
@@ -14,6 +15,7 @@ from hacore.hookspecs import BackupRequest, BackupSite, ExpireBackups, PluginCon
 from hacore.interfaces import Backup, BackupKind, BackupState, Expired, Failed, Verified
 from hacore.model.backups import BackupRecord, BackupTask, BackupWork
 from hacore.model.node import NodeState, ServerState
+from hacore.model.timeline import TimelineHistory
 from hacore.plugins.backup import list_backups
 from hacore.plugins.registry import Plugin, Registry
 from hacore.plugins.selection import backup_of
@@ -120,12 +122,11 @@ class BackupTool:
         record = latest[0].cluster.backups if latest is not None and latest[0].cluster is not None else None
         return record or BackupRecord()
 
-    def _is_fault(self, error: Exception, backup: Backup) -> bool:
-        """Tell whether an error shows that a backup is bad. One that is known to lack WAL is in doubt for that, and until it has come."""
-        if not isinstance(error, FoundBadError):
-            return False
-        lacks_wal = any(one.backup == backup.id and not one.is_found_bad for one in self._record().doubts)
-        return not (error.may_lack_wal and lacks_wal)
+    def _has_wal(self, backup: Backup, history: TimelineHistory | None) -> bool:
+        """Tell whether the archive has the WAL of a backup; what cannot be asked is not there."""
+        with suppress(HacoreError):
+            return history is not None and has_all_of(self.instance, backup, history, is_ended=False)
+        return False
 
     def _ours(self, site: BackupSite) -> list[Backup]:
         """Return what the repository holds of this cluster."""
@@ -159,6 +160,7 @@ class BackupTool:
             if isinstance(outcome, Verified):
                 said.append(outcome.detail or "checked by the tool")
         if task.restores and self.verify_by_restore is not None:
+            has_wal = self._has_wal(backup, history)  # before the copy asks for it: what comes later does not help that
             try:
                 chosen = Chosen(backup=backup, room_bytes=room_bytes(backup, ours))
                 said.append(self.verify_by_restore(plugin, chosen, site, job))
@@ -166,7 +168,9 @@ class BackupTool:
                 raise
             except (HacoreError, OSError) as error:
                 job.check()  # the same
-                return Ended(error=str(error), backup=backup.id, is_found_bad=self._is_fault(error, backup))
+                is_bad = isinstance(error, FoundBadError)
+                lacks = isinstance(error, FoundBadError) and error.may_lack_wal and not has_wal
+                return Ended(error=str(error), backup=backup.id, is_found_bad=is_bad and not lacks, may_lack_wal=lacks)
         if not said:
             return Ended(error="the tool has no check of its own: verify by restoring (--restore)", backup=backup.id)
         return Ended(detail="; ".join(said), backup=backup.id)

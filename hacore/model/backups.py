@@ -31,6 +31,7 @@ class BackupResult:
     failures: int = 0
     asked_at: datetime | None = None  # ``None``: noted by an agent before this field
     is_found_bad: bool = False  # the backup itself was looked at, and is no good: a check that could not be made says nothing of it
+    may_lack_wal: bool = False  # it did not start, and the archive did not have all its WAL: that may be on its way
 
     @property
     def is_done(self) -> bool:
@@ -105,7 +106,7 @@ class BackupRecord:
     def reported(self, result: BackupResult) -> "BackupRecord":
         """Return the record after the member has told how its part of the task in it has ended."""
         if self.task is None or result.work is not BackupWork.BACKUP or not result.is_done:
-            return self.ended(result, Doubt(backup=result.backup) if result.is_found_bad and result.backup is not None else None)
+            return self.ended(result, self._doubt_of(result))
         return replace(
             self, task=replace(self.task, made=result, progress=f"{result.backup} is made, the WAL of its end is not archived yet")
         )
@@ -130,6 +131,15 @@ class BackupRecord:
             verified=verified,
             doubts=self._doubts_after(result, doubt),
         )
+
+    def _doubt_of(self, result: BackupResult) -> Doubt | None:
+        """Return what a member has left of its backup; that it may lack WAL is no news of one in doubt."""
+        if result.backup is None or not (result.is_found_bad or result.may_lack_wal):
+            return None
+        if result.is_found_bad:
+            return Doubt(backup=result.backup)
+        known = next((one for one in self.doubts if one.backup == result.backup), None)
+        return known or Doubt(backup=result.backup, is_unknown=True)
 
     def _doubts_after(self, result: BackupResult, doubt: Doubt | None) -> tuple[Doubt, ...]:
         """A check that restores nothing may find the files whole, and no WAL with them."""

@@ -99,6 +99,7 @@ def _result(result: BackupResult) -> dict[str, object]:
         "failures": result.failures or None,
         "asked_at": None if result.asked_at is None else result.asked_at.isoformat(),
         "found_bad": result.is_found_bad or None,
+        "may_lack_wal": result.may_lack_wal or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -116,6 +117,7 @@ def _read_result(found: Fields) -> BackupResult:
         failures=found.whole("failures") or 0,
         asked_at=found.instant("asked_at"),
         is_found_bad=found.flag("found_bad") or False,
+        may_lack_wal=found.flag("may_lack_wal") or False,
     )
 
 

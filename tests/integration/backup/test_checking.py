@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hacore.testing.waiting import wait_for
+from hacore.testing.workdir import give_away
 from tests.integration.backup.conftest import Backups
 from tests.integration.backup.database import archived, query, write
 from tests.integration.backup.test_running import assert_it_leads_on, programs_of
@@ -113,6 +114,31 @@ def test_a_page_that_is_damaged_is_found(backups: Backups) -> None:
     (shown,) = json.loads(backups.must("backup", "list", "-f", "json"))
     assert ("Verified" not in shown, shown["In doubt"]) == (True, True)
     assert scratches(backups) == []
+
+
+def test_a_backup_whose_wal_is_on_its_way_is_in_doubt_until_it_has_come(backups: Backups) -> None:
+    """Whoever made it: nothing says beforehand that its WAL is not there."""
+    backups.must("backup", "run")
+    (name,) = backups.names()
+    data = backups.repository / "base" / name / "data"
+    (data / "backup_manifest").unlink()
+    for segment in (data / "pg_wal").glob("0*"):
+        segment.unlink()
+    backups.fault("no_verification")
+    wal, aside = backups.repository / "wal", backups.repository / "wal.aside"
+    wal.rename(aside)
+    wal.mkdir(mode=0o777)
+    give_away(wal)
+    done = backups.command("backup", "verify", "--restore")
+    assert done.returncode == 1
+    assert "the restored copy does not start" in done.stderr
+    result = backups.result("verify") or {}
+    assert (result.get("is_found_bad"), result.get("may_lack_wal")) == (None, True), result
+    assert json.loads(backups.must("backup", "list", "-f", "json"))[0]["In doubt"]
+    for file in aside.iterdir():
+        file.rename(wal / file.name)
+    backups.must("backup", "verify", "--restore")
+    assert "In doubt" not in json.loads(backups.must("backup", "list", "-f", "json"))[0]
 
 
 def test_a_check_that_hangs_can_be_ended(backups: Backups) -> None:

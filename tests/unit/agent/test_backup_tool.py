@@ -8,12 +8,14 @@ from typing import Any, cast
 
 import pytest
 
+from hacore.agent import backup_tool
 from hacore.agent.backup_ended import Ended
 from hacore.agent.backup_tool import BackupTool
 from hacore.errors import DataDirectoryError, FoundBadError, HacoreError, JobCancelledError, PluginUnavailableError
 from hacore.hookspecs import BackupRequest, BackupSite, VerifyBackup, hookimpl
 from hacore.interfaces import Backup, BackupKind, Failed, Verified
 from hacore.model.backups import BackupRecord, BackupTask, BackupWork, Doubt
+from hacore.model.timeline import TimelineHistory
 from hacore.model.world import World
 from hacore.plugins.registry import Plugin
 from hacore.postgres.job import JobHandle
@@ -63,7 +65,7 @@ def verdict(
     answer: Verified | Failed | HacoreError | None = None,
     copy: Exception | None = None,
     job: JobHandle | None = None,
-    doubts: tuple[Doubt, ...] = (),
+    history: TimelineHistory | None = None,
 ) -> tuple[bool, bool]:
     """Whether it failed, and by a fault of the backup."""
 
@@ -72,8 +74,10 @@ def verdict(
             raise copy
         return "restored and read"
 
-    ended = carried_out(Checker(answer), TASK, restored, job or JobHandle(), seen_with(doubts))
+    seen = world(node=primary(history=history))
+    ended = carried_out(Checker(answer), TASK, restored, job or JobHandle(), seen)
     assert ended.backup == "one"
+    assert ended.may_lack_wal == (isinstance(copy, FoundBadError) and copy.may_lack_wal and not ended.is_found_bad)
     return ended.error is not None, ended.is_found_bad
 
 
@@ -102,12 +106,15 @@ def test_a_backup_is_found_bad_by_the_tool_or_by_its_copy_alone() -> None:
     assert verdict(Verified(), FoundBadError("it does not start")) == (True, True)
 
 
-@pytest.mark.parametrize(("lacking", "is_found_bad"), [(Doubt(backup="one", lacks=("00",)), False), (Doubt(backup="other"), True)])
-def test_a_copy_that_does_not_start_is_no_news_of_a_backup_that_lacks_wal(lacking: Doubt, is_found_bad: bool) -> None:
+@pytest.mark.parametrize("has_wal", [True, False])
+def test_a_copy_that_does_not_start_is_no_news_of_a_backup_whose_wal_may_be_on_its_way(
+    has_wal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether anybody has noted a doubt about it or not: not every backup was made by hacore."""
+    monkeypatch.setattr(backup_tool, "has_all_of", lambda *_, **__: has_wal)
     unstarted = FoundBadError("WAL ends before end of online backup", may_lack_wal=True)
-    assert verdict(copy=unstarted, doubts=(lacking,)) == (True, is_found_bad)
-    assert verdict(copy=FoundBadError("pages are damaged"), doubts=(lacking,)) == (True, True)
-    assert verdict(Failed(reason="a file is damaged"), doubts=(lacking,)) == (True, True)
+    assert verdict(copy=unstarted, history=TimelineHistory(timeline=1)) == (True, has_wal)
+    assert verdict(copy=FoundBadError("pages are damaged"), history=TimelineHistory(timeline=1)) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -197,11 +197,13 @@ def test_the_last_restorable_one_outlives_nights_whose_wal_was_not_archived() ->
     assert due_work(BackupRecord(), policy, nights, now=NOW, system_id=SYSTEM_ID) is not None
 
 
-def checked(record: BackupRecord, *, error: str | None = None, restores: bool = True, is_found_bad: bool = True) -> BackupRecord:
+def checked(
+    record: BackupRecord, *, error: str | None = None, restores: bool = True, is_found_bad: bool = True, may_lack_wal: bool = False
+) -> BackupRecord:
     wanted = Wanted(work=BackupWork.VERIFY, reason="r", restores=restores)
     task = begun(record, wanted, task_id="v", member="a", token=1, now=NOW)
     outcome = BackupResult(id="v", work=BackupWork.VERIFY, member="a", began_at=NOW, ended_at=NOW, error=error, backup="tonight's")
-    return task.reported(replace(outcome, is_found_bad=error is not None and is_found_bad))
+    return task.reported(replace(outcome, is_found_bad=error is not None and is_found_bad, may_lack_wal=may_lack_wal))
 
 
 def test_a_check_that_fails_is_a_doubt_and_one_that_restores_settles_it() -> None:
@@ -222,6 +224,16 @@ def test_a_check_that_could_not_be_made_says_nothing_of_the_backup() -> None:
     bad = checked(good, error="it does not start")
     assert (bad.verified, bad.doubts) == ((), (Doubt(backup="tonight's"),))
     assert checked(bad, error="no room for a copy", is_found_bad=False).doubts == bad.doubts
+
+
+def test_a_backup_that_may_lack_wal_is_in_doubt_until_the_archive_has_it() -> None:
+    listed = backup("tonight's")
+    for before in (BackupRecord(), checked(BackupRecord())):
+        record = checked(before, error="WAL ends before end of online backup", is_found_bad=False, may_lack_wal=True)
+        assert (record.doubts, record.found_bad) == ((Doubt(backup="tonight's", is_unknown=True),), frozenset())
+        assert summed_up(record, (listed,), SYSTEM_ID, {"tonight's"}, now=NOW).doubts == ()
+    for before in (unarchived(), checked(BackupRecord(), error="it is damaged")):
+        assert checked(before, error="it does not start", is_found_bad=False, may_lack_wal=True).doubts == before.doubts
 
 
 def test_a_check_that_fails_makes_no_backup_due_before_the_next_time() -> None:

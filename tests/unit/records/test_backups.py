@@ -38,6 +38,7 @@ RESULT = BackupResult(
     failures=2,
     asked_at=AT,
     is_found_bad=True,
+    may_lack_wal=True,
 )
 DOUBTS = (Doubt(backup="c"), Doubt(backup="d", lacks=("000000010000000000000003",)), Doubt(backup="e", is_unknown=True))
 FULL = BackupRecord(task=TASK, results=(RESULT,), verified=(("b", AT),), doubts=DOUBTS, newest_good=AT, window_start=AT, listed=3)
