@@ -98,7 +98,7 @@ class LateDcs:
             raise DcsUnavailableError(self._error)
         self._has_had_server = self._has_had_server or self._has_server()
         try:
-            session = self._open()
+            session = self._watched(self._open())
         except DcsUnavailableError as error:
             self._failed_at, self._error, self._refused_since = self._clock.now(), str(error), None
             raise
@@ -110,7 +110,15 @@ class LateDcs:
                 logger.error("the store refuses this configuration", extra={"error": str(error)})  # noqa: TRY400 - it is no crash
             self._failed_at, self._error = self._clock.now(), str(error)
             raise DcsUnavailableError(self._error) from error
-        if self._wake is not None:
-            session.watch(self._wake)
         self._session = session
+        return session
+
+    def _watched(self, session: Dcs) -> Dcs:
+        """Have a new session watched. One that cannot be is ended: the next attempt opens another."""
+        try:
+            if self._wake is not None:
+                session.watch(self._wake)
+        except DcsUnavailableError:
+            session.close()
+            raise
         return session

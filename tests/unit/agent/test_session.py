@@ -1,5 +1,7 @@
 """A store that cannot be opened: tried again, or the end of an agent that begins."""
 
+from typing import cast
+
 import pytest
 
 from hacore.agent.session import REFUSED_S, LateDcs, StoreRefusedError
@@ -49,3 +51,30 @@ def test_a_server_that_is_down_again_while_the_store_is_waited_for_changes_nothi
         with pytest.raises(DcsUnavailableError, match="no right"):
             session.snapshot(timeout_s=1.0)
         clock.at += 5.0
+
+
+def test_a_session_that_cannot_be_watched_is_ended_before_another_is_opened() -> None:
+    class Unwatched:
+        def __init__(self) -> None:
+            self.is_closed = False
+
+        def watch(self, wake: object) -> None:
+            raise DcsUnavailableError(f"no thread for {wake}")
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    clock, opened = SetClock(), list[Unwatched]()
+
+    def open_one() -> Dcs:
+        assert all(one.is_closed for one in opened)
+        opened.append(Unwatched())
+        return cast("Dcs", opened[-1])
+
+    session = LateDcs(open_one, clock, has_server=lambda: True)
+    session.watch(lambda: None)
+    for _ in range(2):
+        with pytest.raises(DcsUnavailableError, match="no thread"):
+            session.snapshot(timeout_s=1.0)
+        clock.at += REFUSED_S
+    assert [one.is_closed for one in opened] == [True, True]
