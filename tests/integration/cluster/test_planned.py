@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from hacore.testing.cluster import Cluster, ClusterNode
+from hacore.testing.cluster_node import Reply
 from hacore.testing.history import boot_s
 from tests.chaos.clusters import on_all_stores
 from tests.chaos.judging import TTL_S, writing
@@ -206,7 +207,12 @@ def test_a_standby_is_reinitialized(cluster: Cluster, store: StoreAtWork) -> Non
     standby = cluster.others(leader)[0]
     inode = standby.data_dir.stat().st_ino
     (standby.data_dir / "left-behind").touch()
-    reply = standby.rest("/reinitialize", method="POST", body={})
+
+    def answered() -> Reply | None:
+        reply = standby.rest("/reinitialize", method="POST", body={})
+        return None if reply.text == "start already in progress" else reply  # it streams before the work of its start is over
+
+    reply = cluster.wait_for(answered, "the standby has started")
     assert (reply.status, reply.text) == (200, "reinitialize started")
     cluster.wait_for(lambda: not (standby.data_dir / "left-behind").exists(), "the directory is emptied")
     assert cluster.wait_ready() is leader
