@@ -125,7 +125,7 @@ class RecordConformance(StoreKit):
         assert all(len({record.value for record in picture.records.values()}) <= 1 for picture in pictures)
         revisions = [picture.revision or 0 for picture in pictures]
         assert revisions == sorted(revisions)
-        assert len({tuple(picture.records) for picture in pictures}) == 1
+        assert len({frozenset(picture.records) for picture in pictures}) == 1
 
     def test_a_snapshot_shows_every_write_that_was_answered_before(self, capabilities: DcsCapabilities, a: Dcs, b: Dcs) -> None:
         revisions = []
