@@ -28,8 +28,21 @@ def job_mark(environment: Mapping[str, str]) -> dict[str, str]:
 def leftovers(node: str) -> list[int]:
     """Living processes of the long work of this node's agents, descendants included: they inherit the mark."""
     return [
-        pid for pid in every_pid() if variable_of(pid, JOB_VARIABLE) == node and program_of(pid) != _SERVER and parent_of(pid) is not None
+        pid
+        for pid in every_pid()
+        if variable_of(pid, JOB_VARIABLE) == node
+        and program_of(pid) != _SERVER
+        and parent_of(pid) is not None
+        and not _is_elsewhere(pid, node)
     ]
+
+
+def _is_elsewhere(pid: int, node: str) -> bool:
+    """Tell whether the path is another directory for that process: containers may share their processes, and each has its own files."""
+    try:
+        return os.path.exists(node) and not os.path.samefile(node, f"/proc/{pid}/root{node}")
+    except OSError:  # it is not there for it, or the process has gone
+        return True
 
 
 def end_leftovers(node: str) -> list[int]:
