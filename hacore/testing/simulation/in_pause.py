@@ -128,10 +128,7 @@ def heir_is_not_promoted_in_pause(simulation: Simulation) -> None:
     heir.job_faults.gate_vetoes = True
     _hands_over(simulation, leader, heir)
     rule_answers(simulation, "promotion_failed")
-    token = simulation.judge.number("hacore", "token")
-    simulation.run_for(4 * simulation.plan.times.ttl_s)
-    if simulation.judge.number("hacore", "token") != token or simulation.leader is not None:
-        raise ScenarioError(f"{simulation.engine.seed}: the lock was taken again unasked")
+    _nobody_leads_unasked(simulation)
     _failover(simulation, leader)
     reach(simulation, lambda: leader.server.accepts_writes, "the one that was named leads")
     heal(simulation)
@@ -147,10 +144,7 @@ def heir_is_ended_by_its_promotion_in_pause(simulation: Simulation) -> None:
     _hands_over(simulation, leader, heir)
     reach(simulation, lambda: heir.server.run > run and heir.server.serves, "the one that could not be promoted runs as a standby")
     heir.job_faults.promotion_kills = False
-    token = simulation.judge.number("hacore", "token")
-    simulation.run_for(4 * simulation.plan.times.ttl_s)
-    if simulation.judge.number("hacore", "token") != token or simulation.leader is not None:
-        raise ScenarioError(f"{simulation.engine.seed}: the lock was taken again unasked")
+    _nobody_leads_unasked(simulation)
     _failover(simulation, heir)
     reach(simulation, lambda: heir.server.accepts_writes, "the one that was named again leads")
     end_of_maintenance(simulation)
@@ -171,6 +165,13 @@ def standby_is_created_again_in_pause(simulation: Simulation) -> None:
         raise ScenarioError(f"{simulation.engine.seed}: a standby that a person has stopped was started")
     end_of_maintenance(simulation)
     simulation.must_become_whole()
+
+
+def _nobody_leads_unasked(simulation: Simulation) -> None:
+    token = simulation.judge.number("hacore", "token")
+    simulation.run_for(4 * simulation.plan.times.ttl_s)
+    if simulation.judge.number("hacore", "token") != token or simulation.leader is not None:
+        raise ScenarioError(f"{simulation.engine.seed}: the lock was taken again unasked")
 
 
 def _failover(simulation: Simulation, heir: Machine) -> None:

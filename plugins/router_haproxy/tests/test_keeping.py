@@ -74,7 +74,7 @@ def test_who_leads_is_kept_over_a_reload_that_nobody_told_anything(haproxy: Hapr
     state_file = Path(agent.settings.config.server_state_file)
     state_file.write_text(haproxy.ask("show servers state"))
     pid = haproxy.ask("show info").split("Pid: ")[1].split()[0]
-    master = agent.plugin._proxies._proxies[0].master
+    master = agent.plugin._proxies._ones[0].master
     assert master is not None
     assert master.reload(clock=agent.context.clock, until=agent.context.clock.now() + 5) is None
     wait_for(lambda: haproxy.is_up() and f"Pid: {pid}\n" not in haproxy.ask("show info"), "another worker")
@@ -405,7 +405,7 @@ def test_a_node_that_has_missed_the_end_or_the_beginning_of_a_maintenance_does_n
             (leader, mine, True),
         ):
             agent.route(state)
-            shown = leader.plugin._proxies._proxies[0].look(clock=leader.context.clock, until=ends_at).backends
+            shown = leader.plugin._proxies._ones[0].look(clock=leader.context.clock, until=ends_at).backends
             assert {one.is_checked for backend in shown.values() for one in backend.servers.values()} == {is_checked}
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import Drain, PluginContext, Probe, Revoke, Route, RouterPlugin, Validate, hookimpl
+from hacore.http.together import Unanswered
 from hacore.interfaces import (
     Applied,
     Degraded,
@@ -22,7 +23,7 @@ from hacore.interfaces import (
 )
 from hacore.model.clock import Clock, Instant
 from hacore_router_haproxy import plan, telling, wire
-from hacore_router_haproxy.proxies import Proxies, Unanswered
+from hacore_router_haproxy.proxies import Proxies
 from hacore_router_haproxy.proxy import Proxy, Sight
 from hacore_router_haproxy.settings import HaproxySettings
 from hacore_router_haproxy.site import Keeper
@@ -87,7 +88,7 @@ class HaproxyPlugin(RouterPlugin):
         left = self._proxies.wait_for_sessions(me.member, clock, min(request.ends_at, clock.now() + self._settings.drain_wait_s), job)
         if left and self._settings.drain_sessions == "cut":
             ends_at = self._proxies.exchange(clock)
-            cut = self._answer(self._proxies.every(lambda proxy: proxy.cut(me.member, clock=clock, until=ends_at)))
+            cut = self._answer(self._proxies.of_each(lambda proxy: proxy.cut(me.member, clock=clock, until=ends_at)))
             problems += [cut.reason] if isinstance(cut, Degraded) else []
         ended = "were cut" if self._settings.drain_sessions == "cut" else "are left to the server's stop"
         return Degraded(reason="; ".join(problems)) if problems else Held(detail=f"{left} sessions {ended}" if left else "")
@@ -98,7 +99,7 @@ class HaproxyPlugin(RouterPlugin):
         self._told = None
         clock, member = request.context.clock, request.context.member
         until = clock.now() + _PROMPT_S
-        answers = self._proxies.every(lambda proxy: proxy.revoke(request.token, member, clock=clock, until=until))
+        answers = self._proxies.of_each(lambda proxy: proxy.revoke(request.token, member, clock=clock, until=until))
         return self._answer(answers)
 
     @hookimpl
@@ -106,7 +107,7 @@ class HaproxyPlugin(RouterPlugin):
         """Ask every proxy where new writes go. One that was restarted is told at once, and not at the next occasion."""
         clock = request.context.clock
         until = clock.now() + _PROMPT_S
-        seen = self._proxies.every(lambda proxy: self._look(proxy, clock, until))
+        seen = self._proxies.of_each(lambda proxy: self._look(proxy, clock, until))
         targets = {answer.target for answer in seen.values() if isinstance(answer, Sight)}
         detail = "; ".join(f"{proxy.place}: {telling.words(proxy.sight, self._settings.primary_backend)}" for proxy in seen)
         (target,) = targets if len(targets) == 1 else (None,)
@@ -147,7 +148,7 @@ class HaproxyPlugin(RouterPlugin):
 
     def _tell(self, state: RoutingState, context: PluginContext, until: Instant) -> Applied | Degraded:
         ends_at, patience_s = self._proxies.exchange(context.clock, until), context.times.loop_wait_s + _TURN_S
-        told = self._proxies.every(lambda proxy: proxy.route(state, clock=context.clock, until=ends_at, patience_s=patience_s))
+        told = self._proxies.of_each(lambda proxy: proxy.route(state, clock=context.clock, until=ends_at, patience_s=patience_s))
         return self._answer(told)
 
     def _tell_if_it_answers(self, state: RoutingState, context: PluginContext, until: Instant) -> Applied | Degraded | None:
@@ -164,7 +165,7 @@ class HaproxyPlugin(RouterPlugin):
 
     def _online_faults(self, context: PluginContext) -> Iterator[str]:
         until = self._proxies.exchange(context.clock)
-        answers = self._proxies.every(lambda proxy: proxy.look(clock=context.clock, until=until))
+        answers = self._proxies.of_each(lambda proxy: proxy.look(clock=context.clock, until=until))
         for proxy, answer in answers.items():
             if isinstance(answer, Unanswered):
                 yield answer.reason

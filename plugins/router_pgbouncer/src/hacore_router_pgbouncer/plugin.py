@@ -8,6 +8,7 @@ from typing import Final
 
 from hacore.errors import PluginUnavailableError
 from hacore.hookspecs import Drain, Probe, Route, RouterPlugin, Validate, hookimpl
+from hacore.http.together import Unanswered
 from hacore.interfaces import (
     Applied,
     Degraded,
@@ -25,7 +26,7 @@ from hacore_router_pgbouncer.bouncer import paused_of
 from hacore_router_pgbouncer.console import Row
 from hacore_router_pgbouncer.databases_file import DatabasesFile
 from hacore_router_pgbouncer.pooler import Neighbour, News, Pooler, bouncer_at
-from hacore_router_pgbouncer.poolers import Poolers, Unanswered
+from hacore_router_pgbouncer.poolers import Poolers
 from hacore_router_pgbouncer.settings import PgbouncerSettings
 
 _COUNTED: Final[Mapping[str, tuple[str, str]]] = {
@@ -41,7 +42,7 @@ class PgbouncerPlugin(RouterPlugin):
     def __init__(self, settings: PgbouncerSettings) -> None:
         self._settings = settings
         self._file = DatabasesFile(settings)
-        self._poolers = Poolers(Pooler(one, settings, self._file) for one in settings.consoles)
+        self._poolers = Poolers((Pooler(one, settings, self._file) for one in settings.consoles), "pgbouncer")
         self._neighbours = tuple(Neighbour(one, settings, self._file) for one in settings.drain_consoles)
         self._told: tuple[int, int] = (0, 0)  # token and revision of the newest state
 
